@@ -1,0 +1,28 @@
+//! The wire of kiez, written once, for everyone who talks to a kiez server: friend apps, partners, ops pages,
+//! load generators and the server itself.
+//!
+//! | module | what it holds |
+//! | --- | --- |
+//! | [`ids`] | ids and slugs as types of their own |
+//! | [`time`], [`place`], [`money`] | instants, points on the earth, amounts in minor units |
+//! | [`friend`] | the friend socket: frames to the server and messages to the friend |
+//! | [`partner`] | the partner's HTTP API: jobs in, their state out |
+//! | [`directory`] | what admins maintain: communities with their policy, packages, friends, partners |
+//! | [`ops`] | the feed of the live map |
+//! | [`refusal`] | every code with which the server says no, and `problem+json` |
+//!
+//! JSON, UTF-8, snake_case. Clients ignore unknown fields and unknown message types. The server ignores unknown fields
+//! in socket frames and refuses them in HTTP bodies. With the feature `schemars` every message has a JSON Schema.
+
+pub mod directory;
+pub mod friend;
+pub mod ids;
+pub mod money;
+pub mod ops;
+pub mod partner;
+pub mod place;
+pub mod refusal;
+pub mod time;
+
+/// The WebSocket subprotocol of the friend socket. A breaking change becomes `kiez.v2` beside it.
+pub const FRIEND_SUBPROTOCOL: &str = "kiez.v1";

@@ -1,0 +1,282 @@
+//! The partner API: jobs in, their state out. `Authorization: Bearer kz_live_…`.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use crate::directory::{Country, Language, Package};
+use crate::ids::{CommunitySlug, JobId, PackageSlug, Word};
+use crate::money::{Money, PaymentMethod};
+use crate::place::Point;
+use crate::time::Time;
+
+/// How soon the job is wanted; it chooses the plan of the waves.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "schemars", derive(schemars::JsonSchema))]
+#[serde(rename_all = "snake_case")]
+pub enum Urgency {
+    /// Today.
+    Urgent,
+    /// The usual.
+    #[default]
+    Normal,
+    /// More than three days ahead.
+    Relaxed,
+}
+
+/// Where the customer lives. Only the winner sees the street.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schemars", derive(schemars::JsonSchema))]
+#[serde(deny_unknown_fields)]
+pub struct Address {
+    /// Street and number, 1 to 200 characters.
+    pub street: String,
+    /// Postcode, 1 to 12 characters.
+    pub postcode: String,
+    /// City, 1 to 100 characters.
+    pub city: String,
+    /// Country.
+    pub country: Country,
+}
+
+/// Who the customer is. Only the winner sees it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schemars", derive(schemars::JsonSchema))]
+#[serde(deny_unknown_fields)]
+pub struct Customer {
+    /// Name, 1 to 200 characters.
+    pub name: String,
+    /// Phone number in international form, `+4930…`, at most 32 characters.
+    pub phone: String,
+    /// E-mail address, at most 254 characters.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub email: Option<String>,
+    /// The language to speak.
+    pub language: Language,
+}
+
+/// A window in which the customer has time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schemars", derive(schemars::JsonSchema))]
+#[serde(deny_unknown_fields)]
+pub struct Window {
+    /// Its start.
+    pub from: Time,
+    /// Its end, later than the start.
+    pub to: Time,
+}
+
+/// An answer to a package's question.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schemars", derive(schemars::JsonSchema))]
+#[serde(untagged)]
+pub enum Answer {
+    /// Yes or no.
+    YesNo(bool),
+    /// A whole number.
+    Number(i64),
+    /// A text or a choice, at most 500 characters.
+    Text(String),
+}
+
+/// Answers by the question's name.
+pub type Answers = BTreeMap<Word, Answer>;
+
+/// `POST /v1/jobs`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schemars", derive(schemars::JsonSchema))]
+#[serde(deny_unknown_fields)]
+pub struct PostJob {
+    /// What is booked.
+    pub package: PackageSlug,
+    /// Which crowd; the partner's own default without it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub community: Option<CommunitySlug>,
+    /// Where, exactly. Offers show only a coarse cell.
+    pub location: Point,
+    /// Where, for people.
+    pub address: Address,
+    /// For whom.
+    pub customer: Customer,
+    /// The package's questions, answered. What is missing comes back as `missing_answers`.
+    #[serde(default)]
+    pub answers: Answers,
+    /// When the customer has time, at most 8 windows.
+    #[serde(default)]
+    pub windows: Vec<Window>,
+    /// How soon.
+    #[serde(default)]
+    pub urgency: Urgency,
+    /// How it is paid.
+    pub payment_method: PaymentMethod,
+    /// The highest hourly rate the customer pays; only where the package is priced by the hour.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub max_hourly_rate: Option<Money>,
+    /// The partner's own reference, at most 100 characters.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub partner_ref: Option<String>,
+}
+
+/// `PATCH /v1/jobs/{id}`: what is to change; the rest stays. A change of place, windows or an answer shown in the offer
+/// makes a new revision, which friends must confirm anew.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schemars", derive(schemars::JsonSchema))]
+#[serde(deny_unknown_fields)]
+pub struct EditJob {
+    /// A new exact place; needs `address` as well.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub location: Option<Point>,
+    /// A new address.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub address: Option<Address>,
+    /// A corrected customer.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub customer: Option<Customer>,
+    /// Answers to add or replace.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub answers: Option<Answers>,
+    /// New windows in place of the old.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub windows: Option<Vec<Window>>,
+    /// A new reference of the partner's own.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub partner_ref: Option<String>,
+}
+
+/// `POST /v1/jobs/{id}/cancel`.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schemars", derive(schemars::JsonSchema))]
+#[serde(deny_unknown_fields)]
+pub struct CancelJob {
+    /// Why, at most 300 characters.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+}
+
+/// Where a job stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[cfg_attr(feature = "schemars", derive(schemars::JsonSchema))]
+#[serde(rename_all = "snake_case")]
+pub enum JobState {
+    /// A required answer is missing; nothing is dispatched.
+    NeedsInfo,
+    /// Friends are being asked.
+    Dispatching,
+    /// Dispatch is held.
+    Paused,
+    /// All waves are used; ops know.
+    Unfilled,
+    /// A friend has won it; the contact clock runs.
+    Assigned,
+    /// Friend and customer have spoken.
+    Contacted,
+    /// A time is agreed.
+    Appointed,
+    /// The friend is on the way.
+    OnTheWay,
+    /// The friend is at work.
+    InProgress,
+    /// The friend says it is done.
+    Done,
+    /// It could not be done.
+    Unsuccessful,
+    /// The customer says it is done, or said nothing for 72 h.
+    Confirmed,
+    /// The customer disagrees.
+    Disputed,
+    /// The customer got the money back.
+    Refunded,
+    /// Cancelled before the work began.
+    Cancelled,
+    /// Nobody was found in time.
+    Expired,
+    /// Nothing more can happen.
+    Closed,
+}
+
+/// A job as its partner sees it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schemars", derive(schemars::JsonSchema))]
+pub struct JobView {
+    /// The id.
+    pub id: JobId,
+    /// Where it stands.
+    pub state: JobState,
+    /// Dispatch runs so far, from 1.
+    pub attempt: u16,
+    /// The newest wave of this run, from 1; 0 before the first.
+    pub wave: u8,
+    /// Offers that friends hold now.
+    pub offers_out: u16,
+    /// Friends asked in this run.
+    pub asked: u16,
+    /// Material edits, from 1.
+    pub revision: u32,
+    /// Grows with each change of the job.
+    pub sequence: u32,
+    /// The package.
+    pub package: PackageSlug,
+    /// The community.
+    pub community: CommunitySlug,
+    /// The gross price; without it until somebody wins a job priced by the hour.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub price: Option<Money>,
+    /// The commission in it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub commission: Option<Money>,
+    /// Required questions without an answer.
+    #[serde(default)]
+    pub missing_answers: Vec<Word>,
+    /// The urgency.
+    pub urgency: Urgency,
+    /// The windows.
+    pub windows: Vec<Window>,
+    /// The partner's own reference.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub partner_ref: Option<String>,
+    /// The winner.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub friend: Option<FriendName>,
+    /// When it was posted.
+    pub created_at: Time,
+    /// When the winner's accept was taken.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub assigned_at: Option<Time>,
+    /// By when the friend contacts the customer.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub contact_due: Option<Time>,
+    /// When it expires without a winner.
+    pub expires_at: Time,
+    /// Why it ended or waits, if there is a reason.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+}
+
+/// The winner as the partner sees them.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schemars", derive(schemars::JsonSchema))]
+pub struct FriendName {
+    /// The friend.
+    pub id: crate::ids::FriendId,
+    /// The real name.
+    pub name: String,
+}
+
+/// `GET /v1/jobs`: a page, newest first.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schemars", derive(schemars::JsonSchema))]
+pub struct JobList {
+    /// The jobs of this page.
+    pub jobs: Vec<JobView>,
+    /// `after` of the next page; absent on the last.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub after: Option<JobId>,
+}
+
+/// `GET /v1/packages`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schemars", derive(schemars::JsonSchema))]
+pub struct PackageList {
+    /// All packages.
+    pub packages: Vec<Package>,
+}

@@ -1,0 +1,179 @@
+//! Everything that can happen to the dispatcher, a closed list. Inputs carry what was resolved outside (package,
+//! community, the instant the frame was taken); the dispatcher looks nothing up but who is near.
+
+use std::sync::Arc;
+
+use kiez_protocol::directory::{CommissionRule, Community, Package};
+use kiez_protocol::friend::{DeclineReason, VisitEvent};
+use kiez_protocol::ids::{FriendId, JobId, Key, OfferId, PartnerSlug, SessionId};
+use kiez_protocol::partner::EditJob;
+use kiez_protocol::time::Time;
+
+use super::effect::StoredJob;
+use super::job::Booking;
+
+/// Pairs a request with its answer; chosen by who sends the input.
+pub type Request = u64;
+
+/// The terms a job is posted under: documents with their versions.
+#[derive(Clone, Debug)]
+pub struct Terms {
+    /// The package.
+    pub package: Arc<Package>,
+    /// Its version.
+    pub package_version: u32,
+    /// The community.
+    pub community: Arc<Community>,
+    /// Its version; also that of its policy.
+    pub community_version: u32,
+    /// The commission rule: the partner's if it has one, else the community's.
+    pub commission: CommissionRule,
+}
+
+/// An idempotency key with what it stands for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PartnerKey {
+    /// The key, at most 255 characters.
+    pub key: String,
+    /// SHA-256 of the body.
+    pub body: [u8; 32],
+}
+
+/// Something has happened.
+#[derive(Clone, Debug)]
+pub enum Input {
+    /// A partner posts a job.
+    Posted {
+        /// To be answered.
+        request: Request,
+        /// Whose.
+        partner: PartnerSlug,
+        /// The idempotency key, if the request has one.
+        key: Option<PartnerKey>,
+        /// The job itself.
+        booking: Arc<Booking>,
+        /// The terms.
+        terms: Terms,
+        /// When the request was taken.
+        received_at: Time,
+    },
+    /// A partner changes a job.
+    Edited {
+        /// To be answered.
+        request: Request,
+        /// Whose; another partner's job is answered like one that does not exist.
+        partner: PartnerSlug,
+        /// Which.
+        job: JobId,
+        /// What changes.
+        edit: Box<EditJob>,
+        /// When the request was taken.
+        received_at: Time,
+    },
+    /// A partner cancels a job.
+    Cancelled {
+        /// To be answered.
+        request: Request,
+        /// Whose.
+        partner: PartnerSlug,
+        /// Which.
+        job: JobId,
+        /// Why.
+        reason: Option<String>,
+        /// When the request was taken.
+        received_at: Time,
+    },
+    /// A friend accepts. The session has tried the word before.
+    Accepted {
+        /// Who.
+        friend: FriendId,
+        /// Which offer.
+        offer: OfferId,
+        /// The accept's key.
+        key: Key,
+        /// The revision the person saw.
+        revision: u32,
+        /// When the frame was taken.
+        received_at: Time,
+        /// Whether this session took the word.
+        first: bool,
+    },
+    /// A friend declines.
+    Declined {
+        /// Who.
+        friend: FriendId,
+        /// Which offer.
+        offer: OfferId,
+        /// Why.
+        reason: DeclineReason,
+        /// To be answered with `done`.
+        key: Option<Key>,
+        /// When the frame was taken.
+        received_at: Time,
+    },
+    /// Offers have arrived at the app.
+    Delivered {
+        /// Whose app.
+        friend: FriendId,
+        /// Which offers.
+        offers: Vec<OfferId>,
+    },
+    /// Something happened on a visit.
+    Visited {
+        /// By whom.
+        friend: FriendId,
+        /// On which job.
+        job: JobId,
+        /// What.
+        event: VisitEvent,
+        /// To be answered with `done`.
+        key: Key,
+        /// The client's time, if it was kept offline.
+        at: Option<Time>,
+        /// Why, for a hand-back.
+        reason: Option<String>,
+        /// When the frame was taken.
+        received_at: Time,
+    },
+    /// A friend goes on duty or off.
+    Duty {
+        /// Who.
+        friend: FriendId,
+        /// On or off.
+        on: bool,
+        /// On until then.
+        until: Option<Time>,
+        /// To be answered with `done`.
+        key: Option<Key>,
+        /// When the frame was taken.
+        received_at: Time,
+    },
+    /// A session has said hello and wants its snapshot.
+    Joined {
+        /// Whose.
+        friend: FriendId,
+        /// Which session.
+        session: SessionId,
+    },
+    /// A friend has come into reach: a first position after joining or going on duty.
+    Placed {
+        /// Who.
+        friend: FriendId,
+    },
+    /// The win of a job is committed: those who waited behind the winner can be told.
+    Settled {
+        /// Which job.
+        job: JobId,
+        /// In which attempt.
+        attempt: u16,
+    },
+    /// A record of this job was refused by the ledger for good. What is stored stands.
+    Reread {
+        /// Which job.
+        job: JobId,
+        /// As the ledger has it; none if it was never written.
+        stored: Option<Box<StoredJob>>,
+    },
+    /// A deadline may be due; handled when nothing else is.
+    Tick,
+}

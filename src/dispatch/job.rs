@@ -1,0 +1,254 @@
+//! A job while it is open: what was booked, the run that looks for its friend, the visit of the winner.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use h3o::{CellIndex, LatLng, Resolution};
+use kiez_protocol::friend::{ClosedReason, WhyReason};
+use kiez_protocol::ids::{FriendId, JobId, Key, OfferId, PartnerSlug};
+use kiez_protocol::money::{Money, PaymentMethod};
+use kiez_protocol::partner::{Address, Answers, Customer, JobState, Urgency, Window};
+use kiez_protocol::place::Point;
+use kiez_protocol::time::Time;
+use serde::{Deserialize, Serialize};
+
+use super::claim::{Claim, Seat};
+use super::input::{Request, Terms};
+
+/// What the partner booked; an edit makes a new one.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Booking {
+    /// Where, exactly.
+    pub place: Point,
+    /// Where, for people.
+    pub address: Address,
+    /// For whom.
+    pub customer: Customer,
+    /// The answers so far.
+    pub answers: Answers,
+    /// When the customer has time.
+    pub windows: Vec<Window>,
+    /// How soon.
+    pub urgency: Urgency,
+    /// How it is paid.
+    pub payment_method: PaymentMethod,
+    /// The highest rate an hour, a gate.
+    pub max_hourly_rate: Option<Money>,
+    /// The partner's own reference.
+    pub partner_ref: Option<String>,
+}
+
+/// The cell of a place that offers and the map may show: resolution 8, edge about 530 m.
+pub fn shown_cell(place: Point) -> CellIndex {
+    cell_at(place, Resolution::Eight)
+}
+
+/// The cell of a place at a resolution.
+pub fn cell_at(place: Point, resolution: Resolution) -> CellIndex {
+    LatLng::new(place.lat(), place.lng()).expect("a Point is finite and on the earth").to_cell(resolution)
+}
+
+/// What a friend gets for a job, and what everybody else does. `commission + net = gross`, to the cent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Pay {
+    /// What the customer pays.
+    pub gross: Money,
+    /// What the platform keeps.
+    pub commission: Money,
+    /// What the friend gets.
+    pub net: Money,
+}
+
+/// Where an offer stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum OfferState {
+    /// The friend may accept.
+    Live,
+    /// Closed, and why.
+    Closed(ClosedReason),
+}
+
+/// One job offered to one friend in one wave.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Offer {
+    /// The id.
+    pub id: OfferId,
+    /// To whom.
+    pub friend: FriendId,
+    /// In which run.
+    pub attempt: u16,
+    /// In which wave, from 1.
+    pub wave: u8,
+    /// In which seat of the wave, from 0.
+    pub wave_seat: u8,
+    /// The seat on the claim word: unique within the job.
+    pub seat: Seat,
+    /// The revision that was last offered.
+    pub revision: u32,
+    /// When it was decided.
+    pub sent_at: Time,
+    /// When it ends.
+    pub expires_at: Time,
+    /// Where it stands.
+    pub state: OfferState,
+    /// Whether the app has acknowledged it, or its acknowledgement is no longer waited for. Not recorded.
+    pub delivery: Delivery,
+    /// Renewed for an unfilled job: it does not count towards the friend's hand.
+    pub renewed: bool,
+    /// Distance rounded to 50 m.
+    pub distance_m: u32,
+    /// The pay.
+    pub pay: Pay,
+    /// What gave the friend the seat.
+    pub why: WhyReason,
+    /// The rank among the suitable, from 1.
+    pub rank: u16,
+}
+
+/// Whether an offer has arrived.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Delivery {
+    /// The app has until then to acknowledge it.
+    Waiting(Time),
+    /// It has arrived.
+    Arrived,
+    /// It has not; its seat was given on. The offer stays valid.
+    Failed,
+}
+
+/// A look for a friend: grows with each redispatch.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Run {
+    /// When it began.
+    pub started_at: Time,
+    /// The newest wave, from 1; 0 before the first.
+    pub wave: u8,
+    /// When the next wave is due, or the next look.
+    pub next_wave_at: Time,
+    /// Friends asked so far.
+    pub asked: u16,
+    /// When ops hear that nobody has taken it.
+    pub alarm_at: Time,
+}
+
+/// What the winner owes.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Visit {
+    /// The winner.
+    pub friend: FriendId,
+    /// The offer they accepted.
+    pub offer: OfferId,
+    /// The attempt they won.
+    pub attempt: u16,
+    /// Which of the friend's places it takes, from 0. No two active visits of a friend share one.
+    pub place: u8,
+    /// The pay, locked.
+    pub pay: Pay,
+    /// The key of the accept.
+    pub key: Key,
+    /// When the accept was taken.
+    pub assigned_at: Time,
+    /// By when the customer must have been contacted.
+    pub contact_due: Time,
+    /// Whether it still takes the place.
+    pub active: bool,
+}
+
+/// An accept that came second and waits for the first's fate.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Standby {
+    /// Who.
+    pub friend: FriendId,
+    /// Which offer.
+    pub offer: OfferId,
+    /// The accept's key.
+    pub key: Key,
+    /// The revision the person saw.
+    pub revision: u32,
+    /// When it was taken.
+    pub received_at: Time,
+}
+
+/// What found the word taken and waits until that accept has been handled.
+#[derive(Clone, Debug)]
+pub enum Aside {
+    /// A cancel.
+    Cancel {
+        /// To be answered.
+        request: Request,
+        /// Why.
+        reason: Option<String>,
+        /// When it was taken.
+        received_at: Time,
+    },
+    /// A material edit.
+    Edit {
+        /// To be answered.
+        request: Request,
+        /// What changes.
+        edit: Box<kiez_protocol::partner::EditJob>,
+        /// When it was taken.
+        received_at: Time,
+    },
+    /// The job's end without a winner.
+    Expire,
+}
+
+/// A job in the dispatcher's hands.
+#[derive(Clone, Debug)]
+pub struct Job {
+    /// The id.
+    pub id: JobId,
+    /// Whose.
+    pub partner: PartnerSlug,
+    /// The terms it was posted under.
+    pub terms: Terms,
+    /// What was booked.
+    pub booking: Arc<Booking>,
+    /// Where it stands.
+    pub state: JobState,
+    /// Grows with each event.
+    pub sequence: u32,
+    /// Dispatch runs, from 1; 0 before the first.
+    pub attempt: u16,
+    /// Material edits, from 1.
+    pub revision: u32,
+    /// How often it was handed back.
+    pub hand_backs: u8,
+    /// When it was posted.
+    pub created_at: Time,
+    /// When it ends without a winner.
+    pub expire_at: Time,
+    /// When its present state runs out, for states with a clock of their own.
+    pub state_due: Option<Time>,
+    /// The run.
+    pub run: Run,
+    /// All its offers, of every attempt, in the order they were made.
+    pub offers: Vec<Offer>,
+    /// Who is not asked again: declined, handed back.
+    pub blocked: BTreeSet<FriendId>,
+    /// The visit of the present or last winner.
+    pub visit: Option<Visit>,
+    /// Why it ended or waits.
+    pub reason: Option<String>,
+    /// The word of the present attempt and revision.
+    pub claim: Arc<Claim>,
+    /// Accepts behind the first, in order of arrival.
+    pub standbys: Vec<Standby>,
+    /// What waits for the first's accept.
+    pub aside: Vec<Aside>,
+    /// Whether the winner's record is committed.
+    pub settled: bool,
+}
+
+impl Job {
+    /// The plan of its waves.
+    pub fn plan(&self) -> &kiez_protocol::directory::WavePlan {
+        let policy = &self.terms.community.policy;
+        match self.booking.urgency {
+            Urgency::Urgent => &policy.urgent,
+            Urgency::Normal => &policy.normal,
+            Urgency::Relaxed => &policy.relaxed,
+        }
+    }
+}

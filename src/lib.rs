@@ -1,0 +1,3 @@
+//! kiez.
+pub mod dispatch;
+pub mod sync;
