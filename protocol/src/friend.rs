@@ -152,6 +152,17 @@ pub enum VisitEvent {
     HandBack,
 }
 
+impl VisitEvent {
+    /// The name on the wire.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            VisitEvent::Contacted => "contacted",
+            VisitEvent::Completed => "completed",
+            VisitEvent::HandBack => "hand_back",
+        }
+    }
+}
+
 /// A message as it travels: owed messages carry `seq`, passing ones do not.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schemars", derive(schemars::JsonSchema))]

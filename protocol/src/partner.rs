@@ -194,6 +194,37 @@ pub enum JobState {
     Closed,
 }
 
+impl JobState {
+    /// The name on the wire.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            JobState::NeedsInfo => "needs_info",
+            JobState::Dispatching => "dispatching",
+            JobState::Paused => "paused",
+            JobState::Unfilled => "unfilled",
+            JobState::Assigned => "assigned",
+            JobState::Contacted => "contacted",
+            JobState::Appointed => "appointed",
+            JobState::OnTheWay => "on_the_way",
+            JobState::InProgress => "in_progress",
+            JobState::Done => "done",
+            JobState::Unsuccessful => "unsuccessful",
+            JobState::Confirmed => "confirmed",
+            JobState::Disputed => "disputed",
+            JobState::Refunded => "refunded",
+            JobState::Cancelled => "cancelled",
+            JobState::Expired => "expired",
+            JobState::Closed => "closed",
+        }
+    }
+}
+
+impl std::fmt::Display for JobState {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
 /// A job as its partner sees it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schemars", derive(schemars::JsonSchema))]

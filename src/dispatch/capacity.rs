@@ -12,6 +12,8 @@ pub struct Load {
     pub held: SmallVec<[(JobId, u8); 3]>,
     /// Live offers that count towards the hand.
     pub hand: SmallVec<[OfferId; 3]>,
+    /// Renewed offers of unfilled jobs: live, but beside the hand.
+    pub beside: SmallVec<[OfferId; 1]>,
 }
 
 impl Load {
@@ -20,8 +22,13 @@ impl Load {
         (0..=u8::MAX).find(|place| self.held.iter().all(|(_, taken)| taken != place)).expect("held is far below 256")
     }
 
+    /// All live offers.
+    pub fn offers(&self) -> impl Iterator<Item = OfferId> {
+        self.hand.iter().chain(&self.beside).copied()
+    }
+
     fn is_empty(&self) -> bool {
-        self.held.is_empty() && self.hand.is_empty()
+        self.held.is_empty() && self.hand.is_empty() && self.beside.is_empty()
     }
 }
 
@@ -53,14 +60,18 @@ impl Capacity {
         self.change(friend, |load| load.held.retain(|(held, _)| *held != job));
     }
 
-    /// Adds an offer to the hand.
-    pub fn deal(&mut self, friend: FriendId, offer: OfferId) {
-        self.0.entry(friend).or_default().hand.push(offer);
+    /// Gives `friend` a live offer; a renewed one lies beside the hand.
+    pub fn deal(&mut self, friend: FriendId, offer: OfferId, renewed: bool) {
+        let load = self.0.entry(friend).or_default();
+        if renewed { load.beside.push(offer) } else { load.hand.push(offer) }
     }
 
-    /// Takes an offer out of the hand, if it counted.
+    /// Takes an offer away.
     pub fn drop(&mut self, friend: FriendId, offer: OfferId) {
-        self.change(friend, |load| load.hand.retain(|held| *held != offer));
+        self.change(friend, |load| {
+            load.hand.retain(|held| *held != offer);
+            load.beside.retain(|held| *held != offer);
+        });
     }
 
     fn change(&mut self, friend: FriendId, change: impl FnOnce(&mut Load)) {

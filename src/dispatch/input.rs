@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use kiez_protocol::directory::{CommissionRule, Community, Package};
+use kiez_protocol::directory::{CommissionRule, Community, Friend, Language, Package};
 use kiez_protocol::friend::{DeclineReason, VisitEvent};
 use kiez_protocol::ids::{FriendId, JobId, Key, OfferId, PartnerSlug, SessionId};
 use kiez_protocol::partner::EditJob;
@@ -86,7 +86,7 @@ pub enum Input {
     /// A friend accepts. The session has tried the word before.
     Accepted {
         /// Who.
-        friend: FriendId,
+        friend: Arc<Friend>,
         /// Which offer.
         offer: OfferId,
         /// The accept's key.
@@ -154,6 +154,8 @@ pub enum Input {
         friend: FriendId,
         /// Which session.
         session: SessionId,
+        /// The language of its texts.
+        language: Language,
     },
     /// A friend has come into reach: a first position after joining or going on duty.
     Placed {
@@ -174,6 +176,6 @@ pub enum Input {
         /// As the ledger has it; none if it was never written.
         stored: Option<Box<StoredJob>>,
     },
-    /// A deadline may be due; handled when nothing else is.
+    /// The earliest deadline may be due: one is handled, if one is.
     Tick,
 }

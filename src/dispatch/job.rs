@@ -4,10 +4,11 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use h3o::{CellIndex, LatLng, Resolution};
+use kiez_protocol::directory::Friend;
 use kiez_protocol::friend::{ClosedReason, WhyReason};
 use kiez_protocol::ids::{FriendId, JobId, Key, OfferId, PartnerSlug};
 use kiez_protocol::money::{Money, PaymentMethod};
-use kiez_protocol::partner::{Address, Answers, Customer, JobState, Urgency, Window};
+use kiez_protocol::partner::{Address, Answers, Customer, FriendName, JobState, Urgency, Window};
 use kiez_protocol::place::Point;
 use kiez_protocol::time::Time;
 use serde::{Deserialize, Serialize};
@@ -155,10 +156,10 @@ pub struct Visit {
 }
 
 /// An accept that came second and waits for the first's fate.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Standby {
     /// Who.
-    pub friend: FriendId,
+    pub friend: Arc<Friend>,
     /// Which offer.
     pub offer: OfferId,
     /// The accept's key.
@@ -229,6 +230,8 @@ pub struct Job {
     pub blocked: BTreeSet<FriendId>,
     /// The visit of the present or last winner.
     pub visit: Option<Visit>,
+    /// The present or last winner, as the partner sees them.
+    pub winner: Option<FriendName>,
     /// Why it ended or waits.
     pub reason: Option<String>,
     /// The word of the present attempt and revision.

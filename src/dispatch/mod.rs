@@ -1,10 +1,191 @@
-//! DECIDE. The dispatcher: pure, synchronous, without clock or chance of its own.
+//! DECIDE. The dispatcher owns every open job and orders all its events: one mind. It is pure: inputs and `now` go in,
+//! records and messages come out. It does no I/O, reads no clock, spawns no task and cannot fail; a wrong or late
+//! request is a refusal among the effects.
+//!
+//! | page | what is decided there |
+//! | --- | --- |
+//! | [`input`], [`effect`] | the two closed lists: what can happen, what can be wanted |
+//! | [`job`] | a job, its run, offers and visit: the data |
+//! | `posting` | post, edit, cancel |
+//! | `wave` | whom to ask next, and when to stop |
+//! | [`claim`], `race` | who was first, and whether it counts |
+//! | `visit` | what the winner does |
+//! | [`nearest`], [`gates`], [`capacity`], [`pay`], [`decision`] | who is near, who is suitable, what they hold and get, and why |
+//! | `duty`, `restore` | friends coming and going, and the server itself |
 
 pub mod capacity;
+mod card;
+mod change;
 pub mod claim;
 pub mod decision;
+mod duty;
 pub mod effect;
 pub mod gates;
 pub mod input;
 pub mod job;
+mod mint;
 pub mod nearest;
+pub mod pay;
+mod posting;
+mod race;
+mod restore;
+mod timers;
+mod visit;
+mod wave;
+
+use std::collections::{BTreeSet, HashMap};
+
+use h3o::CellIndex;
+use kiez_protocol::directory::Language;
+use kiez_protocol::friend::Duty;
+use kiez_protocol::ids::{FriendId, JobId, OfferId, PartnerSlug};
+use kiez_protocol::time::Time;
+
+use capacity::Capacity;
+pub use card::{fits, missing_answers};
+pub use change::is_final;
+use effect::Effects;
+use input::Input;
+use job::Job;
+use mint::Mint;
+use nearest::Nearby;
+use timers::Timers;
+
+/// What real time is to the dispatcher, whose own time may run faster in development.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Pace {
+    /// How many ms of the trade's time pass in one ms of real time, at least 1.
+    pub scale: i64,
+}
+
+impl Pace {
+    /// A span of real time, ms, in the trade's time: for what depends on networks and people's fingers.
+    pub fn real_ms(self, ms: i64) -> i64 {
+        ms * self.scale
+    }
+}
+
+/// An accept this long after the offer's end still counts, ms of real time (rules of the trade, §4).
+pub const ACCEPT_GRACE_MS: i64 = 2_000;
+/// After a restart friends return over some seconds: so long no wave is spent on those who happen to be back, ms of real
+/// time.
+pub const RESTORE_GRACE_MS: i64 = 15_000;
+/// An idempotency key is kept so long, ms.
+pub const KEY_KEPT_MS: i64 = 7 * 24 * 3_600_000;
+
+/// The one mind: every open job, and what every friend holds.
+#[derive(Debug)]
+pub struct Dispatcher {
+    jobs: HashMap<JobId, Box<Job>>,
+    offers: HashMap<OfferId, JobId>,
+    capacity: Capacity,
+    keys: HashMap<(PartnerSlug, String), (JobId, [u8; 32])>,
+    key_ages: std::collections::VecDeque<(Time, PartnerSlug, String)>,
+    timers: Timers<JobId>,
+    duties: HashMap<FriendId, Duty>,
+    duty_timers: Timers<FriendId>,
+    // Jobs with a vacant seat, and unfilled ones: who comes into reach is considered for them.
+    hungry: BTreeSet<JobId>,
+    // Soft: the language of the newest session, and where the holder of an offer stood when asked (for the map).
+    languages: HashMap<FriendId, Language>,
+    cells: HashMap<OfferId, CellIndex>,
+    mint: Mint,
+    pace: Pace,
+    restored_until: Time,
+}
+
+impl Dispatcher {
+    /// Handles one input. `now` is the trade's time and never goes back; `nearby` is who is near at this moment.
+    pub fn handle(&mut self, input: Input, now: Time, nearby: &dyn Nearby, effects: &mut Effects) {
+        match input {
+            Input::Posted { request, partner, key, booking, terms, received_at } => {
+                self.posted(request, partner, key, booking, terms, received_at, now, nearby, effects);
+            }
+            Input::Edited { request, partner, job, edit, received_at } => {
+                self.edited(request, &partner, job, edit, received_at, now, nearby, effects);
+            }
+            Input::Cancelled { request, partner, job, reason, received_at } => {
+                self.cancelled(request, &partner, job, reason, received_at, now, nearby, effects);
+            }
+            Input::Accepted { friend, offer, key, revision, received_at, first } => {
+                let accept = job::Standby { friend, offer, key, revision, received_at };
+                self.accepted(accept, first, now, nearby, effects);
+            }
+            Input::Declined { friend, offer, reason, key, received_at: _ } => {
+                self.declined(friend, offer, reason, key, now, nearby, effects);
+            }
+            Input::Delivered { friend, offers } => self.delivered(friend, &offers),
+            Input::Visited { friend, job, event, key, at, reason, received_at: _ } => {
+                self.visited(visit::Step { friend, job, event, key, at, reason }, now, nearby, effects);
+            }
+            Input::Duty { friend, on, until, key, received_at: _ } => {
+                self.duty(friend, Duty { on, until: until.filter(|_| on) }, key, now, effects);
+            }
+            Input::Joined { friend, session, language } => self.joined(friend, session, language, effects),
+            Input::Placed { friend } => self.consider(friend, now, nearby, effects),
+            Input::Settled { job, attempt } => self.settled(job, attempt, now, effects),
+            Input::Reread { job, stored } => self.reread(job, stored, now, effects),
+            Input::Tick => self.tick(now, nearby, effects),
+        }
+    }
+
+    /// When `Input::Tick` has something to do.
+    pub fn next_deadline(&self) -> Option<Time> {
+        match (self.timers.next(), self.duty_timers.next()) {
+            (Some(job), Some(duty)) => Some(job.min(duty)),
+            (job, duty) => job.or(duty),
+        }
+    }
+
+    /// Jobs that are not final.
+    pub fn jobs_len(&self) -> usize {
+        self.jobs.len()
+    }
+
+    /// A look at a job, for tests and inspection.
+    pub fn job(&self, job: JobId) -> Option<&Job> {
+        self.jobs.get(&job).map(AsRef::as_ref)
+    }
+
+    fn tick(&mut self, now: Time, nearby: &dyn Nearby, effects: &mut Effects) {
+        self.forget_keys(now);
+        if let Some(friend) = self.duty_timers.due(now) {
+            self.duty_due(friend, now, effects);
+        } else if let Some(job) = self.timers.due(now) {
+            self.due(job, now, nearby, effects);
+        }
+    }
+
+    /// Takes a job out to change it; [`Dispatcher::put`] brings it back.
+    fn take(&mut self, job: JobId) -> Option<Box<Job>> {
+        self.jobs.remove(&job)
+    }
+
+    /// Puts a job back with its deadline, or lets it go if nothing more can happen.
+    fn put(&mut self, job: Box<Job>, now: Time) {
+        if is_final(job.state) && job.standbys.is_empty() {
+            self.forget(&job);
+            return;
+        }
+        self.timers.set(job.id, self.deadline(&job, now));
+        if self.is_hungry(&job) {
+            self.hungry.insert(job.id);
+        } else {
+            self.hungry.remove(&job.id);
+        }
+        self.jobs.insert(job.id, job);
+    }
+
+    fn forget(&mut self, job: &Job) {
+        self.timers.set(job.id, None);
+        self.hungry.remove(&job.id);
+        for offer in &job.offers {
+            self.offers.remove(&offer.id);
+            self.cells.remove(&offer.id);
+        }
+    }
+
+    fn language(&self, friend: FriendId) -> Language {
+        self.languages.get(&friend).copied().unwrap_or_default()
+    }
+}

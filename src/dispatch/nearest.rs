@@ -6,7 +6,9 @@ use std::sync::Arc;
 use h3o::{CellIndex, Resolution};
 use kiez_protocol::directory::Friend;
 use kiez_protocol::ids::FriendId;
-use kiez_protocol::place::Point;
+use kiez_protocol::place::{Point, rounded_m};
+
+use super::gates::Gate;
 
 /// The coarsest resolution at which the roster counts.
 pub const COARSEST: Resolution = Resolution::Four;
@@ -43,4 +45,54 @@ pub trait Nearby {
 
     /// One friend, if they are on the roster.
     fn find(&self, friend: FriendId) -> Option<Standing>;
+}
+
+/// A suitable friend and how far away.
+#[derive(Clone, Debug)]
+pub struct Found {
+    /// Who.
+    pub standing: Standing,
+    /// Metres.
+    pub distance_m: f64,
+    /// Metres, rounded half up to 50.
+    pub rounded_m: u32,
+}
+
+/// What a walk saw.
+#[derive(Clone, Debug, Default)]
+pub struct Walk {
+    /// The suitable, by rounded distance, then id.
+    pub suitable: Vec<Found>,
+    /// The others, with their rounded distance and the first gate that failed.
+    pub failed: Vec<(FriendId, u32, Gate)>,
+    /// Everybody else stands at least so far away; none when the walk went to the end.
+    pub beyond_m: Option<f64>,
+}
+
+/// Placeholder walk over everybody.
+pub fn nearest(
+    nearby: &dyn Nearby,
+    at: Point,
+    _cap_m: f64,
+    _want: usize,
+    gate: &mut dyn FnMut(&Standing, f64) -> Result<(), Gate>,
+) -> Walk {
+    let mut leaves = Vec::new();
+    nearby.roots(&mut |root| leaves.extend(root.children(LEAF)));
+    let mut walk = Walk::default();
+    for leaf in leaves {
+        if nearby.count(leaf) == 0 {
+            continue;
+        }
+        nearby.each(leaf, &mut |standing| {
+            let distance_m = standing.position.distance_m(at);
+            let rounded_m = rounded_m(distance_m);
+            match gate(&standing, distance_m) {
+                Ok(()) => walk.suitable.push(Found { standing, distance_m, rounded_m }),
+                Err(gate) => walk.failed.push((standing.friend, rounded_m, gate)),
+            }
+        });
+    }
+    walk.suitable.sort_by_key(|found| (found.rounded_m, found.standing.friend));
+    walk
 }

@@ -1,0 +1,243 @@
+//! A job as others see it: the friend who is offered it, the friend who has won it, its partner, the map. Each sees what
+//! is theirs to see: no street, name or phone leaves this page but on the winner's card.
+
+use std::collections::BTreeMap;
+
+use kiez_protocol::directory::{AnswerKind, Language};
+use kiez_protocol::friend::{self, CommunityName, JobCard, VisitEvent, Why};
+use kiez_protocol::ids::{FriendId, Word};
+use kiez_protocol::ops::JobDot;
+use kiez_protocol::partner::{Answer, Answers, JobState, JobView};
+
+use super::job::{Job, Offer, OfferState, Visit, shown_cell};
+use super::pay;
+
+/// The job as it is offered.
+pub fn offer(job: &Job, offer: &Offer, language: Language) -> friend::Offer {
+    let (package, booking) = (&*job.terms.package, &*job.booking);
+    friend::Offer {
+        offer: offer.id,
+        job: job.id,
+        revision: job.revision,
+        attempt: offer.attempt,
+        wave: offer.wave,
+        seat: offer.wave_seat,
+        direct: false,
+        expires_at: offer.expires_at,
+        community: community(job),
+        package: package.slug.clone(),
+        title: package.title.get(language).to_owned(),
+        duration_min: package.duration_min,
+        answers: shown_answers(job),
+        windows: booking.windows.clone(),
+        language: booking.customer.language,
+        cell: shown_cell(booking.place).to_string(),
+        district: format!("{} {}", booking.address.postcode, booking.address.city),
+        distance_m: offer.distance_m,
+        gross: offer.pay.gross,
+        commission: offer.pay.commission,
+        net: offer.pay.net,
+        payment_method: booking.payment_method,
+        why: Why { reason: offer.why, rank: offer.rank },
+        allowed: vec!["accept".to_owned(), "decline".to_owned()],
+    }
+}
+
+/// The full card for the winner. Contact data is on it only while the friend holds the job, or has done it.
+pub fn job(job: &Job, visit: &Visit, language: Language) -> JobCard {
+    let (package, booking) = (&*job.terms.package, &*job.booking);
+    let theirs = visit.active || job.state == JobState::Done;
+    JobCard {
+        job: job.id,
+        state: job.state,
+        revision: job.revision,
+        attempt: visit.attempt,
+        community: community(job),
+        package: package.slug.clone(),
+        title: package.title.get(language).to_owned(),
+        duration_min: package.duration_min,
+        answers: if theirs { booking.answers.clone() } else { BTreeMap::new() },
+        windows: booking.windows.clone(),
+        location: theirs.then_some(booking.place),
+        address: theirs.then(|| booking.address.clone()),
+        customer: theirs.then(|| booking.customer.clone()),
+        gross: visit.pay.gross,
+        commission: visit.pay.commission,
+        net: visit.pay.net,
+        payment_method: booking.payment_method,
+        assigned_at: visit.assigned_at,
+        contact_due: visit.contact_due,
+        allowed: if visit.active { allowed(job.state).to_vec() } else { Vec::new() },
+    }
+}
+
+/// The visit events a state allows to the friend who holds the job.
+pub fn allowed(state: JobState) -> &'static [VisitEvent] {
+    match state {
+        JobState::Assigned => &[VisitEvent::Contacted, VisitEvent::HandBack],
+        JobState::Contacted => &[VisitEvent::Completed, VisitEvent::HandBack],
+        JobState::NeedsInfo
+        | JobState::Dispatching
+        | JobState::Paused
+        | JobState::Unfilled
+        | JobState::Appointed
+        | JobState::OnTheWay
+        | JobState::InProgress
+        | JobState::Done
+        | JobState::Unsuccessful
+        | JobState::Confirmed
+        | JobState::Disputed
+        | JobState::Refunded
+        | JobState::Cancelled
+        | JobState::Expired
+        | JobState::Closed => &[],
+    }
+}
+
+/// The job as its partner sees it.
+pub fn view(job: &Job) -> JobView {
+    let visit = job.visit.as_ref().filter(|visit| visit.attempt == job.attempt);
+    let package = &*job.terms.package;
+    let pay = visit.map(|visit| visit.pay).or_else(|| {
+        let gross = pay::gross(package, None, job.booking.payment_method)?;
+        Some(pay::split(gross, &job.terms.commission))
+    });
+    JobView {
+        id: job.id,
+        state: job.state,
+        attempt: job.attempt,
+        wave: job.run.wave,
+        offers_out: u16::try_from(job.live_offers().count()).unwrap_or(u16::MAX),
+        asked: job.run.asked,
+        revision: job.revision,
+        sequence: job.sequence,
+        package: package.slug.clone(),
+        community: job.terms.community.slug.clone(),
+        price: pay.map(|pay| pay.gross),
+        commission: pay.map(|pay| pay.commission),
+        missing_answers: missing_answers(job),
+        urgency: job.booking.urgency,
+        windows: job.booking.windows.clone(),
+        partner_ref: job.booking.partner_ref.clone(),
+        friend: visit.and(job.winner.clone()),
+        created_at: job.created_at,
+        assigned_at: visit.map(|visit| visit.assigned_at),
+        contact_due: visit.filter(|_| job.state == JobState::Assigned).map(|visit| visit.contact_due),
+        expires_at: job.expire_at,
+        reason: job.reason.clone(),
+    }
+}
+
+/// The job on the map. `cell_of` knows where the holders of its offers stood when they were asked.
+pub fn dot(job: &Job, cell_of: impl Fn(&Offer) -> Option<String>) -> JobDot {
+    JobDot {
+        job: job.id,
+        cell: shown_cell(job.booking.place).to_string(),
+        state: job.state,
+        wave: job.run.wave,
+        offers: job.live_offers().filter_map(cell_of).collect(),
+        created_at: job.created_at,
+    }
+}
+
+/// The required questions without an answer.
+pub fn missing_answers(job: &Job) -> Vec<Word> {
+    let answers = &job.booking.answers;
+    let required = job.terms.package.questions.iter().filter(|question| question.required);
+    required.filter(|question| !answers.contains_key(&question.name)).map(|question| question.name.clone()).collect()
+}
+
+/// Whether an answer is of the kind its question takes; what it takes, if not.
+pub fn fits(answer: &Answer, kind: &AnswerKind) -> Result<(), String> {
+    match (kind, answer) {
+        (AnswerKind::Text, Answer::Text(text)) if text.chars().count() <= 500 => Ok(()),
+        (AnswerKind::Number { min, max }, Answer::Number(number)) if (min..=max).contains(&number) => Ok(()),
+        (AnswerKind::YesNo, Answer::YesNo(_)) => Ok(()),
+        (AnswerKind::Choice { options }, Answer::Text(choice)) if options.contains(choice) => Ok(()),
+        (AnswerKind::Text, _) => Err("takes a text of at most 500 characters".to_owned()),
+        (AnswerKind::Number { min, max }, _) => Err(format!("takes a whole number from {min} to {max}")),
+        (AnswerKind::YesNo, _) => Err("takes true or false".to_owned()),
+        (AnswerKind::Choice { options }, _) => Err(format!("takes one of {}", options.join(", "))),
+    }
+}
+
+fn community(job: &Job) -> CommunityName {
+    let community = &*job.terms.community;
+    CommunityName { slug: community.slug.clone(), brand: community.brand.clone() }
+}
+
+/// The answers an offer may show. Free text loses what looks like a phone number or an e-mail address.
+fn shown_answers(job: &Job) -> Answers {
+    let shown = job.terms.package.questions.iter().filter(|question| question.in_offer);
+    shown
+        .filter_map(|question| {
+            let answer = job.booking.answers.get(&question.name)?;
+            let answer = match answer {
+                Answer::Text(text) => Answer::Text(without_contact_data(text)),
+                Answer::YesNo(_) | Answer::Number(_) => answer.clone(),
+            };
+            Some((question.name.clone(), answer))
+        })
+        .collect()
+}
+
+/// Takes out words with an `@` in them and runs of seven or more digits (spaces, dashes and slashes between them count
+/// as part of the run). A filter against habit, not against intent.
+fn without_contact_data(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    let mut run = String::new();
+    let flush = |run: &mut String, out: &mut String| {
+        let kept = run.trim_end_matches([' ', '-', '/', '(', ')', '.', '+']).len();
+        let rest = run[kept..].to_owned();
+        if run.chars().filter(char::is_ascii_digit).count() >= 7 {
+            out.push_str("[…]");
+            out.push_str(&rest);
+        } else {
+            out.push_str(run);
+        }
+        run.clear();
+    };
+    for c in text.chars() {
+        let in_run =
+            c.is_ascii_digit() || (c == '+' || (!run.is_empty() && matches!(c, ' ' | '-' | '/' | '(' | ')' | '.')));
+        if in_run {
+            run.push(c);
+        } else {
+            flush(&mut run, &mut out);
+            out.push(c);
+        }
+    }
+    flush(&mut run, &mut out);
+    let words = out.split(' ').map(|word| if word.contains('@') { "[…]" } else { word });
+    words.collect::<Vec<_>>().join(" ")
+}
+
+impl Job {
+    /// The offers a friend may accept.
+    pub fn live_offers(&self) -> impl Iterator<Item = &Offer> {
+        self.offers.iter().filter(|offer| offer.state == OfferState::Live)
+    }
+
+    /// The winner whose visit still takes a place.
+    pub fn holder(&self) -> Option<FriendId> {
+        self.visit.as_ref().filter(|visit| visit.active).map(|visit| visit.friend)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::without_contact_data;
+
+    #[test]
+    fn contact_data_is_taken_out_of_free_text() {
+        for (text, shown) in [
+            ("Fritz!Box 7590", "Fritz!Box 7590"),
+            ("ruf an: +49 30 123 45 67 bitte", "ruf an: […] bitte"),
+            ("0176/1234567", "[…]"),
+            ("mail anna@example.org danke", "mail […] danke"),
+            ("3 Räume, 120 m2", "3 Räume, 120 m2"),
+        ] {
+            assert_eq!(without_contact_data(text), shown);
+        }
+    }
+}

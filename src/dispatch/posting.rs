@@ -1,0 +1,345 @@
+//! Post, edit, cancel: what partners do to a job.
+
+use std::sync::Arc;
+
+use kiez_protocol::friend::{ClosedReason, FriendMessage, OfferUpdate};
+use kiez_protocol::ids::{JobId, PartnerSlug};
+use kiez_protocol::partner::{Answers, EditJob, JobState};
+use kiez_protocol::refusal::Code;
+use kiez_protocol::time::Time;
+
+use super::change::Change;
+use super::claim::{Claim, Closed};
+use super::effect::{Actor, Answer, Commit, Effects, Message, Subject};
+use super::input::{PartnerKey, Request, Terms};
+use super::job::{Aside, Booking, Job, OfferState, Run};
+use super::nearest::Nearby;
+use super::{Dispatcher, KEY_KEPT_MS, card};
+
+/// A job without its answers expires after this many ms (rules of the trade, §3).
+const NEEDS_INFO_MS: i64 = 72 * 3_600_000;
+
+impl Dispatcher {
+    #[expect(clippy::too_many_arguments, reason = "the fields of one input, taken apart once")]
+    pub(super) fn posted(
+        &mut self,
+        request: Request,
+        partner: PartnerSlug,
+        key: Option<PartnerKey>,
+        booking: Arc<Booking>,
+        terms: Terms,
+        received_at: Time,
+        now: Time,
+        nearby: &dyn Nearby,
+        effects: &mut Effects,
+    ) {
+        if let Some(key) = &key
+            && let Some((job, body)) = self.keys.get(&(partner.clone(), key.key.clone()))
+        {
+            let answer = if *body == key.body {
+                Answer::Repeated { job: *job }
+            } else {
+                let detail = "the idempotency key was used for a request with another body".to_owned();
+                Answer::Refused { code: Code::KeyReused, detail }
+            };
+            // After what was recorded before: the first request's own commit may be among it.
+            let then = vec![Message::Answer { request, answer }];
+            effects.commits.push(Commit { subject: Subject::Job(*job), record: None, then });
+            return;
+        }
+        let id = JobId(self.mint.next(now));
+        let created_at = received_at;
+        let mut job = Box::new(Job {
+            id,
+            partner: partner.clone(),
+            terms,
+            booking,
+            state: JobState::NeedsInfo,
+            sequence: 0,
+            attempt: 0,
+            revision: 1,
+            hand_backs: 0,
+            created_at,
+            expire_at: created_at,
+            state_due: None,
+            run: Run { started_at: now, wave: 0, next_wave_at: now, asked: 0, alarm_at: now },
+            offers: Vec::new(),
+            blocked: std::collections::BTreeSet::new(),
+            visit: None,
+            winner: None,
+            reason: None,
+            claim: Arc::new(Claim::new()),
+            standbys: Vec::new(),
+            aside: Vec::new(),
+            settled: false,
+        });
+        job.expire_at = expire_at(&job);
+        let mut change = Change::new(now);
+        change.booking = true;
+        if let Some(key) = key {
+            self.keys.insert((partner.clone(), key.key.clone()), (id, key.body));
+            self.key_ages.push_back((now, partner.clone(), key.key.clone()));
+            change.key = Some(key);
+        }
+        let complete = card::missing_answers(&job).is_empty();
+        let state = if complete { JobState::Dispatching } else { JobState::NeedsInfo };
+        change.event(&mut job, state, "posted", Actor::Partner(partner), None);
+        if complete {
+            self.start_run(&mut job, &mut change, nearby);
+        } else {
+            job.state_due = Some(now + NEEDS_INFO_MS);
+        }
+        change.then.push(Message::Answer { request, answer: Answer::Posted(Box::new(card::view(&job))) });
+        self.commit(&job, change, effects);
+        self.put(job, now);
+    }
+
+    #[expect(clippy::too_many_arguments, reason = "the fields of one input, taken apart once")]
+    pub(super) fn cancelled(
+        &mut self,
+        request: Request,
+        partner: &PartnerSlug,
+        id: JobId,
+        reason: Option<String>,
+        received_at: Time,
+        now: Time,
+        nearby: &dyn Nearby,
+        effects: &mut Effects,
+    ) {
+        let Some(mut job) = self.theirs(request, partner, id, effects) else { return };
+        let friend = self.cancel(&mut job, request, reason, received_at, now, effects);
+        self.put(job, now);
+        if let Some(friend) = friend {
+            self.consider(friend, now, nearby, effects);
+        }
+    }
+
+    /// Cancels, or sets the cancel aside when the word is taken. The friend whose place it freed, if any.
+    pub(super) fn cancel(
+        &mut self,
+        job: &mut Job,
+        request: Request,
+        reason: Option<String>,
+        received_at: Time,
+        now: Time,
+        effects: &mut Effects,
+    ) -> Option<kiez_protocol::ids::FriendId> {
+        match job.state {
+            JobState::Dispatching | JobState::Unfilled => {
+                if job.claim.close(Closed::Cancelled).is_err() {
+                    job.aside.push(Aside::Cancel { request, reason, received_at });
+                    return None;
+                }
+            }
+            JobState::NeedsInfo
+            | JobState::Paused
+            | JobState::Assigned
+            | JobState::Contacted
+            | JobState::Appointed
+            | JobState::OnTheWay => {}
+            JobState::InProgress
+            | JobState::Done
+            | JobState::Unsuccessful
+            | JobState::Confirmed
+            | JobState::Disputed
+            | JobState::Refunded
+            | JobState::Cancelled
+            | JobState::Expired
+            | JobState::Closed => {
+                self.refuse_state(job, request, effects);
+                return None;
+            }
+        }
+        let mut change = Change::new(now);
+        if matches!(job.state, JobState::Dispatching | JobState::Unfilled) {
+            change.run_ended(job, JobState::Cancelled);
+        }
+        job.reason.clone_from(&reason);
+        let actor = Actor::Partner(job.partner.clone());
+        change.event(job, JobState::Cancelled, "cancelled", actor, reason);
+        self.close_offers(job, &mut change, ClosedReason::Cancelled);
+        let friend = self.end_visit(job, &mut change);
+        change.then.push(Message::Answer { request, answer: Answer::Job(Box::new(card::view(job))) });
+        self.commit(job, change, effects);
+        friend
+    }
+
+    #[expect(clippy::too_many_arguments, reason = "the fields of one input, taken apart once")]
+    pub(super) fn edited(
+        &mut self,
+        request: Request,
+        partner: &PartnerSlug,
+        id: JobId,
+        edit: Box<EditJob>,
+        received_at: Time,
+        now: Time,
+        nearby: &dyn Nearby,
+        effects: &mut Effects,
+    ) {
+        let Some(mut job) = self.theirs(request, partner, id, effects) else { return };
+        self.edit(&mut job, request, edit, received_at, now, nearby, effects);
+        self.put(job, now);
+    }
+
+    /// Edits, or sets the edit aside when it is material and the word is taken.
+    #[expect(clippy::too_many_arguments, reason = "the fields of one input, taken apart once")]
+    pub(super) fn edit(
+        &mut self,
+        job: &mut Job,
+        request: Request,
+        edit: Box<EditJob>,
+        received_at: Time,
+        now: Time,
+        nearby: &dyn Nearby,
+        effects: &mut Effects,
+    ) {
+        let open = match job.state {
+            JobState::Dispatching | JobState::Unfilled => true,
+            JobState::NeedsInfo
+            | JobState::Paused
+            | JobState::Assigned
+            | JobState::Contacted
+            | JobState::Appointed
+            | JobState::OnTheWay => false,
+            JobState::InProgress
+            | JobState::Done
+            | JobState::Unsuccessful
+            | JobState::Confirmed
+            | JobState::Disputed
+            | JobState::Refunded
+            | JobState::Cancelled
+            | JobState::Expired
+            | JobState::Closed => return self.refuse_state(job, request, effects),
+        };
+        let booking = edited(&job.booking, &edit);
+        let material = is_material(job, &booking);
+        if open && material && job.claim.close(Closed::Edited).is_err() {
+            job.aside.push(Aside::Edit { request, edit, received_at });
+            return;
+        }
+        let mut change = Change::new(now);
+        change.booking = true;
+        job.booking = Arc::new(booking);
+        let actor = Actor::Partner(job.partner.clone());
+        if job.state == JobState::NeedsInfo && card::missing_answers(job).is_empty() {
+            job.state_due = None;
+            change.event(job, JobState::Dispatching, "answers_complete", actor, None);
+            self.start_run(job, &mut change, nearby);
+        } else {
+            change.event(job, job.state, "edited", actor, None);
+        }
+        if material {
+            job.revision += 1;
+        }
+        if open && material {
+            job.claim = Arc::new(Claim::new());
+            self.renew_offers(job, &mut change);
+        }
+        if let Some(visit) = job.visit.as_ref().filter(|visit| visit.active) {
+            let card = card::job(job, visit, self.language(visit.friend));
+            change.tell(visit.friend, FriendMessage::Job(Box::new(card)));
+        }
+        change.then.push(Message::Answer { request, answer: Answer::Job(Box::new(card::view(job))) });
+        self.commit(job, change, effects);
+    }
+
+    /// The live offers now offer the new revision.
+    fn renew_offers(&self, job: &mut Job, change: &mut Change) {
+        for index in 0..job.offers.len() {
+            if job.offers[index].state != OfferState::Live {
+                continue;
+            }
+            job.offers[index].revision = job.revision;
+            change.offer(index);
+            let offer = &job.offers[index];
+            let renewed = Box::new(card::offer(job, offer, self.language(offer.friend)));
+            change.then.push(self.in_hand(job, offer));
+            let update = OfferUpdate { offer: offer.id, expires_at: None, renewed: Some(renewed) };
+            change.tell(offer.friend, FriendMessage::OfferUpdate(update));
+        }
+    }
+
+    /// The job, if it is this partner's; otherwise the request is answered as if there were none.
+    fn theirs(
+        &mut self,
+        request: Request,
+        partner: &PartnerSlug,
+        id: JobId,
+        effects: &mut Effects,
+    ) -> Option<Box<Job>> {
+        match self.jobs.get(&id) {
+            Some(job) if job.partner == *partner => self.take(id),
+            Some(_) | None => {
+                let detail = "there is no open job of yours with this id".to_owned();
+                let answer = Answer::Refused { code: Code::NotFound, detail };
+                effects.now.push(Message::Answer { request, answer });
+                None
+            }
+        }
+    }
+
+    fn refuse_state(&self, job: &Job, request: Request, effects: &mut Effects) {
+        let view = card::view(job);
+        let state = view.state;
+        let detail = format!("the job is {state}; this is possible only before the work begins");
+        let answer = Answer::Refused { code: Code::WrongState, detail };
+        let then = vec![Message::Answer { request, answer }];
+        effects.commits.push(Commit { subject: Subject::Job(job.id), record: None, then });
+    }
+
+    pub(super) fn forget_keys(&mut self, now: Time) {
+        while self.key_ages.front().is_some_and(|(at, _, _)| now.since(*at) > KEY_KEPT_MS) {
+            if let Some((_, partner, key)) = self.key_ages.pop_front() {
+                self.keys.remove(&(partner, key));
+            }
+        }
+    }
+}
+
+/// When the job ends without a winner: after the plan's time, or with its last wish window.
+pub(super) fn expire_at(job: &Job) -> Time {
+    let plan = job.plan();
+    if plan.expire_ms > 0 {
+        return job.created_at + plan.expire_ms;
+    }
+    let end = job.booking.windows.iter().map(|window| window.to).max();
+    // Urgent without a window that lies ahead: till the alarm has been heard.
+    end.filter(|end| *end > job.created_at).unwrap_or(job.created_at + 2 * plan.alarm_ms)
+}
+
+fn edited(booking: &Booking, edit: &EditJob) -> Booking {
+    let mut booking = booking.clone();
+    if let Some(place) = edit.location {
+        booking.place = place;
+    }
+    if let Some(address) = &edit.address {
+        booking.address = address.clone();
+    }
+    if let Some(customer) = &edit.customer {
+        booking.customer = customer.clone();
+    }
+    if let Some(answers) = &edit.answers {
+        booking.answers.extend(answers.clone());
+    }
+    if let Some(windows) = &edit.windows {
+        booking.windows.clone_from(windows);
+    }
+    if let Some(partner_ref) = &edit.partner_ref {
+        booking.partner_ref = Some(partner_ref.clone());
+    }
+    booking
+}
+
+/// Whether friends must look again: place, windows, the language to speak, or an answer shown in the offer.
+fn is_material(job: &Job, new: &Booking) -> bool {
+    let old = &*job.booking;
+    let shown = |answers: &Answers| -> Vec<_> {
+        let questions = job.terms.package.questions.iter().filter(|question| question.in_offer);
+        questions.map(|question| answers.get(&question.name).cloned()).collect()
+    };
+    old.place != new.place
+        || old.address.postcode != new.address.postcode
+        || old.windows != new.windows
+        || old.customer.language != new.customer.language
+        || shown(&old.answers) != shown(&new.answers)
+}

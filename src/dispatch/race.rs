@@ -1,0 +1,379 @@
+//! Who gets the job. The word says who was first, the dispatcher whether it counts, the ledger makes it true. Those
+//! behind the first wait in order of arrival, until the winner is committed or the first is refused.
+
+use std::sync::Arc;
+
+use kiez_protocol::friend::{ClosedReason, FriendMessage, LostReason, Verdict};
+use kiez_protocol::ids::{JobId, Key, OfferId};
+use kiez_protocol::ops::RaceView;
+use kiez_protocol::partner::{FriendName, JobState};
+use kiez_protocol::refusal::Code;
+use kiez_protocol::time::Time;
+
+use super::change::Change;
+use super::claim::{Claim, Word};
+use super::effect::{Actor, Commit, Effects, Message, Subject};
+use super::job::{Aside, Job, OfferState, Standby, Visit, shown_cell};
+use super::nearest::Nearby;
+use super::wave::{after_all, refused, takes_accepts};
+use super::{ACCEPT_GRACE_MS, Dispatcher, card};
+
+/// Why an accept does not count.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Refusal {
+    Lost(LostReason),
+    NeedsReconfirm,
+}
+
+impl Dispatcher {
+    pub(super) fn accepted(
+        &mut self,
+        accept: Standby,
+        first: bool,
+        now: Time,
+        nearby: &dyn Nearby,
+        effects: &mut Effects,
+    ) {
+        let friend = accept.friend.id;
+        let Some(job_id) = self.offers.get(&accept.offer).copied() else {
+            // Not open: the ledger knows how it ended, once all that was recorded before is written.
+            let then = vec![Message::LookUp { friend, offer: accept.offer, key: accept.key }];
+            effects.commits.push(Commit { subject: Subject::Friend(friend), record: None, then });
+            return;
+        };
+        let Some((mut job, index)) = self.take_offer(friend, accept.offer) else {
+            let message = refused(Code::NotFound, Some(accept.key), Some(accept.offer), None);
+            effects.now.push(Message::Friend { friend, message });
+            return;
+        };
+        assert_eq!(job.id, job_id, "an offer belongs to one job");
+        if takes_accepts(&job) && job.offers[index].attempt == job.attempt {
+            self.race(&mut job, index, accept, first, now, nearby, effects);
+        } else {
+            self.late(&mut job, index, accept, effects);
+        }
+        self.put(job, now);
+    }
+
+    /// An accept on an open job.
+    #[expect(clippy::too_many_arguments, reason = "the fields of one input, taken apart once")]
+    fn race(
+        &mut self,
+        job: &mut Job,
+        index: usize,
+        accept: Standby,
+        first: bool,
+        now: Time,
+        nearby: &dyn Nearby,
+        effects: &mut Effects,
+    ) {
+        let seat = job.offers[index].seat;
+        // A word from before a quarantine does not count: the job has a new one.
+        let first = first && job.claim.look() == Word::Taken(seat);
+        match self.refusal(job, index, &accept) {
+            Some(refusal) => {
+                self.refuse(job, index, &accept, refusal, now, effects);
+                if !first {
+                    return self.top_up(job, now, nearby, effects);
+                }
+                job.claim.retire(seat);
+                self.new_word(job, effects);
+            }
+            None if first => self.win(job, index, &accept, now, effects),
+            // This session had no word in hand, or an old one.
+            None => match job.claim.take(seat) {
+                Word::Open => self.win(job, index, &accept, now, effects),
+                Word::Taken(_) => {
+                    job.standbys.push(accept);
+                    return;
+                }
+                Word::Settled(_) | Word::Closed(_) | Word::Retired => {
+                    unreachable!("the word of an open job is open or taken")
+                }
+            },
+        }
+        self.after_first(job, now, nearby, effects);
+    }
+
+    /// The first has been handled: what was set aside for it comes next, then those behind it.
+    fn after_first(&mut self, job: &mut Job, now: Time, nearby: &dyn Nearby, effects: &mut Effects) {
+        for aside in std::mem::take(&mut job.aside) {
+            match aside {
+                Aside::Cancel { request, reason, received_at } => {
+                    self.cancel(job, request, reason, received_at, now, effects);
+                }
+                Aside::Edit { request, edit, received_at } => {
+                    self.edit(job, request, edit, received_at, now, nearby, effects);
+                }
+                Aside::Expire => {
+                    if takes_accepts(job) {
+                        let mut change = Change::new(now);
+                        self.expire(job, &mut change);
+                        self.commit(job, change, effects);
+                    }
+                }
+            }
+        }
+        self.try_standbys(job, now, effects);
+        self.top_up(job, now, nearby, effects);
+    }
+
+    /// Refills a seat that a refused accept has left, unless somebody is about to win.
+    fn top_up(&mut self, job: &mut Job, now: Time, nearby: &dyn Nearby, effects: &mut Effects) {
+        if job.state == JobState::Dispatching && job.claim.look() == Word::Open {
+            let mut change = Change::new(now);
+            self.refill(job, &mut change, nearby);
+            self.commit(job, change, effects);
+        }
+    }
+
+    /// Tries those behind a refused first, in order of arrival, until one wins.
+    fn try_standbys(&mut self, job: &mut Job, now: Time, effects: &mut Effects) {
+        while takes_accepts(job) && !job.standbys.is_empty() {
+            let standby = job.standbys.remove(0);
+            let Some(index) = job.offers.iter().position(|offer| offer.id == standby.offer) else { continue };
+            match self.refusal(job, index, &standby) {
+                Some(refusal) => self.refuse(job, index, &standby, refusal, now, effects),
+                None => match job.claim.take(job.offers[index].seat) {
+                    Word::Open => self.win(job, index, &standby, now, effects),
+                    // The new word is out already and somebody has taken it: their accept is in the mailbox.
+                    Word::Taken(_) => {
+                        job.standbys.insert(0, standby);
+                        return;
+                    }
+                    Word::Settled(_) | Word::Closed(_) | Word::Retired => {
+                        unreachable!("the word of an open job is open or taken")
+                    }
+                },
+            }
+        }
+        if !takes_accepts(job) && job.holder().is_none() {
+            // The job ended before those behind were tried.
+            for standby in std::mem::take(&mut job.standbys) {
+                let reason = lost_reason(job.state);
+                effects.commits.push(after_all(job.id, vec![verdict(&standby, Verdict::Lost, Some(reason))]));
+            }
+        }
+    }
+
+    /// The offers still live get a new word in place of a retired one.
+    fn new_word(&self, job: &mut Job, effects: &mut Effects) {
+        job.claim = Arc::new(Claim::new());
+        // In the order of what was recorded: a hand must not get this word before an offer that is still being written.
+        effects.commits.push(after_all(job.id, job.live_offers().map(|offer| self.in_hand(job, offer)).collect()));
+    }
+
+    /// Why an accept on an open job does not count, if it does not. Looks at the instant the frame was taken.
+    fn refusal(&self, job: &Job, index: usize, accept: &Standby) -> Option<Refusal> {
+        let offer = &job.offers[index];
+        match offer.state {
+            OfferState::Live | OfferState::Closed(ClosedReason::Expired) => {}
+            OfferState::Closed(ClosedReason::Declined) => return Some(Refusal::Lost(LostReason::Declined)),
+            OfferState::Closed(ClosedReason::Capacity) => return Some(Refusal::Lost(LostReason::Capacity)),
+            OfferState::Closed(
+                ClosedReason::Taken
+                | ClosedReason::Won
+                | ClosedReason::Cancelled
+                | ClosedReason::Superseded
+                | ClosedReason::Paused
+                | ClosedReason::HandedBack,
+            ) => return Some(Refusal::Lost(LostReason::Superseded)),
+        }
+        if accept.received_at > offer.expires_at + self.pace.real_ms(ACCEPT_GRACE_MS) {
+            return Some(Refusal::Lost(LostReason::Expired));
+        }
+        if accept.revision != job.revision {
+            return Some(Refusal::NeedsReconfirm);
+        }
+        let held = self.capacity.of(accept.friend.id).map_or(0, |load| load.held.len());
+        if held >= usize::from(accept.friend.jobs_held_max) {
+            return Some(Refusal::Lost(LostReason::Capacity));
+        }
+        None
+    }
+
+    /// Tells a friend why their accept does not count. An offer over capacity is closed and recorded.
+    fn refuse(
+        &mut self,
+        job: &mut Job,
+        index: usize,
+        accept: &Standby,
+        refusal: Refusal,
+        now: Time,
+        effects: &mut Effects,
+    ) {
+        let friend = accept.friend.id;
+        let mut change = Change::new(now);
+        match refusal {
+            Refusal::NeedsReconfirm => {
+                let offer = &job.offers[index];
+                let card = card::offer(job, offer, self.language(friend));
+                let update = kiez_protocol::friend::OfferUpdate {
+                    offer: offer.id,
+                    expires_at: None,
+                    renewed: Some(Box::new(card)),
+                };
+                change.tell(friend, FriendMessage::OfferUpdate(update));
+                change.then.push(verdict(accept, Verdict::NeedsReconfirm, None));
+            }
+            Refusal::Lost(reason) => {
+                if reason == LostReason::Capacity && job.offers[index].state == OfferState::Live {
+                    self.close_offer(job, &mut change, index, ClosedReason::Capacity);
+                    change.event(job, job.state, "accept_over_capacity", Actor::Friend(friend), None);
+                }
+                change.then.push(verdict(accept, Verdict::Lost, Some(reason)));
+            }
+        }
+        self.commit(job, change, effects);
+    }
+
+    /// The job is theirs: once the record is committed.
+    fn win(&mut self, job: &mut Job, index: usize, accept: &Standby, now: Time, effects: &mut Effects) {
+        assert!(job.holder().is_none(), "a job has at most one active winner");
+        let friend = accept.friend.id;
+        let mut change = Change::new(now);
+        change.run_ended(job, JobState::Assigned);
+        change.event(job, JobState::Assigned, "assigned", Actor::Friend(friend), None);
+        let policy = &job.terms.community.policy;
+        let (contact_due, grace) = (now + policy.contact_ms, policy.contact_grace_ms);
+        let offer = &job.offers[index];
+        let visit = Visit {
+            friend,
+            offer: offer.id,
+            attempt: job.attempt,
+            place: self.capacity.hold(friend, job.id),
+            pay: offer.pay,
+            key: accept.key,
+            assigned_at: accept.received_at,
+            contact_due,
+            active: true,
+        };
+        let (seat, wave) = (offer.seat, offer.wave);
+        let held = self.capacity.of(friend).map_or(0, |load| load.held.len());
+        assert!(held <= usize::from(accept.friend.jobs_held_max), "a friend never exceeds capacity");
+        if offer.state == OfferState::Live {
+            self.close_offer(job, &mut change, index, ClosedReason::Won);
+        } else {
+            // Won in the grace after its expiry.
+            job.offers[index].state = OfferState::Closed(ClosedReason::Won);
+            change.offer(index);
+        }
+        job.state_due = Some(contact_due + grace);
+        job.winner = Some(FriendName { id: friend, name: accept.friend.name.clone() });
+        change.visit(&visit);
+        job.visit = Some(visit);
+        job.settled = false;
+        let messages = std::mem::take(&mut change.then);
+        change.then.push(Message::Settle { job: job.id, attempt: job.attempt, claim: job.claim.clone(), seat });
+        change.then.push(verdict(accept, Verdict::Won, None));
+        let visit = job.visit.as_ref().expect("just set");
+        change.tell(friend, FriendMessage::Job(Box::new(card::job(job, visit, self.language(friend)))));
+        change.then.extend(messages);
+        self.close_offers(job, &mut change, ClosedReason::Taken);
+        self.availability(friend, &mut change);
+        change.then.push(Message::RaceWon(RaceView {
+            job: job.id,
+            cell: shown_cell(job.booking.place).to_string(),
+            at: now,
+            assigned_in_ms: accept.received_at.since(job.created_at),
+            wave,
+        }));
+        self.commit(job, change, effects);
+    }
+
+    /// The winner is committed: those behind hear that they lost, at once.
+    pub(super) fn settled(&mut self, id: JobId, attempt: u16, now: Time, effects: &mut Effects) {
+        let Some(mut job) = self.take(id) else { return };
+        if job.attempt == attempt {
+            job.settled = true;
+            for standby in std::mem::take(&mut job.standbys) {
+                effects.now.push(self.behind(&job, &standby));
+            }
+        }
+        self.put(job, now);
+    }
+
+    /// The verdict for somebody who accepted a job that has been won.
+    fn behind(&self, job: &Job, accept: &Standby) -> Message {
+        let winner = job.visit.as_ref().map(|visit| visit.friend);
+        if winner == Some(accept.friend.id) && job.holder() == winner {
+            verdict(accept, Verdict::Won, None)
+        } else {
+            verdict(accept, Verdict::Lost, Some(LostReason::Taken))
+        }
+    }
+
+    /// An accept on a job, or for an attempt, that takes no more accepts.
+    fn late(&mut self, job: &mut Job, index: usize, accept: Standby, effects: &mut Effects) {
+        let offer = &job.offers[index];
+        let won = job.visit.as_ref().is_some_and(|visit| visit.offer == offer.id);
+        let (answer, reason) = match offer.state {
+            OfferState::Closed(ClosedReason::Won) if won && job.visit.as_ref().is_some_and(|visit| visit.active) => {
+                (Verdict::Won, None)
+            }
+            OfferState::Closed(ClosedReason::Won)
+                if won && !matches!(job.state, JobState::Dispatching | JobState::Unfilled | JobState::Cancelled) =>
+            {
+                (Verdict::Won, None)
+            }
+            OfferState::Closed(ClosedReason::Declined) => (Verdict::Lost, Some(LostReason::Declined)),
+            OfferState::Closed(ClosedReason::Capacity) => (Verdict::Lost, Some(LostReason::Capacity)),
+            OfferState::Closed(ClosedReason::Taken) => (Verdict::Lost, Some(LostReason::Taken)),
+            OfferState::Closed(ClosedReason::Expired) if job.attempt > offer.attempt => {
+                (Verdict::Lost, Some(LostReason::Expired))
+            }
+            OfferState::Live
+            | OfferState::Closed(
+                ClosedReason::Won
+                | ClosedReason::Expired
+                | ClosedReason::Cancelled
+                | ClosedReason::Superseded
+                | ClosedReason::Paused
+                | ClosedReason::HandedBack,
+            ) => (Verdict::Lost, Some(lost_reason(job.state))),
+        };
+        let decided_by_win = reason == Some(LostReason::Taken) && !job.settled && job.holder().is_some();
+        if decided_by_win {
+            // Told with the winner's commit, or tried again if that is never written.
+            job.standbys.push(accept);
+            return;
+        }
+        let mut then = vec![verdict(&accept, answer, reason)];
+        if let (Verdict::Won, Some(visit)) = (answer, job.visit.as_ref()) {
+            let friend = accept.friend.id;
+            let card = Box::new(card::job(job, visit, self.language(friend)));
+            then.push(Message::Friend { friend, message: FriendMessage::Job(card) });
+        }
+        effects.commits.push(after_all(job.id, then));
+    }
+
+    /// After a quarantine: who waited behind a win that is known not to be written is tried in order.
+    pub(super) fn retry_standbys(&mut self, job: &mut Job, standbys: Vec<Standby>, now: Time, effects: &mut Effects) {
+        job.standbys = standbys;
+        self.try_standbys(job, now, effects);
+    }
+}
+
+/// Why an accept loses on a job in this state.
+fn lost_reason(state: JobState) -> LostReason {
+    match state {
+        JobState::Cancelled => LostReason::JobCancelled,
+        JobState::Expired => LostReason::Expired,
+        JobState::NeedsInfo | JobState::Paused => LostReason::Paused,
+        JobState::Dispatching | JobState::Unfilled => LostReason::Superseded,
+        JobState::Assigned | JobState::Contacted | JobState::Appointed | JobState::OnTheWay | JobState::InProgress => {
+            LostReason::Taken
+        }
+        JobState::Done
+        | JobState::Unsuccessful
+        | JobState::Confirmed
+        | JobState::Disputed
+        | JobState::Refunded
+        | JobState::Closed => LostReason::Closed,
+    }
+}
+
+fn verdict(accept: &Standby, result: Verdict, reason: Option<LostReason>) -> Message {
+    let (offer, key): (OfferId, Key) = (accept.offer, accept.key);
+    Message::Friend { friend: accept.friend.id, message: FriendMessage::AcceptResult { offer, key, result, reason } }
+}

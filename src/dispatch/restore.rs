@@ -1,0 +1,132 @@
+//! The dispatcher out of the ledger: after a start everything that was told is there, and what was not told may be
+//! decided anew. Also one job out of the ledger, when a record of it was refused.
+
+use std::collections::{BTreeSet, HashMap, VecDeque};
+use std::sync::Arc;
+
+use kiez_protocol::ids::JobId;
+use kiez_protocol::ops::AlarmKind;
+use kiez_protocol::time::Time;
+
+use super::capacity::Capacity;
+use super::claim::Claim;
+use super::effect::{Effects, Message, Stored, StoredJob};
+use super::job::{Delivery, Job, OfferState};
+use super::mint::Mint;
+use super::timers::Timers;
+use super::wave::takes_accepts;
+use super::{Dispatcher, Pace, RESTORE_GRACE_MS, is_final};
+
+impl Dispatcher {
+    /// A dispatcher that goes on where the ledger ends. `seed` makes its ids differ from those of earlier starts.
+    pub fn restore(stored: Stored, seed: u64, pace: Pace, now: Time) -> Dispatcher {
+        let grace = if stored.jobs.is_empty() && stored.duties.is_empty() { 0 } else { pace.real_ms(RESTORE_GRACE_MS) };
+        let mut dispatcher = Dispatcher {
+            jobs: HashMap::new(),
+            offers: HashMap::new(),
+            capacity: Capacity::default(),
+            keys: HashMap::new(),
+            key_ages: VecDeque::new(),
+            timers: Timers::default(),
+            duties: HashMap::new(),
+            duty_timers: Timers::default(),
+            hungry: BTreeSet::new(),
+            languages: HashMap::new(),
+            cells: HashMap::new(),
+            mint: Mint::new(seed),
+            pace,
+            restored_until: now + grace,
+        };
+        let mut keys = stored.keys;
+        keys.sort_by(|a, b| a.at.cmp(&b.at));
+        for key in keys {
+            dispatcher.key_ages.push_back((key.at, key.partner.clone(), key.key.key.clone()));
+            dispatcher.keys.insert((key.partner, key.key.key), (key.job, key.key.body));
+        }
+        for row in stored.duties {
+            dispatcher.set_duty(row.friend, row.duty, now);
+        }
+        for job in stored.jobs {
+            let job = dispatcher.resume(job);
+            dispatcher.put(job, now);
+        }
+        dispatcher
+    }
+
+    /// A job as it was stored, with its holdings and a new word.
+    fn resume(&mut self, stored: StoredJob) -> Box<Job> {
+        let StoredJob { row, booking, mut offers, visit } = stored;
+        offers.sort_by_key(|offer| offer.seat);
+        for offer in &mut offers {
+            self.offers.insert(offer.id, row.id);
+            offer.delivery = match offer.state {
+                // The app says anew what it has: its snapshot carries the offers.
+                OfferState::Live => {
+                    let policy = &row.terms.community.policy;
+                    Delivery::Waiting(self.restored_until + self.pace.real_ms(policy.delivery_ms))
+                }
+                OfferState::Closed(_) => Delivery::Arrived,
+            };
+            if offer.state == OfferState::Live {
+                self.capacity.deal(offer.friend, offer.id, offer.renewed);
+            }
+        }
+        if let Some(visit) = visit.as_ref().filter(|visit| visit.active) {
+            self.capacity.hold_at(visit.friend, row.id, visit.place);
+        }
+        let settled = visit.as_ref().is_some_and(|visit| visit.attempt == row.view.attempt);
+        Box::new(Job {
+            id: row.id,
+            partner: row.partner,
+            terms: row.terms,
+            booking,
+            state: row.view.state,
+            sequence: row.view.sequence,
+            attempt: row.view.attempt,
+            revision: row.view.revision,
+            hand_backs: row.progress.hand_backs,
+            created_at: row.created_at,
+            expire_at: row.view.expires_at,
+            state_due: row.progress.state_due,
+            run: row.progress.run,
+            offers,
+            blocked: row.progress.blocked.into_iter().collect(),
+            winner: row.view.friend,
+            visit,
+            reason: row.progress.reason,
+            claim: Arc::new(Claim::new()),
+            standbys: Vec::new(),
+            aside: Vec::new(),
+            settled,
+        })
+    }
+
+    /// The ledger has refused a record of this job for good: what is stored stands, and who waited behind the win that
+    /// was never written is tried in order.
+    pub(super) fn reread(&mut self, id: JobId, stored: Option<Box<StoredJob>>, now: Time, effects: &mut Effects) {
+        let mut standbys = Vec::new();
+        if let Some(old) = self.take(id) {
+            for offer in old.live_offers() {
+                self.capacity.drop(offer.friend, offer.id);
+            }
+            if let Some(visit) = &old.visit {
+                self.capacity.free(visit.friend, id);
+            }
+            self.forget(&old);
+            standbys = old.standbys;
+        }
+        effects.now.push(Message::Alarm { kind: AlarmKind::Quarantined, job: id, at: now });
+        let Some(stored) = stored else {
+            self.keys.retain(|_, (job, _)| *job != id);
+            return;
+        };
+        let mut job = self.resume(*stored);
+        if takes_accepts(&job) {
+            effects.now.extend(job.live_offers().map(|offer| self.in_hand(&job, offer)));
+            self.retry_standbys(&mut job, standbys, now, effects);
+        }
+        if !is_final(job.state) {
+            self.put(job, now);
+        }
+    }
+}
