@@ -5,6 +5,7 @@ pub mod claim;
 pub mod decision;
 pub mod effect;
 pub mod gates;
+pub mod globe;
 pub mod input;
 pub mod job;
 pub mod nearest;
