@@ -1,3 +1,4 @@
 //! kiez.
 pub mod dispatch;
+pub mod live;
 pub mod sync;
