@@ -89,6 +89,8 @@ struct State {
     handed: u64,
     closing: Option<Goodbye>,
     writer: Option<Waker>,
+    // Offers whose accept waits for its verdict.
+    awaited: Vec<OfferId>,
 }
 
 /// Whether a message is owed: numbered, acknowledged, and sent again when a session is resumed. The others are worth
@@ -145,6 +147,19 @@ impl Outbox {
         Outbox { limits, state: Mutex::default() }
     }
 
+    /// An accept of this offer waits for its verdict.
+    pub fn await_verdict(&self, offer: OfferId) {
+        let mut state = self.lock();
+        if !state.awaited.contains(&offer) {
+            state.awaited.push(offer);
+        }
+    }
+
+    /// Whether the verdict on this offer is still awaited.
+    pub fn awaits_verdict(&self, offer: OfferId) -> bool {
+        self.lock().awaited.contains(&offer)
+    }
+
     fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().expect("nothing panics while it holds an outbox")
     }
@@ -153,6 +168,9 @@ impl Outbox {
     pub fn push(&self, message: FriendMessage, owed: bool) -> Pushed {
         let offers = if owed { offers_in(&message) } else { Vec::new() };
         let mut state = self.lock();
+        if let FriendMessage::AcceptResult { offer, .. } = &message {
+            state.awaited.retain(|awaited| awaited != offer);
+        }
         if state.closing.is_some() {
             return Pushed::Closed;
         }
