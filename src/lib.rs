@@ -1,3 +1,4 @@
 //! kiez.
 pub mod dispatch;
+pub mod ledger;
 pub mod sync;
