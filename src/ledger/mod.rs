@@ -10,8 +10,8 @@
 //! - one dispatcher: a lock in the normal case, the [`fence`] always;
 //! - what the constraints in `migrations/` refuse is never retried, everything else is, for ever.
 
-pub mod fence;
 mod either;
+pub mod fence;
 mod load;
 mod pool;
 pub mod postgres;
@@ -134,7 +134,9 @@ pub enum OpenError {
         version: i64,
     },
     /// Commits would not survive a crash.
-    #[error("Postgres runs with {setting} = off, and a crash would lose what was told: set it to on, or serve with --dev")]
+    #[error(
+        "Postgres runs with {setting} = off, and a crash would lose what was told: set it to on, or serve with --dev"
+    )]
     NotDurable {
         /// Which setting.
         setting: String,

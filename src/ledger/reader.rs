@@ -117,10 +117,7 @@ impl Reader {
             .lease()
             .await?
             .session()
-            .first(
-                "select partner, sha256 from partner_api_keys where id = $1 and revoked_at is null",
-                [Arg::Text(id)],
-            )
+            .first("select partner, sha256 from partner_api_keys where id = $1 and revoked_at is null", [Arg::Text(id)])
             .await?;
         let read = |row: Row| {
             let sha256 = unhex(row.text("sha256")?).ok_or_else(|| broken("sha256", "not a SHA-256"))?;

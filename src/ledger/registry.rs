@@ -154,7 +154,10 @@ impl Registry {
             let mut work = begin(&pool).await?;
             let session = &mut work.session();
             let known = session
-                .first("select 1 as one from documents where kind = 'partner' and slug = $1", [Arg::Text(partner.as_str())])
+                .first(
+                    "select 1 as one from documents where kind = 'partner' and slug = $1",
+                    [Arg::Text(partner.as_str())],
+                )
                 .await?;
             if known.is_none() {
                 return Err(RegistryError::UnknownPartner(partner));
@@ -267,10 +270,7 @@ async fn whole<T: Send + 'static>(
 async fn begin(pool: &Pool) -> sqlx::Result<Work> {
     let mut work = pool.begin().await?;
     work.session()
-        .run(
-            "update meta set value = cast(cast(value as bigint) + 1 as text) where key = 'directory_version'",
-            [],
-        )
+        .run("update meta set value = cast(cast(value as bigint) + 1 as text) where key = 'directory_version'", [])
         .await?;
     Ok(work)
 }

@@ -136,13 +136,9 @@ impl WriterHandle {
 pub fn start(ledger: impl Ledger) -> (WriterHandle, mpsc::Receiver<Outcome>) {
     let (orders, queue) = mpsc::unbounded_channel();
     let (outcomes, receiver) = mpsc::channel(OUTCOMES_MAX);
-    let shared = Arc::new(Shared {
-        depth: AtomicUsize::new(0),
-        reachable: AtomicBool::new(true),
-        oldest: Mutex::new(None),
-    });
-    let writer =
-        Writer { ledger, outcomes, shared: Arc::clone(&shared), quarantine: HashSet::new(), batch: 0 };
+    let shared =
+        Arc::new(Shared { depth: AtomicUsize::new(0), reachable: AtomicBool::new(true), oldest: Mutex::new(None) });
+    let writer = Writer { ledger, outcomes, shared: Arc::clone(&shared), quarantine: HashSet::new(), batch: 0 };
     tokio::spawn(writer.work(queue));
     (WriterHandle { orders, shared }, receiver)
 }

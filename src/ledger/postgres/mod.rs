@@ -134,7 +134,8 @@ pub fn registry(target: &PgConnectOptions) -> PgPool {
 /// [`OpenError::Held`] while a dispatcher runs; those of the schema.
 pub async fn migrate(target: &PgConnectOptions) -> Result<(), OpenError> {
     // No limit on idleness here: a migration may think for long between two statements.
-    let mut connection = target.clone().application_name("kiez-migrate").connect().await.map_err(OpenError::database)?;
+    let mut connection =
+        target.clone().application_name("kiez-migrate").connect().await.map_err(OpenError::database)?;
     if !lock(&mut connection).await.map_err(OpenError::database)? {
         return Err(held(target));
     }
@@ -163,18 +164,14 @@ fn pool(size: u32, options: PgConnectOptions) -> PgPool {
 }
 
 fn session(target: &PgConnectOptions, name: &str) -> PgConnectOptions {
-    target
-        .clone()
-        .application_name(name)
-        .disable_statement_logging()
-        .options([
-            // A session that was left inside a transaction ends, and with it its locks.
-            ("idle_in_transaction_session_timeout", "5s"),
-            // A peer that is gone is noticed within half a minute, not within hours.
-            ("tcp_keepalives_idle", "10"),
-            ("tcp_keepalives_interval", "5"),
-            ("tcp_keepalives_count", "4"),
-        ])
+    target.clone().application_name(name).disable_statement_logging().options([
+        // A session that was left inside a transaction ends, and with it its locks.
+        ("idle_in_transaction_session_timeout", "5s"),
+        // A peer that is gone is noticed within half a minute, not within hours.
+        ("tcp_keepalives_idle", "10"),
+        ("tcp_keepalives_interval", "5"),
+        ("tcp_keepalives_count", "4"),
+    ])
 }
 
 fn writer_name(holder: Uuid) -> String {

@@ -91,9 +91,7 @@ on conflict (id) do update set partner_ref = excluded.partner_ref, state = exclu
     progress = excluded.progress";
 
 fn bookings(lines: &[BookingLine]) -> Statement<'_> {
-    sqlx::query(BOOKINGS)
-        .bind(column(lines, |line| line.job))
-        .bind(column(lines, |line| line.doc.as_str()))
+    sqlx::query(BOOKINGS).bind(column(lines, |line| line.job)).bind(column(lines, |line| line.doc.as_str()))
 }
 
 const BOOKINGS: &str = "
