@@ -187,40 +187,42 @@ impl<L: Ledger> Writer<L> {
     }
 
     /// Writes submissions and tells what became of them. An error: fenced.
+    ///
+    /// When the database refuses something in a batch, the batch is halved until the bad record stands alone, so that
+    /// one bad record among hundreds costs its neighbours some commits and not hundreds.
     async fn write(&mut self, batch: Vec<Submission>, oldest: Option<Instant>) -> Result<(), ()> {
-        let Some(through) = batch.last().map(|submission| submission.ticket) else { return Ok(()) };
         self.set_oldest(oldest);
-        let open: Vec<_> = batch.iter().filter(|submission| !self.quarantine.contains(&submission.subject)).collect();
-        let records: Vec<_> = open.iter().map(|submission| &submission.record).collect();
-        match self.commit(&records).await {
-            Ok(()) => {}
-            Err(Refusal::Fenced) => return Err(()),
-            Err(Refusal::Data(_)) => self.write_one_by_one(&open).await?,
-        }
-        self.set_oldest(None);
-        self.shared.depth.fetch_sub(batch.len(), Ordering::AcqRel);
-        self.tell(Outcome::Written { through }).await;
-        Ok(())
-    }
-
-    /// The database has refused something in a batch: each record gets a commit of its own, until the bad ones are found.
-    async fn write_one_by_one(&mut self, submissions: &[&Submission]) -> Result<(), ()> {
-        for Submission { ticket, record, subject } in submissions.iter().copied() {
-            if self.quarantine.contains(subject) {
-                continue;
-            }
-            match self.commit(&[record]).await {
-                Ok(()) => self.tell(Outcome::Written { through: *ticket }).await,
-                Err(Refusal::Fenced) => return Err(()),
-                Err(Refusal::Data(why)) => {
-                    // `why` may name values, so it stays out of the log.
-                    tracing::error!(?subject, ticket, "the ledger refuses a record; its subject is in quarantine");
-                    self.quarantine.insert(*subject);
-                    let stored = self.stored(*subject).await?;
-                    self.tell(Outcome::Refused { ticket: *ticket, subject: *subject, stored, why }).await;
+        let mut parts = vec![&batch[..]];
+        while let Some(part) = parts.pop() {
+            let Some(Submission { ticket: through, .. }) = part.last() else { continue };
+            let open: Vec<_> = part.iter().filter(|submission| !self.quarantine.contains(&submission.subject)).collect();
+            let records: Vec<_> = open.iter().map(|submission| &submission.record).collect();
+            match (self.commit(&records).await, &open[..]) {
+                (Ok(()), _) => self.tell(Outcome::Written { through: *through }).await,
+                (Err(Refusal::Fenced), _) => return Err(()),
+                (Err(Refusal::Data(why)), [alone]) => {
+                    self.refuse(alone, why).await?;
+                    // What is dropped behind it in this part has no outcome of its own.
+                    self.tell(Outcome::Written { through: *through }).await;
+                }
+                (Err(Refusal::Data(_)), _) => {
+                    let (first, second) = part.split_at(part.len() / 2);
+                    parts.extend([second, first]);
                 }
             }
         }
+        self.set_oldest(None);
+        self.shared.depth.fetch_sub(batch.len(), Ordering::AcqRel);
+        Ok(())
+    }
+
+    /// Puts the subject of a refused record into quarantine and tells what is stored of it.
+    async fn refuse(&mut self, Submission { ticket, subject, .. }: &Submission, why: String) -> Result<(), ()> {
+        // `why` may name values, so it stays out of the log.
+        tracing::error!(?subject, ticket, "the ledger refuses a record; its subject is in quarantine");
+        self.quarantine.insert(*subject);
+        let stored = self.stored(*subject).await?;
+        self.tell(Outcome::Refused { ticket: *ticket, subject: *subject, stored, why }).await;
         Ok(())
     }
 

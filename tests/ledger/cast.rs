@@ -40,7 +40,7 @@ pub struct Place {
 
 enum Kind {
     Sqlite(tempfile::TempDir),
-    Postgres { server: PgConnectOptions, database: String },
+    Postgres { server: Box<PgConnectOptions>, database: String },
 }
 
 impl Place {
@@ -65,9 +65,10 @@ impl Place {
         connection.execute(AssertSqlSafe(format!("create database {database}"))).await.expect("may create databases");
         connection.close().await.expect("closes");
         let options = options.database(&database);
-        let url =
-            format!("postgres://{}@{}:{}/{database}", options.get_username(), options.get_host(), options.get_port());
-        Some(Place { url, kind: Kind::Postgres { server: options, database } })
+        let (before, query) = server.split_once('?').unwrap_or((&server, ""));
+        let host = before.rsplit_once('/').expect("the URL of a server names a database").0;
+        let url = format!("{host}/{database}?{query}");
+        Some(Place { url, kind: Kind::Postgres { server: Box::new(options), database } })
     }
 
     pub fn is_postgres(&self) -> bool {

@@ -141,7 +141,7 @@ async fn a_password_is_not_told() {
 #[tokio::test]
 async fn a_postgres_that_may_forget_is_refused() {
     let Some(place) = Place::postgres().await else { return };
-    let name = place.url.rsplit('/').next().expect("a name");
+    let name = place.sql("select current_database()::text").await[0][0].clone().expect("a name");
     place.sql(&format!("alter database {name} set synchronous_commit = off")).await;
     let refused = place.try_open(false).await.expect_err("commits would not last");
     assert!(matches!(&refused, OpenError::NotDurable { setting } if setting == "synchronous_commit"), "{refused}");

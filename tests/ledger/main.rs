@@ -2,6 +2,7 @@
 
 mod cast;
 mod faults;
+mod pace;
 mod reading;
 mod writing;
 
