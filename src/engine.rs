@@ -350,18 +350,19 @@ impl Engine {
                 count(&message);
                 self.live.sessions.send(friend, message);
             }
-            Message::Hold { friend, in_hand } => self.live.sessions.hold(friend, in_hand),
-            Message::Release { friend, offer } => self.live.sessions.release(friend, offer),
+            Message::Hold { friend, in_hand } => {
+                self.live.sessions.hold(friend, in_hand);
+            }
+            Message::Release { friend, offer } => {
+                self.live.sessions.release(friend, offer);
+            }
             Message::Snapshot { friend, session, snapshot, hand } => {
                 if self.live.sessions.set_hand(friend, session, hand) {
                     self.live.sessions.send(friend, FriendMessage::Snapshot(*snapshot));
                 }
             }
             Message::Duty { friend, duty } => {
-                self.live.sessions.set_on_duty(friend, duty.on);
-                if !duty.on {
-                    self.live.roster.leave(friend);
-                }
+                self.live.roster.set_duty(friend, duty.on);
             }
             Message::Answer { request, answer } => {
                 if let Answer::Posted(_) = &answer {
@@ -372,13 +373,12 @@ impl Engine {
             Message::Settle { job, attempt, claim, seat } => {
                 claim.settle(seat);
                 metrics::job_assigned();
-                self.live.feed.assigned();
                 self.next.push_back(Input::Settled { job, attempt });
             }
             Message::LookUp { friend, offer, key } => {
                 let (reader, live) = (self.reader.clone(), self.live.clone());
                 tokio::spawn(async move {
-                    let message = match reader.verdict(friend, offer).await {
+                    let message = match reader.verdict(friend, offer, key).await {
                         Ok(Some((result, reason))) => FriendMessage::AcceptResult { offer, key, result, reason },
                         Ok(None) => FriendMessage::Error {
                             code: Code::NotFound,
@@ -396,12 +396,12 @@ impl Engine {
                     live.sessions.send(friend, message);
                 });
             }
-            Message::JobSeen(dot) => self.live.feed.job_seen(dot),
+            Message::JobSeen(dot) => self.live.feed.job_seen(dot, self.clock.now()),
             Message::RaceWon(race) => self.live.feed.race_won(race),
             Message::Availability { friend, free } => self.live.feed.availability(friend, free),
             Message::Alarm { kind, job, at } => {
                 tracing::warn!(?kind, %job, "alarm");
-                self.live.feed.alarm(kind, job, at);
+                self.live.feed.alarm(kind, Some(job), at);
             }
         }
     }

@@ -7,8 +7,8 @@
 //! | [`ledger`] | REMEMBER FOREVER: the only room with SQL; SQLite or Postgres |
 //! | [`engine`] | the loop: mailbox → decide → commit → tell |
 //! | [`serve`] | TALK: HTTP and WebSockets |
-//! | [`demo`] | a Berlin that lives in one process |
-//! | [`cli`], [`config`], [`clock`], [`metrics`], [`import`] | the command line, the knobs, the time, the meters, documents from outside |
+//! //! | [`server`] | the rooms wired into one running server |
+//! | [`config`], [`clock`], [`metrics`], [`import`] | the knobs, the time, the meters, documents from outside |
 //!
 //! Who may import whom is held by `tests/layers.rs`; ARCHITECTURE.md tells why.
 
@@ -21,4 +21,5 @@ pub mod ledger;
 pub mod live;
 pub mod metrics;
 pub mod serve;
+pub mod server;
 pub mod sync;

@@ -122,6 +122,11 @@ impl WriterHandle {
         self.shared.depth.load(Ordering::Acquire)
     }
 
+    /// How many more submissions the queue takes now.
+    pub fn room(&self) -> usize {
+        QUEUE_MAX.saturating_sub(self.depth())
+    }
+
     /// How the writer fares.
     pub fn health(&self) -> Health {
         Health {

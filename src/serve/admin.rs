@@ -1,21 +1,20 @@
 //! What admins maintain: communities, packages, partners, friends, tokens. Each document is checked whole before any of
 //! it is taken.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use axum::Router;
 use axum::extract::{Path, Request, State};
 use axum::http::{HeaderMap, StatusCode};
 use axum::routing::{post, put};
-use kiez_protocol::directory::{Community, Friend, ImportLine, ImportReport, OpsRole, Package, Partner, TokenRequest, TokenView};
+use kiez_protocol::directory::{Community, Friend, ImportLine, OpsRole, Package, Partner, TokenRequest, TokenView};
 use kiez_protocol::refusal::{Code, Fault};
 use serde::de::DeserializeOwned;
 
-use super::App;
+use super::{App, auth};
 use super::problem::{Answered, Refusal, answer, body, json};
 use crate::import as documents;
-use crate::ledger::WriteError;
+use crate::ledger::RegistryError;
 
 /// The routes.
 pub fn routes() -> Router<Arc<App>> {
@@ -28,11 +27,11 @@ pub fn routes() -> Router<Arc<App>> {
         .route("/v1/admin/tokens", post(token))
 }
 
-impl From<WriteError> for Refusal {
-    fn from(error: WriteError) -> Refusal {
+impl From<RegistryError> for Refusal {
+    fn from(error: RegistryError) -> Refusal {
         match error {
-            WriteError::Refused(why) => Refusal::new(Code::Invalid, why),
-            error => {
+            RegistryError::Refused(_) | RegistryError::UnknownPartner(_) => Refusal::new(Code::Invalid, error.to_string()),
+            RegistryError::Unreachable(_) => {
                 tracing::warn!(%error, "the directory could not be written");
                 Refusal::new(Code::Unavailable, "the ledger cannot be written now; nothing was changed, try again")
             }
@@ -82,13 +81,9 @@ async fn put_lines(app: &App, lines: Vec<ImportLine>) -> Answered {
         let faults = faults.into_iter().map(|(index, what)| Fault { param: format!("line {}", index + 1), detail: what });
         return Err(Refusal::faults(faults.take(100).collect()));
     }
-    let mut imported = BTreeMap::new();
-    for line in &lines {
-        *imported.entry(documents::kind(line).to_owned()).or_insert(0) += 1;
-    }
-    app.registry.import(lines).await?;
+    let report = app.registry.import(lines).await?;
     app.refresh_directory().await?;
-    Ok(answer(StatusCode::OK, &ImportReport { imported }))
+    Ok(answer(StatusCode::OK, &report))
 }
 
 async fn token(State(app): State<Arc<App>>, headers: HeaderMap, request: Request) -> Answered {
@@ -117,7 +112,7 @@ async fn token(State(app): State<Arc<App>>, headers: HeaderMap, request: Request
             if app.live.directory.partner(&partner).is_none() {
                 return Err(Refusal::param(Code::NotFound, "partner", "there is no such partner"));
             }
-            TokenView { token: app.registry.create_api_key(&partner).await?, expires_at: None }
+            TokenView { token: auth::partner_key(&app.registry, partner).await?, expires_at: None }
         }
     };
     Ok(answer(StatusCode::CREATED, &view))

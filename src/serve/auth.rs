@@ -16,7 +16,7 @@ use subtle::ConstantTimeEq;
 
 use super::problem::Refusal;
 use crate::clock::Clock;
-use crate::ledger::Reader;
+use crate::ledger::{Reader, Registry, RegistryError};
 
 const FRIEND: &str = "kiez-friend";
 const OPS: &str = "kiez-ops";
@@ -195,6 +195,17 @@ impl Auth {
         let given: [u8; 32] = Sha256::digest(secret).into();
         if bool::from(given.ct_eq(&hash)) { Ok(partner) } else { Err(bad()) }
     }
+}
+
+/// A new API key for a partner, `kz_live_<id>_<secret>`. It is shown once: only the secret's SHA-256 is kept.
+///
+/// # Errors
+/// [`RegistryError`] when it cannot be stored.
+pub async fn partner_key(registry: &Registry, partner: PartnerSlug) -> Result<String, RegistryError> {
+    let random = |bytes| random_hex(bytes).map_err(|error| RegistryError::Refused(error.to_string()));
+    let (id, secret) = (random(6)?, random(24)?);
+    registry.create_api_key(partner, id.clone(), Sha256::digest(&secret).into()).await?;
+    Ok(format!("kz_live_{id}_{secret}"))
 }
 
 fn bearer(headers: &HeaderMap) -> Result<&str, Refusal> {

@@ -30,7 +30,7 @@ use tokio_util::task::TaskTracker;
 use crate::clock::Clock;
 use crate::config::Limits;
 use crate::engine::Mailbox;
-use crate::ledger::{ReadError, Reader, Registry, WriterHandle};
+use crate::ledger::{Reader, Registry, RegistryError, WriterHandle};
 use crate::live::Live;
 use crate::live::outbox::OutboxLimits;
 use auth::Auth;
@@ -67,7 +67,7 @@ pub struct App {
     /// Sockets that have not said hello.
     pub strangers: Arc<AtomicUsize>,
     /// The version of the directory that is in memory.
-    pub directory_version: tokio::sync::Mutex<i64>,
+    pub directory_version: tokio::sync::Mutex<u64>,
 }
 
 impl App {
@@ -86,14 +86,14 @@ impl App {
     ///
     /// # Errors
     /// When the ledger cannot be read.
-    pub async fn refresh_directory(&self) -> Result<(), ReadError> {
+    pub async fn refresh_directory(&self) -> Result<(), RegistryError> {
         // Held while it is read, so that an older version never replaces a newer one.
         let mut present = self.directory_version.lock().await;
         let version = self.registry.directory_version().await?;
         if version != *present {
             let rows = self.registry.load_directory().await?;
+            *present = rows.version;
             fill(&self.live, rows);
-            *present = version;
         }
         Ok(())
     }
@@ -107,8 +107,8 @@ pub fn fill(live: &Live, rows: crate::ledger::DirectoryRows) {
     for (package, version) in rows.packages {
         live.directory.put_package(package, version);
     }
-    for (partner, version) in rows.partners {
-        live.directory.put_partner(partner, version);
+    for partner in rows.partners {
+        live.directory.put_partner(partner, 1);
     }
     for friend in rows.friends {
         let known = live.directory.friend(friend.id);
