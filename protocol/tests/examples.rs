@@ -81,8 +81,11 @@ tags!(TOKEN_KINDS, token_kind, TokenRequest {
     TokenRequest::Partner { .. } => "partner",
 });
 
+/// Reads an example and writes it back.
+type Check = fn(&str, Value);
+
 /// Messages of a single form, by the name of their example.
-const PLAIN: &[(&str, fn(&str, Value))] = &[
+const PLAIN: &[(&str, Check)] = &[
     ("post_job", same::<PostJob>),
     ("edit_job", same::<EditJob>),
     ("cancel_job", same::<CancelJob>),
