@@ -10,7 +10,7 @@ use crate::time::Time;
 
 /// A frame from the map.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[cfg_attr(feature = "schemars", derive(schemars::JsonSchema))]
+#[cfg_attr(feature = "schemas", derive(schemars::JsonSchema))]
 #[serde(tag = "type", rename_all = "snake_case")]
 pub enum OpsFrame {
     /// The first frame, within five seconds; again to look elsewhere.
@@ -29,7 +29,7 @@ pub enum OpsFrame {
 
 /// A message to the map.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[cfg_attr(feature = "schemars", derive(schemars::JsonSchema))]
+#[cfg_attr(feature = "schemas", derive(schemars::JsonSchema))]
 #[serde(tag = "type", rename_all = "snake_case")]
 pub enum OpsMessage {
     /// Everything in view.
@@ -47,7 +47,7 @@ pub enum OpsMessage {
 
 /// What the map shows.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[cfg_attr(feature = "schemars", derive(schemars::JsonSchema))]
+#[cfg_attr(feature = "schemas", derive(schemars::JsonSchema))]
 pub struct View {
     /// The server's clock.
     pub at: Time,
@@ -65,7 +65,7 @@ pub struct View {
 
 /// The friends in one H3 cell.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[cfg_attr(feature = "schemars", derive(schemars::JsonSchema))]
+#[cfg_attr(feature = "schemas", derive(schemars::JsonSchema))]
 pub struct CellView {
     /// The H3 index in hexadecimal.
     pub cell: String,
@@ -77,7 +77,7 @@ pub struct CellView {
 
 /// A job on the map.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[cfg_attr(feature = "schemars", derive(schemars::JsonSchema))]
+#[cfg_attr(feature = "schemas", derive(schemars::JsonSchema))]
 pub struct JobDot {
     /// The job.
     pub job: JobId,
@@ -95,7 +95,7 @@ pub struct JobDot {
 
 /// A race that was won.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[cfg_attr(feature = "schemars", derive(schemars::JsonSchema))]
+#[cfg_attr(feature = "schemas", derive(schemars::JsonSchema))]
 pub struct RaceView {
     /// The job.
     pub job: JobId,
@@ -111,7 +111,7 @@ pub struct RaceView {
 
 /// Counts of what the server has done.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[cfg_attr(feature = "schemars", derive(schemars::JsonSchema))]
+#[cfg_attr(feature = "schemas", derive(schemars::JsonSchema))]
 pub struct Rates {
     /// Friends with a live session.
     pub friends_live: u32,
@@ -127,7 +127,7 @@ pub struct Rates {
 
 /// Something ops should look at.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[cfg_attr(feature = "schemars", derive(schemars::JsonSchema))]
+#[cfg_attr(feature = "schemas", derive(schemars::JsonSchema))]
 pub struct AlarmView {
     /// What.
     pub kind: AlarmKind,
@@ -140,7 +140,7 @@ pub struct AlarmView {
 
 /// Kinds of alarm.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
-#[cfg_attr(feature = "schemars", derive(schemars::JsonSchema))]
+#[cfg_attr(feature = "schemas", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum AlarmKind {
     /// Nobody has taken the job.

@@ -8,9 +8,11 @@ use std::sync::Arc;
 
 use dashmap::{DashMap, Entry};
 use h3o::{CellIndex, Resolution};
+use kiez_protocol::place::{EARTH_RADIUS_M, Point};
 use smallvec::SmallVec;
 
-use crate::dispatch::globe::Vector;
+use crate::dispatch::globe::{Vector, inside_leaf_m};
+use crate::dispatch::job::cell_at;
 use crate::dispatch::nearest::{COARSEST, LEAF};
 
 /// Cells hash by one multiplication: their bits are spread well enough, and whoever wanted to make them collide would
@@ -24,7 +26,7 @@ impl Hasher for CellHasher {
     }
     fn write_u64(&mut self, cell: u64) {
         // dashmap takes the upper bits for the shard and hashbrown both ends, so both halves are folded into one.
-        let product = u128::from(cell) * 0x9E37_79B9_7F4A_7C15_F39C_C060_5CED_C835;
+        let product = u128::from(cell) * 0x9E37_79B9_7F4A_7C15;
         self.0 = (product >> 64) as u64 ^ product as u64;
     }
     fn write(&mut self, bytes: &[u8]) {
@@ -157,6 +159,38 @@ impl<T> Index<T> {
 impl<T> Default for Index<T> {
     fn default() -> Index<T> {
         Index::new()
+    }
+}
+
+/// A leaf, and how far from its centre a point certainly lies in it: most moves end there and need no H3.
+#[derive(Clone, Copy, Debug)]
+pub struct Stand {
+    /// The leaf.
+    pub leaf: CellIndex,
+    lat: f64,
+    lng: f64,
+    lng_scale: f32,
+    inside_m: f32,
+}
+
+impl Stand {
+    /// The leaf of a point.
+    pub fn at(point: Point) -> Stand {
+        let leaf = cell_at(point, LEAF);
+        let centre = Vector::centre(leaf);
+        let (lat, lng) = centre.degrees();
+        // The widest a degree of longitude gets within a leaf.
+        let lng_scale = ((lat.abs() - 0.01).max(0.0).to_radians().cos() + 1e-6) as f32;
+        Stand { leaf, lat, lng, lng_scale, inside_m: inside_leaf_m(centre) as f32 - 1.0 }
+    }
+
+    /// Whether `point` certainly lies in the leaf. Errs towards no, as it does across the antimeridian.
+    pub fn holds(&self, point: Point) -> bool {
+        const M_PER_DEGREE: f64 = EARTH_RADIUS_M * std::f64::consts::PI / 180.0;
+        let north = point.lat() - self.lat;
+        let east = (point.lng() - self.lng) * f64::from(self.lng_scale);
+        let inside_m = f64::from(self.inside_m);
+        inside_m > 0.0 && (north * north + east * east) * M_PER_DEGREE * M_PER_DEGREE < inside_m * inside_m
     }
 }
 

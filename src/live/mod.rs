@@ -5,6 +5,7 @@
 //! taken while the first is held, stops the server. Copy out, let go, then act.
 
 pub mod directory;
+pub mod epoch;
 pub mod feed;
 pub mod index;
 pub mod outbox;

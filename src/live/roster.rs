@@ -5,18 +5,18 @@
 //! had begun by then has ended. So a search finds them by the old leaf or by the new one, never by neither. Searches
 //! announce themselves (`begin`, `end`); the sweep, once a second, removes what none of them can need any more.
 
-use std::sync::atomic::{AtomicU64, Ordering::SeqCst};
 use std::sync::{Arc, Mutex, MutexGuard};
 
 use dashmap::{DashMap, DashSet, Entry};
 use h3o::{CellIndex, Resolution};
 use kiez_protocol::directory::Friend;
 use kiez_protocol::ids::{FriendId, SessionId};
-use kiez_protocol::place::{EARTH_RADIUS_M, Point};
+use kiez_protocol::place::Point;
 use smallvec::SmallVec;
 
-use super::index::{self, Index};
-use crate::dispatch::globe::{Vector, inside_leaf_m};
+use super::epoch::Epoch;
+use super::index::{self, Index, Stand};
+use crate::dispatch::globe::Vector;
 use crate::dispatch::job::cell_at;
 use crate::dispatch::nearest::{COARSEST, LEAF, Nearby, Standing};
 
@@ -101,36 +101,6 @@ struct State {
     trail: SmallVec<[(CellIndex, u64); 1]>,
     /// The sweep knows of the trail.
     swept: bool,
-}
-
-/// A leaf, and how far from its centre a point certainly lies in it: most moves end there and need no H3.
-#[derive(Clone, Copy, Debug)]
-struct Stand {
-    leaf: CellIndex,
-    lat: f64,
-    lng: f64,
-    lng_scale: f32,
-    inside_m: f32,
-}
-
-impl Stand {
-    fn at(point: Point) -> Stand {
-        let leaf = cell_at(point, LEAF);
-        let centre = Vector::centre(leaf);
-        let (lat, lng) = centre.degrees();
-        // The widest a degree of longitude gets within a leaf.
-        let lng_scale = ((lat.abs() - 0.01).max(0.0).to_radians().cos() + 1e-6) as f32;
-        Stand { leaf, lat, lng, lng_scale, inside_m: inside_leaf_m(centre) as f32 - 1.0 }
-    }
-
-    /// Whether `point` certainly lies in the leaf. Errs towards no, as it does across the antimeridian.
-    fn holds(&self, point: Point) -> bool {
-        const M_PER_DEGREE: f64 = EARTH_RADIUS_M * std::f64::consts::PI / 180.0;
-        let north = point.lat() - self.lat;
-        let east = (point.lng() - self.lng) * f64::from(self.lng_scale);
-        let inside_m = f64::from(self.inside_m);
-        inside_m > 0.0 && (north * north + east * east) * M_PER_DEGREE * M_PER_DEGREE < inside_m * inside_m
-    }
 }
 
 impl Record {
@@ -407,57 +377,5 @@ impl Nearby for Roster {
 
     fn end(&self, search: u64) {
         self.epoch.end(search);
-    }
-}
-
-/// Which searches can still need an old entry. Searches count themselves in under the parity of the epoch in which they
-/// began; the epoch moves on only when nobody is left from the one before. So when it has moved on twice since an entry
-/// was given up, every search that had begun by then has ended.
-#[derive(Debug, Default)]
-struct Epoch {
-    now: AtomicU64,
-    searches: [AtomicU64; 2],
-}
-
-impl Epoch {
-    fn now(&self) -> u64 {
-        self.now.load(SeqCst)
-    }
-
-    fn begin(&self) -> u64 {
-        loop {
-            let epoch = self.now();
-            self.counted(epoch).fetch_add(1, SeqCst);
-            // Counted in before the epoch was left: it cannot move on twice from here until the search ends.
-            if self.now() == epoch {
-                return epoch;
-            }
-            self.counted(epoch).fetch_sub(1, SeqCst);
-        }
-    }
-
-    fn end(&self, epoch: u64) {
-        self.counted(epoch).fetch_sub(1, SeqCst);
-    }
-
-    /// Moves on by two, or as far as the searches under way allow.
-    fn advance(&self) -> u64 {
-        for _ in 0..2 {
-            let epoch = self.now();
-            if self.counted(epoch + 1).load(SeqCst) > 0 {
-                break;
-            }
-            // Another sweep may have moved it: then that one's step counts.
-            let _ = self.now.compare_exchange(epoch, epoch + 1, SeqCst, SeqCst);
-        }
-        self.now()
-    }
-
-    fn is_over(given_up: u64, now: u64) -> bool {
-        now >= given_up + 2
-    }
-
-    fn counted(&self, epoch: u64) -> &AtomicU64 {
-        &self.searches[(epoch % 2) as usize]
     }
 }
