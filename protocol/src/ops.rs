@@ -73,7 +73,7 @@ pub struct View {
 }
 
 /// The friends in one H3 cell.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schemas", derive(schemars::JsonSchema))]
 pub struct CellView {
     /// The H3 index in hexadecimal.
