@@ -238,7 +238,7 @@ impl Viewer {
         self.turn = Some(news.turn);
         let jobs = self.jobs_changed(&news.jobs);
         let cells = self.cells_changed(roster, &busy);
-        let view = View { at, cells, jobs, races: news.races, rates: news.rates, alarms: news.alarms };
+        let view = View { at, cells, jobs, races: news.races, rates: news.rates, alarms: news.alarms, ..View::default() };
         let rates_changed = std::mem::replace(&mut self.rates, view.rates) != view.rates;
         let quiet = view.cells.is_empty() && view.jobs.is_empty() && view.races.is_empty() && view.alarms.is_empty();
         Look { view, snapshot: told.is_none(), news: rates_changed || !quiet }
