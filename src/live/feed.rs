@@ -385,7 +385,7 @@ mod tests {
         feed.job_seen(dot(1, JobState::Dispatching, berlin()), START);
         feed.job_seen(dot(2, JobState::Dispatching, Point::new(47.4, 8.5).unwrap()), START);
         let view = snapshot(viewer.change(&feed, &roster, START));
-        assert_eq!(view.cells, [CellView { cell: shown_cell(berlin()).to_string(), friends: 2, available: 1 }]);
+        assert_eq!(view.cells, [CellView { cell: shown_cell(berlin()).to_string(), friends: 2, available: 1, outline: Vec::new() }]);
         assert_eq!(view.jobs, [dot(1, JobState::Dispatching, berlin())]);
         assert_eq!((view.rates.jobs_open, view.rates.offers_out, view.rates.jobs_posted), (2, 8, 2));
         assert_eq!(viewer.change(&feed, &roster, START), None);
