@@ -36,7 +36,9 @@ async fn pace(place: &Place, engine: &str) {
             seconds * 1000.0 / f64::from(commits),
             jobs / f64::from(commits)
         );
-        engineer.settle().await;
+        if told < engineer.ticket {
+            engineer.settle().await;
+        }
     }
     engineer.end().await;
 }
