@@ -2,6 +2,8 @@
 //! second. Changes are idempotent: each carries the new value of a cell or job, not a difference. No message names a
 //! friend or an exact place.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 
 use crate::ids::JobId;
@@ -24,6 +26,9 @@ pub enum OpsFrame {
         /// The H3 resolution of the cells, 4 to 9; 8 without it.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         resolution: Option<u8>,
+        /// Send outlines and centres with the cells, for pages without an H3 library.
+        #[serde(default)]
+        outlines: bool,
     },
 }
 
@@ -61,18 +66,25 @@ pub struct View {
     pub rates: Rates,
     /// What ops should look at, newest last; at most 20.
     pub alarms: Vec<AlarmView>,
+    /// The centres of the cells named in jobs and races, as latitude and longitude in degrees, if outlines were asked
+    /// for.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub centres: BTreeMap<String, [f64; 2]>,
 }
 
 /// The friends in one H3 cell.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schemas", derive(schemars::JsonSchema))]
 pub struct CellView {
     /// The H3 index in hexadecimal.
     pub cell: String,
     /// Reachable friends on duty.
     pub friends: u32,
-    /// Those with a free place and room in the hand.
+    /// Those who hold nothing.
     pub available: u32,
+    /// The corners as latitude and longitude in degrees, if outlines were asked for.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub outline: Vec<[f64; 2]>,
 }
 
 /// A job on the map.

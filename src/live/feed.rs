@@ -286,6 +286,7 @@ impl Viewer {
             cell: cell.to_string(),
             friends,
             available,
+            outline: Vec::new(),
         };
         changed.into_iter().map(view).collect()
     }

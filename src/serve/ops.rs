@@ -9,7 +9,7 @@ use axum::body::Body;
 use axum::extract::{Request, State};
 use axum::http::{HeaderValue, Response, header};
 use axum::routing::get;
-use h3o::Resolution;
+use h3o::{CellIndex, Resolution};
 use kiez_protocol::directory::OpsRole;
 use kiez_protocol::ops::{OpsFrame, OpsMessage};
 use kiez_protocol::refusal::{Code, close};
@@ -75,7 +75,8 @@ async fn subscription(socket: &mut Socket) -> Option<OpsFrame> {
 }
 
 async fn watch(app: &App, socket: &mut Socket, first: OpsFrame) -> (u16, &'static str) {
-    let OpsFrame::Subscribe { token, .. } = &first;
+    let OpsFrame::Subscribe { token, outlines, .. } = &first;
+    let outlines = *outlines;
     let role = token.as_ref().and_then(|token| app.auth.ops(token).ok());
     if role.is_none_or(|role| role < OpsRole::Viewer) {
         let error = OpsMessage::Error { code: Code::Unauthorized, detail: "the first frame needs an ops token".to_owned() };
@@ -98,7 +99,12 @@ async fn watch(app: &App, socket: &mut Socket, first: OpsFrame) -> (u16, &'stati
                 let change = viewer.change(&app.live.feed, &app.live.roster, app.clock.now());
                 silent = if change.is_some() { 0 } else { silent + 1 };
                 let went_out = match change {
-                    Some(message) => say(socket, &message).await,
+                    Some(mut message) => {
+                        if outlines {
+                            draw(&mut message);
+                        }
+                        say(socket, &message).await
+                    }
                     // A ping now and then finds out whether anybody still looks.
                     None if silent % 50 == 49 => socket.ping().await,
                     None => true,
@@ -145,6 +151,27 @@ fn viewer(frame: &OpsFrame) -> Result<Viewer, OpsMessage> {
         }
     };
     Ok(Viewer::new(bounds, resolution))
+}
+
+/// Adds outlines and centres for a page without an H3 library.
+fn draw(message: &mut OpsMessage) {
+    let view = match message {
+        OpsMessage::Snapshot(view) | OpsMessage::Change(view) => view,
+        OpsMessage::Error { .. } => return,
+    };
+    let degrees = |point: h3o::LatLng| [point.lat(), point.lng()].map(|degree| (degree * 1e5).round() / 1e5);
+    for cell in view.cells.iter_mut().filter(|cell| cell.friends > 0) {
+        if let Ok(index) = cell.cell.parse::<CellIndex>() {
+            cell.outline = index.boundary().iter().copied().map(degrees).collect();
+        }
+    }
+    let named = view.jobs.iter().flat_map(|job| job.offers.iter().chain([&job.cell]));
+    let named: Vec<String> = named.chain(view.races.iter().map(|race| &race.cell)).cloned().collect();
+    for name in named {
+        if let Ok(index) = name.parse::<CellIndex>() {
+            view.centres.insert(name, degrees(index.into()));
+        }
+    }
 }
 
 async fn say(socket: &mut Socket, message: &OpsMessage) -> bool {
