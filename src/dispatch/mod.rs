@@ -21,6 +21,7 @@ pub mod decision;
 mod duty;
 pub mod effect;
 pub mod gates;
+pub mod globe;
 pub mod input;
 pub mod job;
 mod mint;

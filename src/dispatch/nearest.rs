@@ -1,14 +1,19 @@
 //! The nearest suitable friends, exactly. The roster offers a hint by cell and the truth by record through [`Nearby`];
 //! the walk goes best-first by a safe lower bound of distance and stops when nobody nearer can be left.
 
+use std::cmp::Ordering;
+use std::collections::{BinaryHeap, HashSet};
 use std::sync::Arc;
 
 use h3o::{CellIndex, Resolution};
 use kiez_protocol::directory::Friend;
 use kiez_protocol::ids::FriendId;
-use kiez_protocol::place::{Point, rounded_m};
+use kiez_protocol::place::{DISTANCE_STEP_M, Point, rounded_m};
+use smallvec::SmallVec;
 
 use super::gates::Gate;
+use super::globe::{Vector, nearest_in_cell_m, nearest_outside_m};
+use super::job::cell_at;
 
 /// The coarsest resolution at which the roster counts.
 pub const COARSEST: Resolution = Resolution::Four;
@@ -45,54 +50,282 @@ pub trait Nearby {
 
     /// One friend, if they are on the roster.
     fn find(&self, friend: FriendId) -> Option<Standing>;
+
+    /// The centre of a cell in which or below which somebody stands; none where [`Nearby::count`] is 0. A roster that
+    /// keeps the centres beside its counts answers several times faster than H3.
+    fn centre(&self, cell: CellIndex) -> Option<Vector> {
+        (self.count(cell) > 0).then(|| Vector::centre(cell))
+    }
+
+    /// A search begins: every cell that leads to a friend now goes on doing so until [`Nearby::end`] is called with
+    /// what this returns, so that a friend who moves meanwhile is not missed.
+    fn begin(&self) -> u64 {
+        0
+    }
+
+    /// The search that [`Nearby::begin`] let in is over.
+    fn end(&self, _search: u64) {}
 }
 
-/// A suitable friend and how far away.
-#[derive(Clone, Debug)]
-pub struct Found {
-    /// Who.
-    pub standing: Standing,
-    /// Metres.
-    pub distance_m: f64,
-    /// Metres, rounded half up to 50.
-    pub rounded_m: u32,
-}
-
-/// What a walk saw.
+/// What a walk found. It depends on who stands where, not on the order in which they came.
 #[derive(Clone, Debug, Default)]
 pub struct Walk {
-    /// The suitable, by rounded distance, then id.
+    /// The suitable, by rounded distance and id: the wanted ones and whoever shares the last one's 50 m step.
     pub suitable: Vec<Found>,
-    /// The others, with their rounded distance and the first gate that failed.
+    /// The others up to the end of that step, with rounded metres and the first gate that failed; in the same order.
     pub failed: Vec<(FriendId, u32, Gate)>,
-    /// Everybody else stands at least so far away; none when the walk went to the end.
+    /// Everybody else within the cap stands at least so far away, metres: the end of that step. None when nobody else
+    /// can be left within the cap.
     pub beyond_m: Option<f64>,
 }
 
-/// Placeholder walk over everybody.
+/// A suitable friend.
+#[derive(Clone, Debug)]
+pub struct Found {
+    /// The friend.
+    pub standing: Standing,
+    /// How far away, metres.
+    pub distance_m: f64,
+    /// The same rounded to 50 m.
+    pub rounded_m: u32,
+}
+
+/// The `want` nearest friends round `at` who pass `gate`, none farther than `cap_m` metres (infinity: the whole roster),
+/// and everybody who was passed on the way. The gate is asked once per friend, with the distance in metres.
+///
+/// Exact: nobody who stood within the step of the last one throughout the search is missed. The walk ends where the
+/// lower bound of all that is left lies beyond that step or beyond the cap.
 pub fn nearest(
     nearby: &dyn Nearby,
     at: Point,
-    _cap_m: f64,
-    _want: usize,
+    cap_m: f64,
+    want: usize,
     gate: &mut dyn FnMut(&Standing, f64) -> Result<(), Gate>,
 ) -> Walk {
-    let mut leaves = Vec::new();
-    nearby.roots(&mut |root| leaves.extend(root.children(LEAF)));
-    let mut walk = Walk::default();
-    for leaf in leaves {
-        if nearby.count(leaf) == 0 {
-            continue;
+    if want == 0 {
+        return Walk { beyond_m: Some(0.0), ..Walk::default() };
+    }
+    let _search = Search::begin(nearby);
+    let mut frontier = Frontier::around(nearby, at, want);
+    let mut harvest = Harvest::new(want);
+    let mut left = false;
+    while let Some(step) = frontier.steps.pop() {
+        if step.bound_m > cap_m || step.bound_m >= harvest.edge_m {
+            left = step.bound_m <= cap_m;
+            break;
         }
-        nearby.each(leaf, &mut |standing| {
-            let distance_m = standing.position.distance_m(at);
-            let rounded_m = rounded_m(distance_m);
-            match gate(&standing, distance_m) {
-                Ok(()) => walk.suitable.push(Found { standing, distance_m, rounded_m }),
-                Err(gate) => walk.failed.push((standing.friend, rounded_m, gate)),
+        match step.to {
+            To::Leaf(leaf) => nearby.each(leaf, &mut |standing| {
+                let distance_m = at.distance_m(standing.position);
+                if distance_m <= cap_m && harvest.seen.is_new(standing.friend) {
+                    match gate(&standing, distance_m) {
+                        Ok(()) => harvest.take(standing, distance_m),
+                        Err(failed) => harvest.failed.push((standing.friend, rounded_m(distance_m), failed)),
+                    }
+                }
+            }),
+            To::Cell(cell) => frontier.enter(cell, step.bound_m),
+            To::Outside(resolution) => frontier.open(coarser(resolution), step.bound_m),
+        }
+    }
+    harvest.finish(left)
+}
+
+/// Tells the roster that a search is going on, for as long as this lives.
+struct Search<'a>(&'a dyn Nearby, u64);
+
+impl<'a> Search<'a> {
+    fn begin(nearby: &'a dyn Nearby) -> Search<'a> {
+        Search(nearby, nearby.begin())
+    }
+}
+
+impl Drop for Search<'_> {
+    fn drop(&mut self) {
+        self.0.end(self.1);
+    }
+}
+
+/// Where the walk can go next.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum To {
+    /// To the friends of a leaf.
+    Leaf(CellIndex),
+    /// Into a cell above the leaves.
+    Cell(CellIndex),
+    /// Outside of the disk of this resolution.
+    Outside(Resolution),
+}
+
+/// A way to go, and the distance below which it leads to nobody.
+#[derive(Clone, Copy, PartialEq)]
+struct Step {
+    bound_m: f64,
+    to: To,
+}
+
+impl Eq for Step {}
+
+impl Ord for Step {
+    /// The nearest is the greatest, so that a heap gives it first.
+    fn cmp(&self, other: &Step) -> Ordering {
+        other.bound_m.total_cmp(&self.bound_m).then_with(|| other.to.cmp(&self.to))
+    }
+}
+
+impl PartialOrd for Step {
+    fn partial_cmp(&self, other: &Step) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+/// All that is unexplored. It begins with a disk of seven cells, fine where friends stand close and coarse where they
+/// do not; outside of it lies the disk of the next coarser resolution, and in the end all roots.
+struct Frontier<'a> {
+    nearby: &'a dyn Nearby,
+    from: Vector,
+    home: CellIndex,
+    steps: BinaryHeap<Step>,
+    /// The cells of the disks so far: they have steps of their own, so their parents pass them over.
+    disks: SmallVec<[CellIndex; 42]>,
+}
+
+impl<'a> Frontier<'a> {
+    fn around(nearby: &'a dyn Nearby, at: Point, want: usize) -> Frontier<'a> {
+        let home = cell_at(at, LEAF);
+        let steps = BinaryHeap::with_capacity(64);
+        let mut frontier = Frontier { nearby, from: at.into(), home, steps, disks: SmallVec::new() };
+        let mut resolution = LEAF;
+        while let Some(next) = coarser(resolution) {
+            if nearby.count(ancestor(home, resolution)) as usize >= want {
+                break;
+            }
+            resolution = next;
+        }
+        frontier.open(Some(resolution), 0.0);
+        frontier
+    }
+
+    /// Opens the disk of this resolution, or of the next coarser where a pentagon is near; all roots when there is none.
+    /// Nobody who is new there stands nearer than `floor_m`.
+    fn open(&mut self, resolution: Option<Resolution>, floor_m: f64) {
+        let mut wanted = resolution;
+        while let Some(resolution) = wanted {
+            let middle = ancestor(self.home, resolution);
+            if let Some(disk) = disk(middle) {
+                for &cell in &disk {
+                    self.reach(cell, floor_m);
+                }
+                self.disks.extend(disk);
+                let centre = self.nearby.centre(middle).unwrap_or_else(|| Vector::centre(middle));
+                let bound_m = nearest_outside_m(self.from, centre, resolution).max(floor_m);
+                self.steps.push(Step { bound_m, to: To::Outside(resolution) });
+                return;
+            }
+            wanted = coarser(resolution);
+        }
+        self.nearby.roots(&mut |root| {
+            if !self.disks.contains(&root) {
+                self.reach(root, floor_m);
             }
         });
     }
-    walk.suitable.sort_by_key(|found| (found.rounded_m, found.standing.friend));
-    walk
+
+    /// Steps into a cell: its children come into reach, but for those that a disk has brought before.
+    fn enter(&mut self, cell: CellIndex, floor_m: f64) {
+        let finer = Resolution::try_from(u8::from(cell.resolution()) + 1).expect("above a leaf there is a finer one");
+        for child in cell.children(finer) {
+            if !self.disks.contains(&child) {
+                self.reach(child, floor_m);
+            }
+        }
+    }
+
+    /// A cell comes into reach, if anybody stands there.
+    fn reach(&mut self, cell: CellIndex, floor_m: f64) {
+        if let Some(centre) = self.nearby.centre(cell) {
+            let resolution = cell.resolution();
+            let bound_m = nearest_in_cell_m(self.from, centre, resolution).max(floor_m);
+            let to = if resolution == LEAF { To::Leaf(cell) } else { To::Cell(cell) };
+            self.steps.push(Step { bound_m, to });
+        }
+    }
+}
+
+fn ancestor(leaf: CellIndex, resolution: Resolution) -> CellIndex {
+    leaf.parent(resolution).expect("a leaf has ancestors at every coarser resolution")
+}
+
+fn coarser(resolution: Resolution) -> Option<Resolution> {
+    (resolution > COARSEST).then(|| Resolution::try_from(u8::from(resolution) - 1).expect("0 to 15 are resolutions"))
+}
+
+/// A cell and its six neighbours; none if one of them is a pentagon, where rings are not what they seem.
+fn disk(middle: CellIndex) -> Option<SmallVec<[CellIndex; 7]>> {
+    let plain = |cell: Option<CellIndex>| cell.filter(|cell| !cell.is_pentagon());
+    middle.grid_disk_fast(1).map(plain).collect()
+}
+
+/// What the walk has gathered.
+struct Harvest {
+    want: usize,
+    suitable: Vec<Found>,
+    failed: Vec<(FriendId, u32, Gate)>,
+    /// The rounded distances of the best, ascending; `want` of them at most.
+    best: SmallVec<[u32; 16]>,
+    /// Where the step of the last of the best ends, once there are enough.
+    edge_m: f64,
+    seen: Seen,
+}
+
+impl Harvest {
+    fn new(want: usize) -> Harvest {
+        let (suitable, failed, best) = (Vec::new(), Vec::new(), SmallVec::new());
+        Harvest { want, suitable, failed, best, edge_m: f64::INFINITY, seen: Seen::default() }
+    }
+
+    fn take(&mut self, standing: Standing, distance_m: f64) {
+        let rounded_m = rounded_m(distance_m);
+        let place = self.best.partition_point(|&better| better <= rounded_m);
+        if place < self.want {
+            self.best.insert(place, rounded_m);
+            self.best.truncate(self.want);
+        }
+        if self.best.len() == self.want {
+            self.edge_m = f64::from(self.best[self.want - 1]) + f64::from(DISTANCE_STEP_M) / 2.0;
+        }
+        self.suitable.push(Found { standing, distance_m, rounded_m });
+    }
+
+    /// Sorted, and cut where the step of the last one ends: who was met beyond it was met by chance.
+    fn finish(mut self, left: bool) -> Walk {
+        let met = self.suitable.len() + self.failed.len();
+        let last_m = if self.best.len() == self.want { self.best[self.want - 1] } else { u32::MAX };
+        self.suitable.retain(|found| found.rounded_m <= last_m);
+        self.failed.retain(|&(_, rounded_m, _)| rounded_m <= last_m);
+        self.suitable.sort_unstable_by_key(|found| (found.rounded_m, found.standing.friend));
+        self.failed.sort_unstable_by_key(|&(friend, rounded_m, _)| (rounded_m, friend));
+        let left = left || met > self.suitable.len() + self.failed.len();
+        Walk { suitable: self.suitable, failed: self.failed, beyond_m: left.then_some(self.edge_m) }
+    }
+}
+
+/// Who has been met: few as a rule, so a list until it grows long.
+#[derive(Default)]
+struct Seen {
+    few: SmallVec<[FriendId; 32]>,
+    many: HashSet<FriendId>,
+}
+
+impl Seen {
+    fn is_new(&mut self, friend: FriendId) -> bool {
+        if self.few.contains(&friend) {
+            return false;
+        }
+        if self.few.len() < self.few.inline_size() {
+            self.few.push(friend);
+            return true;
+        }
+        self.many.insert(friend)
+    }
 }
