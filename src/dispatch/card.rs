@@ -144,7 +144,13 @@ pub fn dot(job: &Job, cell_of: impl Fn(&Offer) -> Option<String>) -> JobDot {
 pub fn missing_answers(job: &Job) -> Vec<Word> {
     let answers = &job.booking.answers;
     let required = job.terms.package.questions.iter().filter(|question| question.required);
-    required.filter(|question| !answers.contains_key(&question.name)).map(|question| question.name.clone()).collect()
+    // A blank text answers nothing.
+    let given = |name: &Word| match answers.get(name) {
+        Some(Answer::Text(text)) => !text.trim().is_empty(),
+        Some(Answer::YesNo(_) | Answer::Number(_)) => true,
+        None => false,
+    };
+    required.filter(|question| !given(&question.name)).map(|question| question.name.clone()).collect()
 }
 
 /// Whether an answer is of the kind its question takes; what it takes, if not.

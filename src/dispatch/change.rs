@@ -182,8 +182,13 @@ impl Dispatcher {
 
     /// Tells the map whether a friend is free.
     pub(super) fn availability(&self, friend: FriendId, change: &mut Change) {
+        change.then.push(self.available(friend));
+    }
+
+    /// Whether a friend is free, as the map hears it.
+    pub(super) fn available(&self, friend: FriendId) -> Message {
         let free = self.capacity.of(friend).is_none_or(|load| load.held.is_empty() && load.hand.is_empty());
-        change.then.push(Message::Availability { friend, free });
+        Message::Availability { friend, free }
     }
 }
 

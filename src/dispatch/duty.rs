@@ -7,7 +7,8 @@ use kiez_protocol::ids::{FriendId, Key, SessionId};
 use kiez_protocol::time::Time;
 
 use super::effect::{Commit, DutyRow, Effects, Message, Record, Subject};
-use super::{Dispatcher, card, wave};
+use super::hand::{self, after_all};
+use super::{Dispatcher, card};
 
 /// A friend hears this long before their duty ends, ms (rules of the trade, §5).
 const NOTICE_MS: i64 = 15 * 60_000;
@@ -56,22 +57,31 @@ impl Dispatcher {
         self.languages.insert(friend, language);
         let duty = self.duties.get(&friend).copied().unwrap_or_default();
         let mut snapshot = Snapshot { duty, offers: Vec::new(), visits: Vec::new() };
-        let mut hand = Vec::new();
+        let mut held = Vec::new();
+        let mut unsettled = Vec::new();
         if let Some(load) = self.capacity.of(friend) {
             for id in load.offers() {
                 let Some(job) = self.offers.get(&id).and_then(|job| self.jobs.get(job)) else { continue };
                 let Some(offer) = job.offers.iter().find(|offer| offer.id == id) else { continue };
                 snapshot.offers.push(card::offer(job, offer, language));
-                hand.push(wave::hold(job, offer));
+                held.push(hand::hold(job, offer));
             }
             for (id, _) in &load.held {
                 let Some(job) = self.jobs.get(id) else { continue };
                 let Some(visit) = job.visit.as_ref().filter(|visit| visit.active) else { continue };
-                snapshot.visits.push(card::job(job, visit, language));
+                let card = card::job(job, visit, language);
+                if job.settled {
+                    snapshot.visits.push(card);
+                } else {
+                    // Won, but perhaps never to be written: the customer's data waits for that very record.
+                    let message = FriendMessage::Job(Box::new(card));
+                    unsettled.push(after_all(*id, vec![Message::Friend { friend, message }]));
+                }
             }
         }
-        let message = Message::Snapshot { friend, session, snapshot: Box::new(snapshot), hand };
+        let message = Message::Snapshot { friend, session, snapshot: Box::new(snapshot), hand: held };
         let then = vec![Message::Duty { friend, duty }, message];
         effects.commits.push(Commit { subject: Subject::Friend(friend), record: None, then });
+        effects.commits.extend(unsettled);
     }
 }

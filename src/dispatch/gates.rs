@@ -41,13 +41,13 @@ pub enum Gate {
     FullHand,
 }
 
-/// Whether `standing` is suitable for `job` in `wave`.
+/// Whether `standing` is suitable for `job` at the stage of its run: the wave, or as many intervals as have passed.
 ///
 /// # Errors
 /// The first gate that fails.
 pub fn check(
     job: &Job,
-    wave: u8,
+    stage: u8,
     standing: &Standing,
     distance_m: f64,
     cap_m: f64,
@@ -59,13 +59,13 @@ pub fn check(
     let plan = job.plan();
     let crowd_joined = match community.crowd {
         Crowd::Own => false,
-        Crowd::OwnThenAll => wave >= plan.crowd_joins_wave,
+        Crowd::OwnThenAll => stage >= plan.crowd_joins_wave,
         Crowd::All => true,
     };
     let member = friend.communities.contains(&community.slug);
     let tier_fits = match (package.tier, friend.tier) {
         (Tier::Friend, Tier::Friend) | (Tier::Pro, Tier::Pro) => true,
-        (Tier::Friend, Tier::Pro) => wave >= plan.pros_join_wave,
+        (Tier::Friend, Tier::Pro) => stage >= plan.pros_join_wave,
         (Tier::Pro, Tier::Friend) => false,
     };
     let rate_fits = match package.pricing {

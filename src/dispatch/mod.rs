@@ -6,9 +6,9 @@
 //! | --- | --- |
 //! | [`input`], [`effect`] | the two closed lists: what can happen, what can be wanted |
 //! | [`job`] | a job, its run, offers and visit: the data |
-//! | `posting` | post, edit, cancel |
-//! | `wave` | whom to ask next, and when to stop |
-//! | [`claim`], `race` | who was first, and whether it counts |
+//! | `posting`, `editing` | post, cancel, edit |
+//! | `wave`, `hand`, `silence` | whom to ask next, the offers they hold, and when to stop |
+//! | [`claim`], `race`, `verdict` | who was first, whether it counts, and what those behind hear |
 //! | `visit` | what the winner does |
 //! | [`nearest`], [`gates`], [`capacity`], [`pay`], [`decision`] | who is near, who is suitable, what they hold and get, and why |
 //! | `duty`, `restore` | friends coming and going, and the server itself |
@@ -19,9 +19,11 @@ mod change;
 pub mod claim;
 pub mod decision;
 mod duty;
+mod editing;
 pub mod effect;
 pub mod gates;
 pub mod globe;
+mod hand;
 pub mod input;
 pub mod job;
 mod mint;
@@ -30,7 +32,9 @@ pub mod pay;
 mod posting;
 mod race;
 mod restore;
+mod silence;
 mod timers;
+mod verdict;
 mod visit;
 mod wave;
 
@@ -125,7 +129,7 @@ impl Dispatcher {
             Input::Joined { friend, session, language } => self.joined(friend, session, language, effects),
             Input::Placed { friend } => self.consider(friend, now, nearby, effects),
             Input::Settled { job, attempt } => self.settled(job, attempt, now, effects),
-            Input::Reread { job, stored } => self.reread(job, stored, now, effects),
+            Input::Reread { job, stored } => self.reread(job, stored, now, nearby, effects),
             Input::Tick => self.tick(now, nearby, effects),
         }
     }
@@ -150,10 +154,12 @@ impl Dispatcher {
 
     fn tick(&mut self, now: Time, nearby: &dyn Nearby, effects: &mut Effects) {
         self.forget_keys(now);
-        if let Some(friend) = self.duty_timers.due(now) {
-            self.duty_due(friend, now, effects);
-        } else if let Some(job) = self.timers.due(now) {
-            self.due(job, now, nearby, effects);
+        // In order: a duty that ends with a wave ends before it.
+        let job_first = self.timers.next().zip(self.duty_timers.next()).is_some_and(|(job, duty)| job < duty);
+        match (self.duty_timers.due(now), self.timers.due(now)) {
+            (Some(friend), _) if !job_first => self.duty_due(friend, now, effects),
+            (_, Some(job)) => self.due(job, now, nearby, effects),
+            (_, None) => {}
         }
     }
 

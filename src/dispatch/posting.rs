@@ -1,10 +1,10 @@
-//! Post, edit, cancel: what partners do to a job.
+//! Post and cancel: what partners do to a job.
 
 use std::sync::Arc;
 
-use kiez_protocol::friend::{ClosedReason, FriendMessage, OfferUpdate};
+use kiez_protocol::friend::ClosedReason;
 use kiez_protocol::ids::{JobId, PartnerSlug};
-use kiez_protocol::partner::{Answers, EditJob, JobState};
+use kiez_protocol::partner::JobState;
 use kiez_protocol::refusal::Code;
 use kiez_protocol::time::Time;
 
@@ -12,7 +12,7 @@ use super::change::Change;
 use super::claim::{Claim, Closed};
 use super::effect::{Actor, Answer, Commit, Effects, Message, Subject};
 use super::input::{PartnerKey, Request, Terms};
-use super::job::{Aside, Booking, Job, OfferState, Run};
+use super::job::{Aside, Booking, Job, Run};
 use super::nearest::Nearby;
 use super::{Dispatcher, KEY_KEPT_MS, card};
 
@@ -159,108 +159,16 @@ impl Dispatcher {
         change.event(job, JobState::Cancelled, "cancelled", actor, reason);
         self.close_offers(job, &mut change, ClosedReason::Cancelled);
         let friend = self.end_visit(job, &mut change);
+        if let Some(friend) = friend {
+            self.tell_holder(job, friend, &mut change);
+        }
         change.then.push(Message::Answer { request, answer: Answer::Job(Box::new(card::view(job))) });
         self.commit(job, change, effects);
         friend
     }
 
-    #[expect(clippy::too_many_arguments, reason = "the fields of one input, taken apart once")]
-    pub(super) fn edited(
-        &mut self,
-        request: Request,
-        partner: &PartnerSlug,
-        id: JobId,
-        edit: Box<EditJob>,
-        received_at: Time,
-        now: Time,
-        nearby: &dyn Nearby,
-        effects: &mut Effects,
-    ) {
-        let Some(mut job) = self.theirs(request, partner, id, effects) else { return };
-        self.edit(&mut job, request, edit, received_at, now, nearby, effects);
-        self.put(job, now);
-    }
-
-    /// Edits, or sets the edit aside when it is material and the word is taken.
-    #[expect(clippy::too_many_arguments, reason = "the fields of one input, taken apart once")]
-    pub(super) fn edit(
-        &mut self,
-        job: &mut Job,
-        request: Request,
-        edit: Box<EditJob>,
-        received_at: Time,
-        now: Time,
-        nearby: &dyn Nearby,
-        effects: &mut Effects,
-    ) {
-        let open = match job.state {
-            JobState::Dispatching | JobState::Unfilled => true,
-            JobState::NeedsInfo
-            | JobState::Paused
-            | JobState::Assigned
-            | JobState::Contacted
-            | JobState::Appointed
-            | JobState::OnTheWay => false,
-            JobState::InProgress
-            | JobState::Done
-            | JobState::Unsuccessful
-            | JobState::Confirmed
-            | JobState::Disputed
-            | JobState::Refunded
-            | JobState::Cancelled
-            | JobState::Expired
-            | JobState::Closed => return self.refuse_state(job, request, effects),
-        };
-        let booking = edited(&job.booking, &edit);
-        let material = is_material(job, &booking);
-        if open && material && job.claim.close(Closed::Edited).is_err() {
-            job.aside.push(Aside::Edit { request, edit, received_at });
-            return;
-        }
-        let mut change = Change::new(now);
-        change.booking = true;
-        job.booking = Arc::new(booking);
-        let actor = Actor::Partner(job.partner.clone());
-        if job.state == JobState::NeedsInfo && card::missing_answers(job).is_empty() {
-            job.state_due = None;
-            change.event(job, JobState::Dispatching, "answers_complete", actor, None);
-            self.start_run(job, &mut change, nearby);
-        } else {
-            change.event(job, job.state, "edited", actor, None);
-        }
-        if material {
-            job.revision += 1;
-        }
-        if open && material {
-            job.claim = Arc::new(Claim::new());
-            self.renew_offers(job, &mut change);
-        }
-        if let Some(visit) = job.visit.as_ref().filter(|visit| visit.active) {
-            let card = card::job(job, visit, self.language(visit.friend));
-            change.tell(visit.friend, FriendMessage::Job(Box::new(card)));
-        }
-        change.then.push(Message::Answer { request, answer: Answer::Job(Box::new(card::view(job))) });
-        self.commit(job, change, effects);
-    }
-
-    /// The live offers now offer the new revision.
-    fn renew_offers(&self, job: &mut Job, change: &mut Change) {
-        for index in 0..job.offers.len() {
-            if job.offers[index].state != OfferState::Live {
-                continue;
-            }
-            job.offers[index].revision = job.revision;
-            change.offer(index);
-            let offer = &job.offers[index];
-            let renewed = Box::new(card::offer(job, offer, self.language(offer.friend)));
-            change.then.push(self.in_hand(job, offer));
-            let update = OfferUpdate { offer: offer.id, expires_at: None, renewed: Some(renewed) };
-            change.tell(offer.friend, FriendMessage::OfferUpdate(update));
-        }
-    }
-
     /// The job, if it is this partner's; otherwise the request is answered as if there were none.
-    fn theirs(
+    pub(super) fn theirs(
         &mut self,
         request: Request,
         partner: &PartnerSlug,
@@ -278,7 +186,7 @@ impl Dispatcher {
         }
     }
 
-    fn refuse_state(&self, job: &Job, request: Request, effects: &mut Effects) {
+    pub(super) fn refuse_state(&self, job: &Job, request: Request, effects: &mut Effects) {
         let view = card::view(job);
         let state = view.state;
         let detail = format!("the job is {state}; this is possible only before the work begins");
@@ -307,39 +215,9 @@ pub(super) fn expire_at(job: &Job) -> Time {
     end.filter(|end| *end > job.created_at).unwrap_or(job.created_at + 2 * plan.alarm_ms)
 }
 
-fn edited(booking: &Booking, edit: &EditJob) -> Booking {
-    let mut booking = booking.clone();
-    if let Some(place) = edit.location {
-        booking.place = place;
-    }
-    if let Some(address) = &edit.address {
-        booking.address = address.clone();
-    }
-    if let Some(customer) = &edit.customer {
-        booking.customer = customer.clone();
-    }
-    if let Some(answers) = &edit.answers {
-        booking.answers.extend(answers.clone());
-    }
-    if let Some(windows) = &edit.windows {
-        booking.windows.clone_from(windows);
-    }
-    if let Some(partner_ref) = &edit.partner_ref {
-        booking.partner_ref = Some(partner_ref.clone());
-    }
-    booking
-}
-
-/// Whether friends must look again: place, windows, the language to speak, or an answer shown in the offer.
-fn is_material(job: &Job, new: &Booking) -> bool {
-    let old = &*job.booking;
-    let shown = |answers: &Answers| -> Vec<_> {
-        let questions = job.terms.package.questions.iter().filter(|question| question.in_offer);
-        questions.map(|question| answers.get(&question.name).cloned()).collect()
-    };
-    old.place != new.place
-        || old.address.postcode != new.address.postcode
-        || old.windows != new.windows
-        || old.customer.language != new.customer.language
-        || shown(&old.answers) != shown(&new.answers)
+/// A redispatch, or a job whose answers came late, has at least one round of waves before it expires.
+pub(super) fn leave_a_round(job: &mut Job, now: Time) {
+    let plan = job.plan();
+    let round = plan.interval_ms * i64::from(plan.waves) + plan.alarm_ms;
+    job.expire_at = job.expire_at.max(now + round);
 }

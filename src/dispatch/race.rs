@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use kiez_protocol::friend::{ClosedReason, FriendMessage, LostReason, Verdict};
-use kiez_protocol::ids::{JobId, Key, OfferId};
+use kiez_protocol::ids::FriendId;
 use kiez_protocol::ops::RaceView;
 use kiez_protocol::partner::{FriendName, JobState};
 use kiez_protocol::refusal::Code;
@@ -13,9 +13,11 @@ use kiez_protocol::time::Time;
 use super::change::Change;
 use super::claim::{Claim, Word};
 use super::effect::{Actor, Commit, Effects, Message, Subject};
-use super::job::{Aside, Job, OfferState, Standby, Visit, shown_cell};
+use super::hand::{after_all, refused};
+use super::job::{Aside, Job, Offer, OfferState, Standby, Visit, shown_cell};
 use super::nearest::Nearby;
-use super::wave::{after_all, refused, takes_accepts};
+use super::silence::takes_accepts;
+use super::verdict::{behind_verdict, verdict};
 use super::{ACCEPT_GRACE_MS, Dispatcher, card};
 
 /// Why an accept does not count.
@@ -47,15 +49,19 @@ impl Dispatcher {
             return;
         };
         assert_eq!(job.id, job_id, "an offer belongs to one job");
+        let mut freed = None;
         if takes_accepts(&job) && job.offers[index].attempt == job.attempt {
-            self.race(&mut job, index, accept, first, now, nearby, effects);
+            freed = self.race(&mut job, index, accept, first, now, nearby, effects);
         } else {
             self.late(&mut job, index, accept, effects);
         }
         self.put(job, now);
+        if let Some(friend) = freed {
+            self.consider(friend, now, nearby, effects);
+        }
     }
 
-    /// An accept on an open job.
+    /// An accept on an open job. The friend whose place it freed after all, if any.
     #[expect(clippy::too_many_arguments, reason = "the fields of one input, taken apart once")]
     fn race(
         &mut self,
@@ -66,7 +72,7 @@ impl Dispatcher {
         now: Time,
         nearby: &dyn Nearby,
         effects: &mut Effects,
-    ) {
+    ) -> Option<FriendId> {
         let seat = job.offers[index].seat;
         // A word from before a quarantine does not count: the job has a new one.
         let first = first && job.claim.look() == Word::Taken(seat);
@@ -74,7 +80,8 @@ impl Dispatcher {
             Some(refusal) => {
                 self.refuse(job, index, &accept, refusal, now, effects);
                 if !first {
-                    return self.top_up(job, now, nearby, effects);
+                    self.top_up(job, now, nearby, effects);
+                    return None;
                 }
                 job.claim.retire(seat);
                 self.new_word(job, effects);
@@ -85,22 +92,30 @@ impl Dispatcher {
                 Word::Open => self.win(job, index, &accept, now, effects),
                 Word::Taken(_) => {
                     job.standbys.push(accept);
-                    return;
+                    return None;
                 }
                 Word::Settled(_) | Word::Closed(_) | Word::Retired => {
                     unreachable!("the word of an open job is open or taken")
                 }
             },
         }
-        self.after_first(job, now, nearby, effects);
+        self.after_first(job, now, nearby, effects)
     }
 
-    /// The first has been handled: what was set aside for it comes next, then those behind it.
-    fn after_first(&mut self, job: &mut Job, now: Time, nearby: &dyn Nearby, effects: &mut Effects) {
+    /// The first has been handled: what was set aside for it comes next, then those behind it. The friend whose place
+    /// that freed, if any.
+    pub(super) fn after_first(
+        &mut self,
+        job: &mut Job,
+        now: Time,
+        nearby: &dyn Nearby,
+        effects: &mut Effects,
+    ) -> Option<FriendId> {
+        let mut freed = None;
         for aside in std::mem::take(&mut job.aside) {
             match aside {
                 Aside::Cancel { request, reason, received_at } => {
-                    self.cancel(job, request, reason, received_at, now, effects);
+                    freed = freed.or(self.cancel(job, request, reason, received_at, now, effects));
                 }
                 Aside::Edit { request, edit, received_at } => {
                     self.edit(job, request, edit, received_at, now, nearby, effects);
@@ -116,6 +131,7 @@ impl Dispatcher {
         }
         self.try_standbys(job, now, effects);
         self.top_up(job, now, nearby, effects);
+        freed
     }
 
     /// Refills a seat that a refused accept has left, unless somebody is about to win.
@@ -131,7 +147,10 @@ impl Dispatcher {
     fn try_standbys(&mut self, job: &mut Job, now: Time, effects: &mut Effects) {
         while takes_accepts(job) && !job.standbys.is_empty() {
             let standby = job.standbys.remove(0);
-            let Some(index) = job.offers.iter().position(|offer| offer.id == standby.offer) else { continue };
+            let Some(index) = job.offers.iter().position(|offer| offer.id == standby.offer) else {
+                effects.commits.push(after_all(job.id, vec![behind_verdict(job, &standby)]));
+                continue;
+            };
             match self.refusal(job, index, &standby) {
                 Some(refusal) => self.refuse(job, index, &standby, refusal, now, effects),
                 None => match job.claim.take(job.offers[index].seat) {
@@ -147,13 +166,7 @@ impl Dispatcher {
                 },
             }
         }
-        if !takes_accepts(job) && job.holder().is_none() {
-            // The job ended before those behind were tried.
-            for standby in std::mem::take(&mut job.standbys) {
-                let reason = lost_reason(job.state);
-                effects.commits.push(after_all(job.id, vec![verdict(&standby, Verdict::Lost, Some(reason))]));
-            }
-        }
+        self.dismiss(job, effects);
     }
 
     /// The offers still live get a new word in place of a retired one.
@@ -179,17 +192,25 @@ impl Dispatcher {
                 | ClosedReason::HandedBack,
             ) => return Some(Refusal::Lost(LostReason::Superseded)),
         }
-        if accept.received_at > offer.expires_at + self.pace.real_ms(ACCEPT_GRACE_MS) {
+        if !self.in_time(offer, accept) {
             return Some(Refusal::Lost(LostReason::Expired));
         }
         if accept.revision != job.revision {
             return Some(Refusal::NeedsReconfirm);
+        }
+        if !accept.friend.active {
+            return Some(Refusal::Lost(LostReason::NotSuitable));
         }
         let held = self.capacity.of(accept.friend.id).map_or(0, |load| load.held.len());
         if held >= usize::from(accept.friend.jobs_held_max) {
             return Some(Refusal::Lost(LostReason::Capacity));
         }
         None
+    }
+
+    /// Whether an accept was taken before its offer ended, or within the grace after it.
+    pub(super) fn in_time(&self, offer: &Offer, accept: &Standby) -> bool {
+        accept.received_at <= offer.expires_at + self.pace.real_ms(ACCEPT_GRACE_MS)
     }
 
     /// Tells a friend why their accept does not count. An offer over capacity is closed and recorded.
@@ -280,100 +301,4 @@ impl Dispatcher {
         }));
         self.commit(job, change, effects);
     }
-
-    /// The winner is committed: those behind hear that they lost, at once.
-    pub(super) fn settled(&mut self, id: JobId, attempt: u16, now: Time, effects: &mut Effects) {
-        let Some(mut job) = self.take(id) else { return };
-        if job.attempt == attempt {
-            job.settled = true;
-            for standby in std::mem::take(&mut job.standbys) {
-                effects.now.push(self.behind(&job, &standby));
-            }
-        }
-        self.put(job, now);
-    }
-
-    /// The verdict for somebody who accepted a job that has been won.
-    fn behind(&self, job: &Job, accept: &Standby) -> Message {
-        let winner = job.visit.as_ref().map(|visit| visit.friend);
-        if winner == Some(accept.friend.id) && job.holder() == winner {
-            verdict(accept, Verdict::Won, None)
-        } else {
-            verdict(accept, Verdict::Lost, Some(LostReason::Taken))
-        }
-    }
-
-    /// An accept on a job, or for an attempt, that takes no more accepts.
-    fn late(&mut self, job: &mut Job, index: usize, accept: Standby, effects: &mut Effects) {
-        let offer = &job.offers[index];
-        let won = job.visit.as_ref().is_some_and(|visit| visit.offer == offer.id);
-        let (answer, reason) = match offer.state {
-            OfferState::Closed(ClosedReason::Won) if won && job.visit.as_ref().is_some_and(|visit| visit.active) => {
-                (Verdict::Won, None)
-            }
-            OfferState::Closed(ClosedReason::Won)
-                if won && !matches!(job.state, JobState::Dispatching | JobState::Unfilled | JobState::Cancelled) =>
-            {
-                (Verdict::Won, None)
-            }
-            OfferState::Closed(ClosedReason::Declined) => (Verdict::Lost, Some(LostReason::Declined)),
-            OfferState::Closed(ClosedReason::Capacity) => (Verdict::Lost, Some(LostReason::Capacity)),
-            OfferState::Closed(ClosedReason::Taken) => (Verdict::Lost, Some(LostReason::Taken)),
-            OfferState::Closed(ClosedReason::Expired) if job.attempt > offer.attempt => {
-                (Verdict::Lost, Some(LostReason::Expired))
-            }
-            OfferState::Live
-            | OfferState::Closed(
-                ClosedReason::Won
-                | ClosedReason::Expired
-                | ClosedReason::Cancelled
-                | ClosedReason::Superseded
-                | ClosedReason::Paused
-                | ClosedReason::HandedBack,
-            ) => (Verdict::Lost, Some(lost_reason(job.state))),
-        };
-        let decided_by_win = reason == Some(LostReason::Taken) && !job.settled && job.holder().is_some();
-        if decided_by_win {
-            // Told with the winner's commit, or tried again if that is never written.
-            job.standbys.push(accept);
-            return;
-        }
-        let mut then = vec![verdict(&accept, answer, reason)];
-        if let (Verdict::Won, Some(visit)) = (answer, job.visit.as_ref()) {
-            let friend = accept.friend.id;
-            let card = Box::new(card::job(job, visit, self.language(friend)));
-            then.push(Message::Friend { friend, message: FriendMessage::Job(card) });
-        }
-        effects.commits.push(after_all(job.id, then));
-    }
-
-    /// After a quarantine: who waited behind a win that is known not to be written is tried in order.
-    pub(super) fn retry_standbys(&mut self, job: &mut Job, standbys: Vec<Standby>, now: Time, effects: &mut Effects) {
-        job.standbys = standbys;
-        self.try_standbys(job, now, effects);
-    }
-}
-
-/// Why an accept loses on a job in this state.
-fn lost_reason(state: JobState) -> LostReason {
-    match state {
-        JobState::Cancelled => LostReason::JobCancelled,
-        JobState::Expired => LostReason::Expired,
-        JobState::NeedsInfo | JobState::Paused => LostReason::Paused,
-        JobState::Dispatching | JobState::Unfilled => LostReason::Superseded,
-        JobState::Assigned | JobState::Contacted | JobState::Appointed | JobState::OnTheWay | JobState::InProgress => {
-            LostReason::Taken
-        }
-        JobState::Done
-        | JobState::Unsuccessful
-        | JobState::Confirmed
-        | JobState::Disputed
-        | JobState::Refunded
-        | JobState::Closed => LostReason::Closed,
-    }
-}
-
-fn verdict(accept: &Standby, result: Verdict, reason: Option<LostReason>) -> Message {
-    let (offer, key): (OfferId, Key) = (accept.offer, accept.key);
-    Message::Friend { friend: accept.friend.id, message: FriendMessage::AcceptResult { offer, key, result, reason } }
 }

@@ -11,11 +11,12 @@ use kiez_protocol::time::Time;
 use super::capacity::Capacity;
 use super::claim::Claim;
 use super::effect::{Effects, Message, Stored, StoredJob};
+use super::hand::after_all;
 use super::job::{Delivery, Job, OfferState};
 use super::mint::Mint;
+use super::nearest::Nearby;
 use super::timers::Timers;
-use super::wave::takes_accepts;
-use super::{Dispatcher, Pace, RESTORE_GRACE_MS, is_final};
+use super::{Dispatcher, Pace, RESTORE_GRACE_MS};
 
 impl Dispatcher {
     /// A dispatcher that goes on where the ledger ends. `seed` makes its ids differ from those of earlier starts.
@@ -101,19 +102,25 @@ impl Dispatcher {
         })
     }
 
-    /// The ledger has refused a record of this job for good: what is stored stands, and who waited behind the win that
-    /// was never written is tried in order.
-    pub(super) fn reread(&mut self, id: JobId, stored: Option<Box<StoredJob>>, now: Time, effects: &mut Effects) {
-        let mut standbys = Vec::new();
-        if let Some(old) = self.take(id) {
+    /// The ledger has refused a record of this job for good: what is stored stands. Its word is new, so nobody is first any
+    /// more: what was set aside comes next, then who waited behind the win that was never written is tried in order.
+    pub(super) fn reread(
+        &mut self,
+        id: JobId,
+        stored: Option<Box<StoredJob>>,
+        now: Time,
+        nearby: &dyn Nearby,
+        effects: &mut Effects,
+    ) {
+        let old = self.take(id);
+        if let Some(old) = &old {
             for offer in old.live_offers() {
                 self.capacity.drop(offer.friend, offer.id);
             }
             if let Some(visit) = &old.visit {
                 self.capacity.free(visit.friend, id);
             }
-            self.forget(&old);
-            standbys = old.standbys;
+            self.forget(old);
         }
         effects.now.push(Message::Alarm { kind: AlarmKind::Quarantined, job: id, at: now });
         let Some(stored) = stored else {
@@ -121,12 +128,21 @@ impl Dispatcher {
             return;
         };
         let mut job = self.resume(*stored);
-        if takes_accepts(&job) {
-            effects.now.extend(job.live_offers().map(|offer| self.in_hand(&job, offer)));
-            self.retry_standbys(&mut job, standbys, now, effects);
+        let mut hands: Vec<Message> = Vec::new();
+        if let Some(old) = old {
+            let unwritten = old.offers.iter().filter(|offer| job.offers.iter().all(|stored| stored.id != offer.id));
+            hands.extend(unwritten.map(|offer| Message::Release { friend: offer.friend, offer: offer.id }));
+            let friends: BTreeSet<_> = old.offers.iter().map(|offer| offer.friend).collect();
+            hands.extend(friends.into_iter().map(|friend| self.available(friend)));
+            (job.standbys, job.aside) = (old.standbys, old.aside);
         }
-        if !is_final(job.state) {
-            self.put(job, now);
+        hands.extend(job.live_offers().map(|offer| self.in_hand(&job, offer)));
+        // In the order of what was recorded, as all that reaches a hand.
+        effects.commits.push(after_all(id, hands));
+        let freed = self.after_first(&mut job, now, nearby, effects);
+        self.put(job, now);
+        if let Some(friend) = freed {
+            self.consider(friend, now, nearby, effects);
         }
     }
 }

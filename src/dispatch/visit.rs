@@ -1,6 +1,6 @@
 //! What the winner does: contact the customer, do the work, or hand the job back. And the clocks that run meanwhile.
 
-use kiez_protocol::friend::{FriendMessage, VisitEvent};
+use kiez_protocol::friend::{ClosedReason, FriendMessage, VisitEvent};
 use kiez_protocol::ids::{FriendId, JobId, Key};
 use kiez_protocol::ops::AlarmKind;
 use kiez_protocol::partner::JobState;
@@ -9,10 +9,11 @@ use kiez_protocol::time::Time;
 
 use super::change::Change;
 use super::effect::{Actor, Effects, Message};
-use super::job::Job;
+use super::hand::{after_all, refused};
+use super::job::{Job, OfferState};
 use super::nearest::Nearby;
-use super::wave::{after_all, refused};
-use super::{Dispatcher, card, is_final};
+use super::verdict::behind_verdict;
+use super::{Dispatcher, card, is_final, posting};
 
 const HOUR_MS: i64 = 3_600_000;
 const DAY_MS: i64 = 24 * HOUR_MS;
@@ -39,8 +40,11 @@ pub(super) struct Step {
 impl Dispatcher {
     pub(super) fn visited(&mut self, step: Step, now: Time, nearby: &dyn Nearby, effects: &mut Effects) {
         let friend = step.friend;
-        let theirs =
-            self.jobs.get(&step.job).and_then(|job| job.visit.as_ref()).is_some_and(|visit| visit.friend == friend);
+        // Theirs now, or once: the step may come again after a lost answer.
+        let theirs = self.jobs.get(&step.job).is_some_and(|job| {
+            let won = OfferState::Closed(ClosedReason::Won);
+            job.offers.iter().any(|offer| offer.friend == friend && offer.state == won)
+        });
         let Some(mut job) = theirs.then(|| self.take(step.job)).flatten() else {
             let message = refused(Code::NotFound, Some(step.key), None, Some(step.job));
             effects.now.push(Message::Friend { friend, message });
@@ -63,8 +67,8 @@ impl Dispatcher {
                 self.hand_back(&mut job, &mut change, Actor::Friend(friend), step.reason.clone(), nearby);
             }
             // The same step again, after a lost answer.
-            (VisitEvent::Contacted, JobState::Contacted | JobState::Done) | (VisitEvent::Completed, JobState::Done) => {
-            }
+            (VisitEvent::Contacted, JobState::Contacted | JobState::Done) | (VisitEvent::Completed, JobState::Done)
+                if job.visit.as_ref().is_some_and(|visit| visit.friend == friend) => {}
             (VisitEvent::HandBack, _) if !active && job.blocked.contains(&friend) => {}
             (VisitEvent::Contacted | VisitEvent::Completed | VisitEvent::HandBack, _) => {
                 let allowed = if active { card::allowed(job.state) } else { &[] };
@@ -90,7 +94,7 @@ impl Dispatcher {
     }
 
     /// The friend's card of the job, as it is now.
-    fn tell_holder(&self, job: &Job, friend: FriendId, change: &mut Change) {
+    pub(super) fn tell_holder(&self, job: &Job, friend: FriendId, change: &mut Change) {
         if let Some(visit) = job.visit.as_ref().filter(|visit| visit.friend == friend) {
             let card = Box::new(card::job(job, visit, self.language(friend)));
             change.tell(friend, FriendMessage::Job(card));
@@ -105,9 +109,6 @@ impl Dispatcher {
         change.visit(visit);
         self.capacity.free(friend, job.id);
         self.availability(friend, change);
-        if job.state != JobState::Done {
-            self.tell_holder(job, friend, change);
-        }
         Some(friend)
     }
 
@@ -122,17 +123,18 @@ impl Dispatcher {
         nearby: &dyn Nearby,
     ) -> Option<FriendId> {
         job.state_due = None;
-        let (kind, friend) = match actor {
-            Actor::System => ("no_contact", self.end_visit(job, change)),
-            Actor::Partner(_) | Actor::Friend(_) => ("handed_back", self.end_visit(job, change)),
+        let kind = match actor {
+            Actor::System => "no_contact",
+            Actor::Partner(_) | Actor::Friend(_) => "handed_back",
         };
+        let friend = self.end_visit(job, change);
+        // Who waited behind a win that was told belongs to the attempt that ends here.
+        change.then.extend(std::mem::take(&mut job.standbys).iter().map(|standby| behind_verdict(job, standby)));
         job.blocked.extend(friend);
         job.hand_backs = job.hand_backs.saturating_add(1);
         job.winner = None;
         change.event(job, JobState::Dispatching, kind, actor, reason);
-        // A redispatch has at least one round of waves, even if it comes late.
-        let plan = job.plan();
-        job.expire_at = job.expire_at.max(change.now + plan.interval_ms * i64::from(plan.waves) + plan.alarm_ms);
+        posting::leave_a_round(job, change.now);
         if job.hand_backs > job.terms.community.policy.hand_backs_max {
             self.stand_unfilled(job, change);
         } else {
@@ -159,6 +161,9 @@ impl Dispatcher {
             JobState::Assigned => {
                 change.then.push(Message::Alarm { kind: AlarmKind::ContactBreach, job: id, at: now });
                 freed = self.hand_back(&mut job, &mut change, Actor::System, None, nearby);
+                if let Some(friend) = freed {
+                    self.tell_holder(&job, friend, &mut change);
+                }
             }
             JobState::Contacted | JobState::Appointed | JobState::OnTheWay | JobState::InProgress => {
                 job.state_due = Some(now + DAY_MS);

@@ -1,0 +1,165 @@
+//! Edits: a partner changes what was booked. What friends were shown makes a new revision, which they must confirm anew;
+//! a missing answer that comes sets the job going.
+
+use std::sync::Arc;
+
+use kiez_protocol::friend::{FriendMessage, OfferUpdate};
+use kiez_protocol::ids::{JobId, PartnerSlug};
+use kiez_protocol::partner::{Answers, EditJob, JobState};
+use kiez_protocol::place::rounded_m;
+use kiez_protocol::time::Time;
+
+use super::change::Change;
+use super::claim::{Claim, Closed};
+use super::effect::{Actor, Answer, Effects, Message};
+use super::input::Request;
+use super::job::{Aside, Booking, Job, OfferState};
+use super::nearest::Nearby;
+use super::posting::{expire_at, leave_a_round};
+use super::{Dispatcher, card};
+
+impl Dispatcher {
+    #[expect(clippy::too_many_arguments, reason = "the fields of one input, taken apart once")]
+    pub(super) fn edited(
+        &mut self,
+        request: Request,
+        partner: &PartnerSlug,
+        id: JobId,
+        edit: Box<EditJob>,
+        received_at: Time,
+        now: Time,
+        nearby: &dyn Nearby,
+        effects: &mut Effects,
+    ) {
+        let Some(mut job) = self.theirs(request, partner, id, effects) else { return };
+        self.edit(&mut job, request, edit, received_at, now, nearby, effects);
+        self.put(job, now);
+    }
+
+    /// Edits, or sets the edit aside when it is material and the word is taken.
+    #[expect(clippy::too_many_arguments, reason = "the fields of one input, taken apart once")]
+    pub(super) fn edit(
+        &mut self,
+        job: &mut Job,
+        request: Request,
+        edit: Box<EditJob>,
+        received_at: Time,
+        now: Time,
+        nearby: &dyn Nearby,
+        effects: &mut Effects,
+    ) {
+        let open = match job.state {
+            JobState::Dispatching | JobState::Unfilled => true,
+            JobState::NeedsInfo
+            | JobState::Paused
+            | JobState::Assigned
+            | JobState::Contacted
+            | JobState::Appointed
+            | JobState::OnTheWay => false,
+            JobState::InProgress
+            | JobState::Done
+            | JobState::Unsuccessful
+            | JobState::Confirmed
+            | JobState::Disputed
+            | JobState::Refunded
+            | JobState::Cancelled
+            | JobState::Expired
+            | JobState::Closed => return self.refuse_state(job, request, effects),
+        };
+        let booking = edited(&job.booking, &edit);
+        let material = is_material(job, &booking);
+        if open && material && job.claim.close(Closed::Edited).is_err() {
+            job.aside.push(Aside::Edit { request, edit, received_at });
+            return;
+        }
+        let mut change = Change::new(now);
+        change.booking = true;
+        let (moved, shifted) = (job.booking.place != booking.place, job.booking.windows != booking.windows);
+        job.booking = Arc::new(booking);
+        if shifted && job.plan().expire_ms == 0 {
+            job.expire_at = expire_at(job).max(now);
+        }
+        let actor = Actor::Partner(job.partner.clone());
+        if job.state == JobState::NeedsInfo && card::missing_answers(job).is_empty() {
+            job.state_due = None;
+            leave_a_round(job, now);
+            change.event(job, JobState::Dispatching, "answers_complete", actor, None);
+            self.start_run(job, &mut change, nearby);
+        } else {
+            change.event(job, job.state, "edited", actor, None);
+        }
+        if material {
+            job.revision += 1;
+        }
+        if open && material {
+            job.claim = Arc::new(Claim::new());
+            self.renew_offers(job, &mut change, moved.then_some(nearby));
+        }
+        if let Some(visit) = job.visit.as_ref().filter(|visit| visit.active) {
+            let card = card::job(job, visit, self.language(visit.friend));
+            change.tell(visit.friend, FriendMessage::Job(Box::new(card)));
+        }
+        change.then.push(Message::Answer { request, answer: Answer::Job(Box::new(card::view(job))) });
+        self.commit(job, change, effects);
+    }
+
+    /// The live offers now offer the new revision; if the place has moved, at the distance at which their friends stand
+    /// now. An offer lasts as long as its job at most, and one of an unfilled job as long as that.
+    fn renew_offers(&self, job: &mut Job, change: &mut Change, moved: Option<&dyn Nearby>) {
+        for index in 0..job.offers.len() {
+            if job.offers[index].state != OfferState::Live {
+                continue;
+            }
+            let (place, revision, expire_at) = (job.booking.place, job.revision, job.expire_at);
+            let offer = &mut job.offers[index];
+            offer.revision = revision;
+            offer.expires_at = if offer.renewed { expire_at } else { offer.expires_at.min(expire_at) };
+            if let Some(standing) = moved.and_then(|nearby| nearby.find(offer.friend)) {
+                offer.distance_m = rounded_m(standing.position.distance_m(place));
+            }
+            change.offer(index);
+            let offer = &job.offers[index];
+            let renewed = Box::new(card::offer(job, offer, self.language(offer.friend)));
+            change.then.push(self.in_hand(job, offer));
+            let update = OfferUpdate { offer: offer.id, expires_at: None, renewed: Some(renewed) };
+            change.tell(offer.friend, FriendMessage::OfferUpdate(update));
+        }
+    }
+}
+
+fn edited(booking: &Booking, edit: &EditJob) -> Booking {
+    let mut booking = booking.clone();
+    if let Some(place) = edit.location {
+        booking.place = place;
+    }
+    if let Some(address) = &edit.address {
+        booking.address = address.clone();
+    }
+    if let Some(customer) = &edit.customer {
+        booking.customer = customer.clone();
+    }
+    if let Some(answers) = &edit.answers {
+        booking.answers.extend(answers.clone());
+    }
+    if let Some(windows) = &edit.windows {
+        booking.windows.clone_from(windows);
+    }
+    if let Some(partner_ref) = &edit.partner_ref {
+        booking.partner_ref = Some(partner_ref.clone());
+    }
+    booking
+}
+
+/// Whether friends must look again: place, windows, the language to speak, or an answer shown in the offer.
+fn is_material(job: &Job, new: &Booking) -> bool {
+    let old = &*job.booking;
+    let shown = |answers: &Answers| -> Vec<_> {
+        let questions = job.terms.package.questions.iter().filter(|question| question.in_offer);
+        questions.map(|question| answers.get(&question.name).cloned()).collect()
+    };
+    old.place != new.place
+        || old.address.postcode != new.address.postcode
+        || old.windows != new.windows
+        || old.customer.language != new.customer.language
+        || shown(&old.answers) != shown(&new.answers)
+}

@@ -1,0 +1,178 @@
+//! A ledger of maps: it keeps what the core records, holds it to the constraints the real engines have, and gives it back
+//! for a restart.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use kiez::dispatch::effect::{DutyRow, EventRow, JobRecord, JobRow, Record, Stored, StoredJob, StoredKey};
+use kiez::dispatch::is_final;
+use kiez::dispatch::job::{Booking, Delivery, Offer, OfferState, Visit};
+use kiez_protocol::friend::{ClosedReason, LostReason, Verdict};
+use kiez_protocol::ids::{FriendId, JobId, Key, OfferId};
+use kiez_protocol::partner::JobState;
+
+/// All rows of one job.
+#[derive(Clone, Debug)]
+pub struct Rows {
+    pub row: JobRow,
+    pub booking: Arc<Booking>,
+    pub offers: BTreeMap<OfferId, Offer>,
+    pub visits: BTreeMap<u16, Visit>,
+    pub events: Vec<EventRow>,
+}
+
+/// Why a record is refused for good: another friend's visit has the place.
+#[derive(Debug)]
+pub struct PlaceTaken;
+
+#[derive(Clone, Debug, Default)]
+pub struct Ledger {
+    pub jobs: BTreeMap<JobId, Rows>,
+    pub duties: BTreeMap<FriendId, DutyRow>,
+    pub keys: Vec<StoredKey>,
+}
+
+impl Ledger {
+    /// Writes a record. What the engines hold by constraints is asserted here, but for the places, which a refused record
+    /// of another job can upset.
+    pub fn write(&mut self, record: &Record) -> Result<(), PlaceTaken> {
+        match record {
+            Record::Duty(row) => {
+                self.duties.insert(row.friend, *row);
+                Ok(())
+            }
+            Record::Job(record) => self.write_job(record),
+        }
+    }
+
+    fn write_job(&mut self, record: &JobRecord) -> Result<(), PlaceTaken> {
+        let id = record.job.id;
+        for visit in record.visits.iter().filter(|visit| visit.active) {
+            let others = self.jobs.iter().filter(|(job, _)| **job != id).flat_map(|(_, rows)| rows.visits.values());
+            for other in others.filter(|other| other.active && other.friend == visit.friend) {
+                if other.place == visit.place {
+                    return Err(PlaceTaken);
+                }
+            }
+        }
+        let before = self.jobs.get(&id).cloned();
+        let mut rows = before.clone().unwrap_or_else(|| Rows {
+            row: record.job.clone(),
+            booking: record.booking.clone().expect("a new job has a booking"),
+            offers: BTreeMap::new(),
+            visits: BTreeMap::new(),
+            events: Vec::new(),
+        });
+        assert!(!record.events.is_empty(), "what changes a job is an event: {record:?}");
+        for event in &record.events {
+            let last = rows.events.last();
+            assert_eq!(event.sequence, last.map_or(1, |last| last.sequence + 1), "sequences have no gap");
+            assert_eq!(event.from, last.map(|last| last.to), "events replay to the state");
+            rows.events.push(event.clone());
+        }
+        let last = rows.events.last().expect("just pushed");
+        assert_eq!((last.to, last.sequence), (record.job.view.state, record.job.view.sequence), "events replay");
+        assert!(
+            is_final(record.job.view.state) == record.job.next_deadline.is_none(),
+            "a job that is not final has a next deadline"
+        );
+        rows.row = record.job.clone();
+        if let Some(booking) = &record.booking {
+            rows.booking = booking.clone();
+        }
+        for offer in &record.offers {
+            let old = rows.offers.insert(offer.id, Offer { delivery: Delivery::Arrived, ..offer.clone() });
+            let blocked = before.iter().any(|rows| rows.row.progress.blocked.contains(&offer.friend));
+            match old.map(|old| old.state) {
+                None => assert!(!blocked, "who declined or handed back is never asked again"),
+                Some(OfferState::Live) => {}
+                Some(OfferState::Closed(ClosedReason::Expired)) => assert!(
+                    matches!(offer.state, OfferState::Live | OfferState::Closed(ClosedReason::Won)),
+                    "an expired offer is renewed, or won in its grace"
+                ),
+                Some(OfferState::Closed(reason)) => panic!("closed twice: {reason:?}, then {:?}", offer.state),
+            }
+            assert_eq!(offer.pay.commission.amount + offer.pay.net.amount, offer.pay.gross.amount);
+        }
+        let (mut seats, mut asked, mut winners) = (BTreeSet::new(), BTreeSet::new(), BTreeSet::new());
+        for offer in rows.offers.values() {
+            assert!(seats.insert(offer.seat), "a seat on the word is one offer's");
+            assert!(asked.insert((offer.friend, offer.attempt)), "a friend is asked once in a run");
+            if offer.state == OfferState::Closed(ClosedReason::Won) {
+                assert!(winners.insert(offer.attempt), "one winner per attempt");
+            }
+        }
+        for visit in &record.visits {
+            rows.visits.insert(visit.attempt, visit.clone());
+        }
+        assert!(rows.visits.values().filter(|visit| visit.active).count() <= 1, "two helpers for one job");
+        if let Some(key) = &record.key {
+            let (partner, at) = (record.job.partner.clone(), record.job.updated_at);
+            assert!(
+                !self.keys.iter().any(|stored| stored.partner == partner && stored.key.key == key.key),
+                "a key is used once"
+            );
+            self.keys.push(StoredKey { partner, key: key.clone(), job: id, at });
+        }
+        self.jobs.insert(id, rows);
+        Ok(())
+    }
+
+    pub fn job(&self, job: JobId) -> Option<StoredJob> {
+        let rows = self.jobs.get(&job)?;
+        Some(StoredJob {
+            row: rows.row.clone(),
+            booking: rows.booking.clone(),
+            offers: rows.offers.values().cloned().collect(),
+            visit: rows.visits.values().last().cloned(),
+        })
+    }
+
+    /// What a restart reads.
+    pub fn stored(&self) -> Stored {
+        let open = self.jobs.iter().filter(|(_, rows)| rows.row.next_deadline.is_some());
+        Stored {
+            jobs: open.filter_map(|(id, _)| self.job(*id)).collect(),
+            duties: self.duties.values().filter(|row| row.duty.on).copied().collect(),
+            keys: self.keys.clone(),
+        }
+    }
+
+    pub fn offer(&self, offer: OfferId) -> Option<(&Rows, &Offer)> {
+        self.jobs.values().find_map(|rows| Some((rows, rows.offers.get(&offer)?)))
+    }
+
+    pub fn held_by(&self, friend: FriendId) -> usize {
+        let visits = self.jobs.values().flat_map(|rows| rows.visits.values());
+        visits.filter(|visit| visit.active && visit.friend == friend).count()
+    }
+
+    pub fn holds(&self, friend: FriendId, job: JobId) -> bool {
+        let visits = self.jobs.get(&job).into_iter().flat_map(|rows| rows.visits.values());
+        visits.filter(|visit| visit.active).any(|visit| visit.friend == friend)
+    }
+
+    /// The verdict on an accept of a job that is over, as the rows tell it.
+    pub fn verdict(&self, friend: FriendId, offer: OfferId, key: Key) -> Option<(Verdict, Option<LostReason>)> {
+        let (rows, offer) = self.offer(offer).filter(|(_, offer)| offer.friend == friend)?;
+        if rows.visits.values().any(|visit| visit.offer == offer.id && visit.key == key) {
+            return Some((Verdict::Won, None));
+        }
+        let lost = match offer.state {
+            OfferState::Live => match rows.row.view.state {
+                JobState::Dispatching | JobState::Unfilled => return Some((Verdict::TryAgain, None)),
+                state => panic!("a live offer of a job that is {state}"),
+            },
+            OfferState::Closed(ClosedReason::Won) => return Some((Verdict::Won, None)),
+            OfferState::Closed(ClosedReason::Taken) => LostReason::Taken,
+            OfferState::Closed(ClosedReason::Cancelled) => LostReason::JobCancelled,
+            OfferState::Closed(ClosedReason::Expired) => LostReason::Expired,
+            OfferState::Closed(ClosedReason::Superseded) => LostReason::Superseded,
+            OfferState::Closed(ClosedReason::Paused) => LostReason::Paused,
+            OfferState::Closed(ClosedReason::Declined) => LostReason::Declined,
+            OfferState::Closed(ClosedReason::HandedBack) => LostReason::Closed,
+            OfferState::Closed(ClosedReason::Capacity) => LostReason::Capacity,
+        };
+        Some((Verdict::Lost, Some(lost)))
+    }
+}

@@ -1,0 +1,14 @@
+//! Stories of the core, told in virtual time: who posts, who accepts, what is written and what everybody hears. The cast is
+//! in `town`; `walk` lets chance write the stories.
+
+mod ledger;
+mod streets;
+mod town;
+
+mod posts;
+mod quarantine;
+mod races;
+mod restarts;
+mod visits;
+mod walk;
+mod waves;
