@@ -86,8 +86,8 @@ create table offers (
     rank bigint not null check (rank >= 1),
     -- The seat is the offer's name on the claim word: two offers with one name would both hear "won".
     unique (job, seat),
-    -- A friend is asked once in a run.
-    unique (friend, job, attempt),
+    -- A friend is asked once in a run. The job comes first: its rows then lie together.
+    unique (job, friend, attempt),
     -- Money balances to the cent.
     check (commission + net = gross)
 );
@@ -138,7 +138,6 @@ create table events (
 
 -- Why these four: one row per choice.
 create table decisions (
-    id bigint generated always as identity primary key,
     job uuid not null,
     attempt bigint not null check (attempt >= 1),
     wave bigint not null check (wave >= 0),

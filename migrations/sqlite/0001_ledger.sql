@@ -86,8 +86,8 @@ create table offers (
     rank integer not null check (rank >= 1),
     -- The seat is the offer's name on the claim word: two offers with one name would both hear "won".
     unique (job, seat),
-    -- A friend is asked once in a run.
-    unique (friend, job, attempt),
+    -- A friend is asked once in a run. The job comes first: its rows then lie together.
+    unique (job, friend, attempt),
     -- Money balances to the cent.
     check (commission + net = gross)
 ) strict;

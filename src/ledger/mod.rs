@@ -10,8 +10,10 @@
 //! - one dispatcher: a lock in the normal case, the [`fence`] always;
 //! - what the constraints in `migrations/` refuse is never retried, everything else is, for ever.
 
+mod documents;
 mod either;
-pub mod fence;
+mod fence;
+mod lines;
 mod load;
 mod pool;
 pub mod postgres;

@@ -4,18 +4,17 @@
 //! Each write is one transaction in a task of its own, so that a caller who goes away cannot leave it half-way, and
 //! begins by raising `directory_version`: that row is also the lock that keeps two admins apart.
 
-use std::collections::BTreeMap;
 use std::future::Future;
 
 use kiez_protocol::directory::{Community, Friend, ImportLine, ImportReport, Package, Partner};
 use kiez_protocol::ids::PartnerSlug;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
-use uuid::Uuid;
 
-use super::either::{Arg, Row, Session};
+use super::documents;
+use super::either::Arg;
 use super::pool::{Pool, Work};
-use super::rows::{hex, json};
+use super::rows::hex;
 
 /// Why an admin's write did not happen. Nothing of it was written.
 #[derive(Debug, thiserror::Error)]
@@ -113,15 +112,15 @@ impl Registry {
             for line in lines {
                 let kind = match line {
                     ImportLine::Community(doc) => {
-                        changed |= put(session, "community", doc.slug.as_str(), &doc).await?.1;
+                        changed |= documents::put(session, "community", doc.slug.as_str(), &doc).await?.1;
                         "community"
                     }
                     ImportLine::Package(doc) => {
-                        changed |= put(session, "package", doc.slug.as_str(), &doc).await?.1;
+                        changed |= documents::put(session, "package", doc.slug.as_str(), &doc).await?.1;
                         "package"
                     }
                     ImportLine::Partner(doc) => {
-                        changed |= put(session, "partner", doc.slug.as_str(), &doc).await?.1;
+                        changed |= documents::put(session, "partner", doc.slug.as_str(), &doc).await?.1;
                         "partner"
                     }
                     ImportLine::Friend(doc) => {
@@ -131,7 +130,7 @@ impl Registry {
                 };
                 *report.imported.entry(kind.to_owned()).or_default() += 1;
             }
-            changed |= put_friends(session, &friends).await?;
+            changed |= documents::put_friends(session, &friends).await?;
             end(work, changed).await?;
             Ok(report)
         })
@@ -202,7 +201,7 @@ impl Registry {
     /// # Errors
     /// [`RegistryError`].
     pub async fn directory_version(&self) -> Result<u64, RegistryError> {
-        Ok(directory_version(&mut self.0.lease().await?.session()).await?)
+        Ok(documents::directory_version(&mut self.0.lease().await?.session()).await?)
     }
 
     /// The whole directory.
@@ -213,10 +212,10 @@ impl Registry {
         let mut lease = self.0.lease().await?;
         let mut session = lease.session();
         // The version first: a change in between is then read twice, and never missed.
-        let version = directory_version(&mut session).await?;
-        let communities = newest(&mut session, "community").await?;
-        let packages = newest(&mut session, "package").await?;
-        let partners: Vec<(Partner, u32)> = newest(&mut session, "partner").await?;
+        let version = documents::directory_version(&mut session).await?;
+        let communities = documents::newest(&mut session, "community").await?;
+        let packages = documents::newest(&mut session, "package").await?;
+        let partners: Vec<(Partner, u32)> = documents::newest(&mut session, "partner").await?;
         let friends = session.all("select doc from friends order by id", []).await?;
         Ok(DirectoryRows {
             version,
@@ -252,7 +251,7 @@ impl Registry {
         let pool = self.0.clone();
         whole(async move {
             let mut work = begin(&pool).await?;
-            let (version, changed) = put(&mut work.session(), kind, &slug, &doc).await?;
+            let (version, changed) = documents::put(&mut work.session(), kind, &slug, &doc).await?;
             end(work, changed).await?;
             Ok(version)
         })
@@ -278,94 +277,4 @@ async fn begin(pool: &Pool) -> sqlx::Result<Work> {
 /// Commits what has changed something. What has not leaves the version of the directory as it was.
 async fn end(work: Work, changed: bool) -> sqlx::Result<()> {
     if changed { work.commit().await } else { work.rollback().await }
-}
-
-/// The version under which `doc` is stored, and whether it is new.
-async fn put<T: Serialize + DeserializeOwned + PartialEq>(
-    session: &mut Session<'_>,
-    kind: &str,
-    slug: &str,
-    doc: &T,
-) -> sqlx::Result<(u32, bool)> {
-    let newest = session
-        .first(
-            "select version, doc from documents where kind = $1 and slug = $2 order by version desc limit 1",
-            [Arg::Text(kind), Arg::Text(slug)],
-        )
-        .await?;
-    let newest: Option<(u32, Row)> = newest.map(|row| Ok::<_, sqlx::Error>((row.int("version")?, row))).transpose()?;
-    if let Some((version, row)) = &newest {
-        // One that an older kiez stored and this one cannot read is not equal.
-        if row.doc::<T>("doc").is_ok_and(|stored| stored == *doc) {
-            return Ok((*version, false));
-        }
-    }
-    let version = newest.map_or(1, |(version, _)| version + 1);
-    let now = session.now().await?;
-    session
-        .run(
-            "insert into documents (kind, slug, version, doc, created_at) values ($1, $2, $3, $4, $5)",
-            [Arg::Text(kind), Arg::Text(slug), Arg::Int(version.into()), Arg::Doc(json(doc)), Arg::Int(now.0)],
-        )
-        .await?;
-    Ok((version, true))
-}
-
-/// Stores friends in one statement, so that a large import does not keep the dispatcher's commits waiting. Returns
-/// whether anything has changed.
-async fn put_friends(session: &mut Session<'_>, friends: &[Friend]) -> sqlx::Result<bool> {
-    #[derive(Serialize)]
-    struct Line<'f> {
-        id: Uuid,
-        subject: Option<&'f str>,
-        doc: String,
-    }
-    // A statement may touch a row only once: the later document of a friend stands.
-    let last: BTreeMap<_, _> = friends.iter().map(|friend| (friend.id, friend)).collect();
-    let lines: Vec<_> = last
-        .values()
-        .map(|friend| Line { id: friend.id.0, subject: friend.subject.as_deref(), doc: json(friend) })
-        .collect();
-    let sql = match session {
-        Session::Sqlite(_) => {
-            "insert into friends (id, subject, doc, version)
-             select value ->> 'id', value ->> 'subject', value ->> 'doc', 1 from json_each($1) where true
-             on conflict (id) do update set subject = excluded.subject, doc = excluded.doc,
-                 version = friends.version + 1
-             where friends.doc <> excluded.doc"
-        }
-        Session::Postgres(_) => {
-            "insert into friends (id, subject, doc, version)
-             select (value ->> 'id')::uuid, value ->> 'subject', (value ->> 'doc')::json, 1
-             from json_array_elements($1) as each (value)
-             on conflict (id) do update set subject = excluded.subject, doc = excluded.doc,
-                 version = friends.version + 1
-             where friends.doc::text <> excluded.doc::text"
-        }
-    };
-    Ok(session.run(sql, [Arg::Doc(json(&lines))]).await? > 0)
-}
-
-async fn directory_version(session: &mut Session<'_>) -> sqlx::Result<u64> {
-    session
-        .first("select cast(value as bigint) as version from meta where key = 'directory_version'", [])
-        .await?
-        .ok_or(sqlx::Error::RowNotFound)?
-        .int("version")
-}
-
-/// The newest version of every document of a kind.
-async fn newest<T: DeserializeOwned>(session: &mut Session<'_>, kind: &str) -> sqlx::Result<Vec<(T, u32)>> {
-    session
-        .all(
-            "select version, doc from documents where kind = $1 and version =
-                 (select max(version) from documents as others
-                  where others.kind = documents.kind and others.slug = documents.slug)
-             order by slug",
-            [Arg::Text(kind)],
-        )
-        .await?
-        .iter()
-        .map(|row| Ok((row.doc("doc")?, row.int("version")?)))
-        .collect()
 }

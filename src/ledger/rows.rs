@@ -11,13 +11,14 @@ use kiez_protocol::partner::JobState;
 use serde::Serialize;
 use uuid::Uuid;
 
+use super::lines::{BookingLine, DecisionLine, DutyLine, EventLine, JobLine, KeyLine, OfferLine, RunLine, VisitLine};
 use crate::dispatch::effect::{Actor, DutyRow, JobRecord, Record};
 use crate::dispatch::job::{Offer, OfferState, Visit};
 
 /// How long a partner's key is kept, ms.
 pub const KEY_KEPT_MS: i64 = 7 * 24 * 60 * 60 * 1000;
 
-/// The rows of one commit. The names of the fields are those of the columns.
+/// The rows of one commit.
 #[derive(Debug, Default)]
 pub struct Rows {
     pub jobs: Vec<JobLine>,
@@ -29,130 +30,6 @@ pub struct Rows {
     pub decisions: Vec<DecisionLine>,
     pub keys: Vec<KeyLine>,
     pub duties: Vec<DutyLine>,
-}
-
-#[derive(Debug, Serialize)]
-pub struct JobLine {
-    pub id: Uuid,
-    pub partner: String,
-    pub partner_ref: Option<String>,
-    pub community: String,
-    pub community_version: i64,
-    pub package: String,
-    pub package_version: i64,
-    pub commission_rule: String,
-    pub commission_basis_points: i64,
-    pub state: String,
-    pub attempt: i64,
-    pub revision: i64,
-    pub sequence: i64,
-    pub created_at: i64,
-    pub updated_at: i64,
-    pub expire_at: i64,
-    pub next_deadline: Option<i64>,
-    pub price: Option<i64>,
-    pub commission: Option<i64>,
-    pub currency: Option<&'static str>,
-    pub view: String,
-    pub progress: String,
-}
-
-#[derive(Debug, Serialize)]
-pub struct BookingLine {
-    pub job: Uuid,
-    pub doc: String,
-}
-
-#[derive(Debug, Serialize)]
-pub struct RunLine {
-    pub job: Uuid,
-    pub attempt: i64,
-    pub started_at: i64,
-    pub waves: i64,
-    pub asked: i64,
-    pub ended_at: Option<i64>,
-    pub end_state: Option<String>,
-}
-
-#[derive(Debug, Serialize)]
-pub struct OfferLine {
-    pub id: Uuid,
-    pub job: Uuid,
-    pub friend: Uuid,
-    pub attempt: i64,
-    pub wave: i64,
-    pub wave_seat: i64,
-    pub seat: i64,
-    pub revision: i64,
-    pub sent_at: i64,
-    pub expires_at: i64,
-    pub state: &'static str,
-    pub renewed: bool,
-    pub distance_m: i64,
-    pub gross: i64,
-    pub commission: i64,
-    pub net: i64,
-    pub currency: &'static str,
-    pub why: &'static str,
-    pub rank: i64,
-}
-
-#[derive(Debug, Serialize)]
-pub struct VisitLine {
-    pub job: Uuid,
-    pub attempt: i64,
-    pub friend: Uuid,
-    pub offer: Uuid,
-    pub place: i64,
-    pub gross: i64,
-    pub commission: i64,
-    pub net: i64,
-    pub currency: &'static str,
-    pub accept_key: Uuid,
-    pub assigned_at: i64,
-    pub contact_due: i64,
-    pub active: bool,
-}
-
-#[derive(Debug, Serialize)]
-pub struct EventLine {
-    pub job: Uuid,
-    pub sequence: i64,
-    pub from_state: Option<String>,
-    pub to_state: String,
-    pub kind: &'static str,
-    pub actor: &'static str,
-    pub actor_id: Option<String>,
-    pub reason: Option<String>,
-    pub at: i64,
-    pub client_at: Option<i64>,
-}
-
-#[derive(Debug, Serialize)]
-pub struct DecisionLine {
-    pub job: Uuid,
-    pub attempt: i64,
-    pub wave: i64,
-    pub at: i64,
-    pub doc: String,
-}
-
-#[derive(Debug, Serialize)]
-pub struct KeyLine {
-    pub partner: String,
-    pub key: String,
-    pub body: String,
-    pub job: Uuid,
-    pub answer: String,
-    pub at: i64,
-}
-
-#[derive(Debug, Serialize)]
-pub struct DutyLine {
-    pub friend: Uuid,
-    pub on_duty: bool,
-    pub until: Option<i64>,
-    pub at: i64,
 }
 
 impl Rows {

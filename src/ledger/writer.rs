@@ -200,7 +200,8 @@ impl<L: Ledger> Writer<L> {
         let mut parts = vec![&batch[..]];
         while let Some(part) = parts.pop() {
             let Some(Submission { ticket: through, .. }) = part.last() else { continue };
-            let open: Vec<_> = part.iter().filter(|submission| !self.quarantine.contains(&submission.subject)).collect();
+            let open: Vec<_> =
+                part.iter().filter(|submission| !self.quarantine.contains(&submission.subject)).collect();
             let records: Vec<_> = open.iter().map(|submission| &submission.record).collect();
             match (self.commit(&records).await, &open[..]) {
                 (Ok(()), _) => self.tell(Outcome::Written { through: *through }).await,

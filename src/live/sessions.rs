@@ -118,6 +118,11 @@ impl Sessions {
         self.0.get(&friend).and_then(|present| present.hand.iter().find(|held| held.offer == offer).cloned())
     }
 
+    /// How many offers a friend's hand holds.
+    pub fn hand_len(&self, friend: FriendId) -> usize {
+        self.0.get(&friend).map_or(0, |present| present.hand.len())
+    }
+
     /// How many are connected.
     pub fn len(&self) -> usize {
         self.0.len()

@@ -19,6 +19,9 @@ use crate::dispatch::effect::{Record, Stored, StoredJob};
 
 /// The name of the lock: "kiez" in ASCII. Advisory locks belong to one database, so two ledgers on one server are fine.
 const LOCK: i64 = 0x6b69_657a;
+/// How often, and at what distance, the lock is tried before it counts as held: a second in all.
+const LOCK_TRIES: u32 = 20;
+const LOCK_PAUSE: Duration = Duration::from_millis(50);
 
 /// The writer's side of a Postgres ledger.
 pub struct PostgresLedger {
@@ -39,9 +42,7 @@ impl PostgresLedger {
         let options = session(target, &writer_name(holder));
         let mut connection = options.connect().await.map_err(OpenError::database)?;
         check_server(&mut connection, dev).await?;
-        if !lock(&mut connection).await.map_err(OpenError::database)? {
-            return Err(held(target));
-        }
+        lock_soon(&mut connection, target).await?;
         let migrations = schema::postgres();
         match schema::standing(&mut connection, &migrations).await? {
             Standing::Current => {}
@@ -136,9 +137,7 @@ pub async fn migrate(target: &PgConnectOptions) -> Result<(), OpenError> {
     // No limit on idleness here: a migration may think for long between two statements.
     let mut connection =
         target.clone().application_name("kiez-migrate").connect().await.map_err(OpenError::database)?;
-    if !lock(&mut connection).await.map_err(OpenError::database)? {
-        return Err(held(target));
-    }
+    lock_soon(&mut connection, target).await?;
     schema::migrate(&mut connection, &schema::postgres()).await?;
     connection.close().await.map_err(OpenError::database)
 }
@@ -197,9 +196,21 @@ async fn check_server(connection: &mut PgConnection, dev: bool) -> Result<(), Op
     Ok(())
 }
 
-/// Tries to take the lock; once a connection, because it stacks.
+/// Tries to take the lock. Never after it succeeded on the same connection: it stacks.
 async fn lock(connection: &mut PgConnection) -> sqlx::Result<bool> {
     sqlx::query_scalar("select pg_try_advisory_lock($1)").bind(LOCK).fetch_one(connection).await
+}
+
+/// Takes the lock, with a little patience: after a crash the server needs a moment to see that the old session is gone.
+async fn lock_soon(connection: &mut PgConnection, target: &PgConnectOptions) -> Result<(), OpenError> {
+    for _ in 0..LOCK_TRIES {
+        if lock(connection).await.map_err(OpenError::database)? {
+            return Ok(());
+        }
+        tokio::time::sleep(LOCK_PAUSE).await;
+    }
+    let database = target.get_database().unwrap_or(target.get_username());
+    Err(OpenError::Held { what: format!("the database {database} at {}:{}", target.get_host(), target.get_port()) })
 }
 
 /// Ends sessions of this very process that the server still believes in. The name is the process' own: nobody else's
@@ -212,11 +223,6 @@ async fn end_namesakes(connection: &mut PgConnection, holder: Uuid) -> sqlx::Res
     .execute(connection)
     .await?;
     Ok(())
-}
-
-fn held(target: &PgConnectOptions) -> OpenError {
-    let database = target.get_database().unwrap_or(target.get_username());
-    OpenError::Held { what: format!("the database {database} at {}:{}", target.get_host(), target.get_port()) }
 }
 
 /// What a failed statement means: a refusal of the data for good, or a fault that passes.

@@ -4,8 +4,10 @@
 use sqlx::postgres::{PgArguments, PgConnection, Postgres};
 use sqlx::query::Query;
 
-use crate::ledger::rows::{BookingLine, DecisionLine, DutyLine, EventLine, JobLine, KEY_KEPT_MS, KeyLine, OfferLine};
-use crate::ledger::rows::{Rows, RunLine, VisitLine};
+use crate::ledger::lines::{
+    BookingLine, DecisionLine, DutyLine, EventLine, JobLine, KeyLine, OfferLine, RunLine, VisitLine,
+};
+use crate::ledger::rows::{KEY_KEPT_MS, Rows};
 
 type Statement<'l> = Query<'l, Postgres, PgArguments>;
 
