@@ -125,7 +125,7 @@ pub struct Community {
     pub country: Country,
     /// The currency of its prices.
     pub currency: Currency,
-    /// IANA time zone in which its hours are meant.
+    /// IANA time zone in which its hours are meant: `Europe/Berlin`.
     pub time_zone: String,
     /// Whose friends are asked.
     #[serde(default)]
@@ -149,13 +149,13 @@ pub struct Policy {
     pub seats: u8,
     /// Live offers one friend may hold, 1 to 16. Renewed offers of unfilled jobs do not count.
     pub hand_max: u8,
-    /// A friend's offer counts as undelivered without an acknowledgement after this many ms.
+    /// A friend's offer counts as undelivered without an acknowledgement after this many ms of real time, at least 1,000.
     pub delivery_ms: i64,
-    /// The contact clock: ms from the win to the first contact with the customer.
+    /// The contact clock: ms from the win to the first contact with the customer, at least 60,000.
     pub contact_ms: i64,
-    /// Grace after the contact clock before the job is handed back, ms.
+    /// Grace after the contact clock before the job is handed back, ms, not negative.
     pub contact_grace_ms: i64,
-    /// The friend may hand back this often in all before a job becomes unfilled.
+    /// A job may be handed back this often, by whomever; once more and it is unfilled. 0 to 255.
     pub hand_backs_max: u8,
     /// Today.
     pub urgent: WavePlan,
@@ -170,21 +170,21 @@ pub struct Policy {
 #[cfg_attr(feature = "schemas", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct WavePlan {
-    /// Silence after which the next wave opens, ms.
+    /// Silence after which the next wave opens, ms, at least 1,000.
     pub interval_ms: i64,
-    /// How long an offer is valid, ms.
+    /// How long an offer is valid, ms, at least 1,000.
     pub offer_valid_ms: i64,
-    /// Waves at most; friends asked at most is this times the seats.
+    /// Waves at most, 1 to 32; friends asked at most is this times the seats.
     pub waves: u8,
-    /// The distance cap of each wave in metres; later waves use the last.
+    /// The distance cap of each wave in metres, rising, at most 200,000; later waves use the last.
     pub caps_m: Vec<u32>,
     /// The wave at which pros join the jobs of friends, from 1.
     pub pros_join_wave: u8,
     /// The wave at which the whole crowd joins in `own_then_all`, from 1.
     pub crowd_joins_wave: u8,
-    /// Ops hear of a job without a winner after this many ms.
+    /// Ops hear of a job without a winner after this many ms, at least 1,000.
     pub alarm_ms: i64,
-    /// A job without a winner expires after this many ms; 0: at the end of its last wish window.
+    /// A job without a winner expires after this many ms, at least `offer_valid_ms`; 0: at the end of its last wish window.
     pub expire_ms: i64,
 }
 
@@ -297,21 +297,21 @@ pub struct Question {
 pub enum Pricing {
     /// One price.
     Fixed {
-        /// The price, in the package's currency.
+        /// The price, more than 0.
         price: Money,
     },
     /// A range: offered at its lower end, open upward by consent.
     Guide {
-        /// The lower end.
+        /// The lower end, more than 0.
         from: Money,
-        /// The upper end.
+        /// The upper end, in the same currency, not below `from`.
         to: Money,
     },
     /// The friend's own hourly rate for the planned minutes, billed per started 15 minutes.
     Hourly {
-        /// The least rate an hour.
+        /// The least rate an hour, more than 0.
         from: Money,
-        /// The highest rate an hour.
+        /// The highest rate an hour, in the same currency, not below `from`.
         to: Money,
     },
 }
@@ -350,7 +350,7 @@ pub struct Package {
     pub duration_min: u16,
     /// What it costs.
     pub pricing: Pricing,
-    /// What the customer is asked.
+    /// What the customer is asked; each name stands once.
     #[serde(default)]
     pub questions: Vec<Question>,
     /// How it may be paid; empty: any way.
@@ -368,7 +368,7 @@ pub struct Friend {
     /// The name in the identity service's tokens (`sub`), if it is not the id.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub subject: Option<String>,
-    /// The real name; shown to the customer after the win, never to other friends.
+    /// The real name, 1 to 200 characters; shown to the customer after the win, never to other friends.
     pub name: String,
     /// Neighbour or professional.
     #[serde(default)]
@@ -379,17 +379,17 @@ pub struct Friend {
     /// What they can do.
     #[serde(default)]
     pub skills: Vec<SkillLevel>,
-    /// What they speak.
+    /// What they speak; empty: any language of kiez.
     #[serde(default)]
     pub languages: Vec<Language>,
-    /// Where they belong.
+    /// Where they belong, at least one.
     pub communities: Vec<CommunitySlug>,
     /// Where they work.
     pub country: Country,
     /// How far they go, metres, 100 to 100,000.
     #[serde(default = "own_radius_m")]
     pub radius_m: u32,
-    /// Their rate an hour, where packages are priced by the hour.
+    /// Their rate an hour, more than 0, where packages are priced by the hour.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub hourly_rate: Option<Money>,
     /// The partners they are themselves customers of.
@@ -466,7 +466,7 @@ pub enum TokenRequest {
     Friend {
         /// Whose.
         friend: FriendId,
-        /// How long it is valid, minutes; 15 without it.
+        /// How long it is valid, minutes, 1 to 525,600; the server's `auth.token_minutes` without it.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         minutes: Option<u32>,
     },
@@ -474,7 +474,7 @@ pub enum TokenRequest {
     Ops {
         /// What it may do.
         role: OpsRole,
-        /// How long it is valid, minutes; 15 without it.
+        /// How long it is valid, minutes, 1 to 525,600; the server's `auth.token_minutes` without it.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         minutes: Option<u32>,
     },

@@ -53,7 +53,7 @@ pub enum FriendFrame {
         lat: f64,
         /// Longitude, −180 to 180 degrees.
         lng: f64,
-        /// Radius of uncertainty in metres; fixes worse than 500 m are not used.
+        /// Radius of uncertainty in metres, not negative; fixes worse than 500 m are not used.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         accuracy_m: Option<f64>,
         /// When it was measured; only orders fixes.
@@ -69,7 +69,7 @@ pub enum FriendFrame {
     Accept {
         /// Which offer.
         offer: OfferId,
-        /// The revision the person saw.
+        /// The revision the person saw, from 1.
         revision: u32,
         /// Made by the app and kept until a verdict.
         key: Key,
@@ -106,7 +106,7 @@ pub enum FriendFrame {
     },
     /// Are you there?
     Ping {
-        /// Comes back in `pong`.
+        /// Comes back in `pong`: a number of the app's own, such as its clock in ms.
         t: i64,
     },
     /// A new token for the running session.
@@ -265,7 +265,7 @@ pub enum FriendMessage {
     },
     /// The server is going down.
     Draining {
-        /// Come back after so many ms.
+        /// Come back after so many ms of real time.
         reconnect_in_ms: u32,
     },
 }
@@ -337,7 +337,7 @@ pub struct Offer {
     pub package: PackageSlug,
     /// The package's title in the friend's language.
     pub title: String,
-    /// Planned minutes on site.
+    /// Planned minutes on site, 5 to 480.
     pub duration_min: u16,
     /// Answers shown in the offer, contact data filtered.
     pub answers: Answers,
@@ -349,7 +349,7 @@ pub struct Offer {
     pub cell: String,
     /// Postcode and city.
     pub district: String,
-    /// Distance in metres, rounded to 50.
+    /// Distance in metres, rounded half up to 50.
     pub distance_m: u32,
     /// What the customer pays.
     pub gross: Money,

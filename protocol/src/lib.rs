@@ -29,3 +29,8 @@ pub mod time;
 
 /// The WebSocket subprotocol of the friend socket. A breaking change becomes `kiez.v2` beside it.
 pub const FRIEND_SUBPROTOCOL: &str = "kiez.v1";
+
+/// The README's example is a test.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

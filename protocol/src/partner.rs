@@ -109,7 +109,7 @@ pub struct PostJob {
     pub urgency: Urgency,
     /// How it is paid.
     pub payment_method: PaymentMethod,
-    /// The highest hourly rate the customer pays; only where the package is priced by the hour.
+    /// The highest hourly rate the customer pays, in the package's currency; only where it is priced by the hour.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub max_hourly_rate: Option<Money>,
     /// The partner's own reference, at most 100 characters.
@@ -135,10 +135,10 @@ pub struct EditJob {
     /// Answers to add or replace.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub answers: Option<Answers>,
-    /// New windows in place of the old.
+    /// New windows in place of the old, at most 8.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub windows: Option<Vec<Window>>,
-    /// A new reference of the partner's own.
+    /// A new reference of the partner's own, at most 100 characters.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub partner_ref: Option<String>,
 }
@@ -233,7 +233,7 @@ pub struct JobView {
     pub id: JobId,
     /// Where it stands.
     pub state: JobState,
-    /// Dispatch runs so far, from 1.
+    /// Dispatch runs so far, from 1; 0 while answers are missing.
     pub attempt: u16,
     /// The newest wave of this run, from 1; 0 before the first.
     pub wave: u8,
