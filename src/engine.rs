@@ -234,11 +234,15 @@ impl Engine {
                     }
                 }
                 () = tokio::time::sleep(sleep.unwrap_or_default()), if sleep.is_some() => self.timers(),
-                () = stop.cancelled(), if self.waiting.is_empty() && self.inputs.is_empty() => return EngineEnd::Stopped,
+                () = stop.cancelled(), if self.waiting.is_empty() && self.inputs.is_empty() => break,
                 // Looks again at what has no wake-up of its own: the ledger's room, the age of what waits.
                 () = tokio::time::sleep(std::time::Duration::from_millis(100)), if !has_room || self.is_stalled() => {}
             }
         }
+        // The writer closes its connection, and with it the lock, when its last handle has gone.
+        drop(self.writer);
+        while self.outcomes.recv().await.is_some() {}
+        EngineEnd::Stopped
     }
 
     fn note(&self) {

@@ -215,6 +215,8 @@ impl Running {
             tracing::warn!(left = app.tasks.len(), "some connections did not take the goodbye");
         }
         engine_stop.cancel();
+        // The writer ends with its last handle, and one of them is here.
+        drop(app);
         if tokio::time::timeout(Duration::from_secs(10), engine).await.is_err() {
             tracing::warn!("the ledger did not take the last records in time; they were told to nobody");
         }

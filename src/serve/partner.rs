@@ -186,7 +186,7 @@ async fn edit(State(app): State<Arc<App>>, headers: HeaderMap, Path(id): Path<St
     let received_at = app.clock.now();
     let edit = Box::new(edit);
     let asked = app.mailbox.ask(|request| Input::Edited { request, partner: partner.clone(), job, edit, received_at });
-    changed(&app, &partner, job, asked.await?).await
+    changed(&app, &partner, job, asked.await?, None).await
 }
 
 async fn cancel(State(app): State<Arc<App>>, headers: HeaderMap, Path(id): Path<String>, request: Request) -> Answered {
@@ -198,17 +198,18 @@ async fn cancel(State(app): State<Arc<App>>, headers: HeaderMap, Path(id): Path<
     }
     let received_at = app.clock.now();
     let asked = app.mailbox.ask(|request| Input::Cancelled { request, partner: partner.clone(), job, reason, received_at });
-    changed(&app, &partner, job, asked.await?).await
+    changed(&app, &partner, job, asked.await?, Some(JobState::Cancelled)).await
 }
 
-/// The answer to a change. A job the dispatcher no longer holds may have ended: then its state says why it cannot change.
-async fn changed(app: &App, partner: &PartnerSlug, job: JobId, answered: Answer) -> Answered {
+/// The answer to a change. A job the dispatcher no longer holds may have ended: then its state says why it cannot change,
+/// unless it is the state that was `wanted`.
+async fn changed(app: &App, partner: &PartnerSlug, job: JobId, answered: Answer, wanted: Option<JobState>) -> Answered {
     match answered {
         Answer::Posted(view) | Answer::Job(view) => Ok(answer(StatusCode::OK, &*view)),
         Answer::Repeated { .. } => Err(Refusal::new(Code::Internal, "a change is not a repeat")),
         Answer::Refused { code: Code::NotFound, .. } => match app.reader.job_view(partner, job).await? {
             // Cancelled again, after a lost answer or not: it is cancelled.
-            Some(view) if view.state == JobState::Cancelled => Ok(answer(StatusCode::OK, &view)),
+            Some(view) if Some(view.state) == wanted => Ok(answer(StatusCode::OK, &view)),
             Some(view) => Err(Refusal::new(Code::WrongState, format!("the job is {}; nothing more can change", view.state))),
             None => Err(Refusal::not_found("job")),
         },

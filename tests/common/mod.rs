@@ -228,3 +228,51 @@ pub fn job(reference: &str) -> PostJob {
 pub fn north(metres: &[f64]) -> Vec<(f64, f64)> {
     metres.iter().map(|metres| (52.4996 + metres / 111_195.0, 13.4180)).collect()
 }
+
+/// A database that goes away with the test.
+pub struct Database {
+    pub url: String,
+    _folder: Option<tempfile::TempDir>,
+    name: Option<String>,
+}
+
+impl Database {
+    pub fn sqlite() -> Database {
+        let folder = tempfile::tempdir().expect("a folder");
+        let url = format!("sqlite:{}", folder.path().join("kiez.db").display());
+        Database { url, _folder: Some(folder), name: None }
+    }
+
+    /// A fresh database on the Postgres that `./test` starts. `KIEZ_TEST_POSTGRES=skip` goes without.
+    pub fn postgres() -> Option<Database> {
+        let server = server_url()?;
+        let name = format!("kiez_test_{}", Uuid::new_v4().simple());
+        psql(&server, &format!("create database {name}"));
+        let (base, _) = server.rsplit_once('/').expect("the URL names a database");
+        Some(Database { url: format!("{base}/{name}"), _folder: None, name: Some(name) })
+    }
+}
+
+impl Drop for Database {
+    fn drop(&mut self) {
+        if let (Some(name), Some(server)) = (&self.name, server_url()) {
+            psql(&server, &format!("drop database if exists {name} with (force)"));
+        }
+    }
+}
+
+fn server_url() -> Option<String> {
+    match std::env::var("KIEZ_TEST_POSTGRES") {
+        Ok(skip) if skip == "skip" => None,
+        Ok(url) => Some(url),
+        Err(_) => panic!("KIEZ_TEST_POSTGRES is not set: run ./test, which starts a Postgres, or set it to `skip`"),
+    }
+}
+
+/// What `psql` answers to a statement, unaligned and without headings.
+pub fn psql(url: &str, statement: &str) -> String {
+    let out = std::process::Command::new("psql").args([url, "-v", "ON_ERROR_STOP=1", "-XAtc", statement]).output();
+    let out = out.expect("psql is installed");
+    assert!(out.status.success(), "{statement}: {}", String::from_utf8_lossy(&out.stderr));
+    String::from_utf8(out.stdout).expect("UTF-8").trim().to_owned()
+}
