@@ -9,5 +9,8 @@
 //! | [`world`] | a Berlin of real places and invented people |
 
 pub mod chance;
+pub mod check;
 pub mod client;
+pub mod observe;
+pub mod report;
 pub mod world;
