@@ -190,7 +190,8 @@ impl Observation {
     fn judge(&self, job: &JobTrace, terms: &Terms<'_>, choice: &Choice) -> Judgement {
         let possible = self.fault(terms, choice, |friend| self.weigh(job, terms, choice, friend));
         if let Some(fault) = possible {
-            let arrived = |friend| self.friends.get(friend).is_some_and(|trace| trace.arrived_before(choice.to, &self.rules));
+            let arrived =
+                |friend| self.friends.get(friend).is_some_and(|trace| trace.arrived_before(choice.to, &self.rules));
             return match &choice.members[..] {
                 // Somebody who comes on duty or into reach is considered alone, whoever else is near by now.
                 [only] if !choice.with_post && fault.by_order && arrived(&only.friend) => Judgement::Explained,

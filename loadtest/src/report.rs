@@ -205,6 +205,9 @@ pub struct Report {
     pub first_wave_fill: f64,
     /// What was wrong, described; at most 20.
     pub findings: Vec<String>,
+    /// What friends and partners ran into: sent away, refused. Must be empty.
+    #[serde(default)]
+    pub troubles: Vec<String>,
 }
 
 impl Report {
@@ -267,6 +270,9 @@ impl Report {
         ];
         let failed = must_be_zero.into_iter().filter(|(count, _)| *count > 0);
         let mut failures: Vec<String> = failed.map(|(count, what)| format!("{count} {what}")).collect();
+        if let Some(first) = self.troubles.first() {
+            failures.push(format!("{} troubles, first: {first}", self.troubles.len()));
+        }
         if self.jobs_posted == 0 || self.choices == 0 {
             failures.push("nothing was checked: no job was posted or no choice seen".to_owned());
         }

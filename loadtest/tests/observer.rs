@@ -179,7 +179,12 @@ impl Street {
             package: "help".parse().unwrap(),
             community: None,
             location: place(),
-            address: Address { street: "A 1".into(), postcode: "10999".into(), city: "Berlin".into(), country: Country::De },
+            address: Address {
+                street: "A 1".into(),
+                postcode: "10999".into(),
+                city: "Berlin".into(),
+                country: Country::De,
+            },
             customer: Customer { name: "C".into(), phone: "+49".into(), email: None, language: Language::De },
             answers: Answers::new(),
             windows: vec![],
@@ -193,7 +198,8 @@ impl Street {
         self.now += 1;
         self.seen.posting(self.now, &key, &"shop".parse().unwrap(), &job);
         self.now += 2_000;
-        let seats: Vec<_> = asked.iter().enumerate().map(|(seat, (who, distance_m))| (*who, *distance_m, seat)).collect();
+        let seats: Vec<_> =
+            asked.iter().enumerate().map(|(seat, (who, distance_m))| (*who, *distance_m, seat)).collect();
         let offers = self.ask(id, 1, 1, &seats);
         self.now += 500;
         let view = self.view(id, None);

@@ -169,8 +169,8 @@ impl JobTrace {
             if attempt == 1 && wave == 1 && opened {
                 // The first choice is made between the post and its answer; its offers are told with the answer.
                 let by_snapshot = members.iter().filter_map(|asked| asked.since).min();
-                let told_with_answer = members.iter().any(|asked| asked.since.is_none())
-                    && to <= answered_at.saturating_add(in_flight_us);
+                let told_with_answer =
+                    members.iter().any(|asked| asked.since.is_none()) && to <= answered_at.saturating_add(in_flight_us);
                 if told_with_answer {
                     (from, to, with_post) = (posted_at, to.min(answered_at), true);
                 } else if by_snapshot.is_some_and(|since| since <= answered_at.saturating_add(in_flight_us)) {

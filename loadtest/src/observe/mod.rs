@@ -13,12 +13,11 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Instant;
 
 use kiez_protocol::directory::{Community, Friend, ImportLine, Package};
-use kiez_protocol::friend::{
-    ClosedReason, FriendFrame, FriendMessage, JobCard, Offer, Snapshot, Verdict, VisitEvent,
-};
+use kiez_protocol::friend::{ClosedReason, FriendFrame, FriendMessage, JobCard, Offer, Snapshot, Verdict, VisitEvent};
 use kiez_protocol::ids::{CommunitySlug, FriendId, JobId, Key, OfferId, PackageSlug, PartnerSlug};
 use kiez_protocol::partner::{JobState, JobView, PostJob};
 use kiez_protocol::refusal::Code;
+use kiez_protocol::time::Time;
 
 use self::friend::{FriendTrace, Holding};
 use self::job::{Accept, Asked, JobTrace, Posted, Vanished};
@@ -69,6 +68,8 @@ pub struct Observation {
     asking: HashMap<(FriendId, Key), Asking>,
     offers: HashMap<OfferId, JobId>,
     time_scale: u32,
+    /// The last welcome: when, and the server's clock then.
+    welcomed: Option<(Moment, Time)>,
 }
 
 impl Observation {
@@ -86,6 +87,7 @@ impl Observation {
             asking: HashMap::new(),
             offers: HashMap::new(),
             time_scale: 1,
+            welcomed: None,
         };
         for document in documents {
             match document {
@@ -139,6 +141,13 @@ impl Observation {
     pub fn undecided(&self) -> usize {
         let accepts = self.jobs.values().flat_map(|job| &job.accepts);
         accepts.filter(|accept| accept.verdicts.is_empty()).count()
+    }
+
+    /// The trade's time at a moment, by the last welcome; `None` before the first.
+    pub fn trade_time(&self, at: Moment) -> Option<Time> {
+        let (welcomed_at, server_time) = self.welcomed?;
+        let real_ms = at.saturating_sub(welcomed_at) / 1_000;
+        Some(server_time + (real_ms * u64::from(self.time_scale)) as i64)
     }
 
     /// The time scale that the server's welcome named; 1 before the first.
@@ -245,6 +254,7 @@ impl Observation {
                 trace.up(at);
                 self.time_scale = welcome.time_scale;
                 self.tally.server_time = self.tally.server_time.max(welcome.server_time);
+                self.welcomed = Some((at, welcome.server_time));
                 self.tally.connects += 1;
             }
             FriendMessage::Snapshot(snapshot) => self.snapshot(at, friend, snapshot),
@@ -463,11 +473,7 @@ impl Observation {
     fn card(&mut self, at: Moment, friend: FriendId, card: &JobCard) {
         let held = matches!(
             card.state,
-            JobState::Assigned
-                | JobState::Contacted
-                | JobState::Appointed
-                | JobState::OnTheWay
-                | JobState::InProgress
+            JobState::Assigned | JobState::Contacted | JobState::Appointed | JobState::OnTheWay | JobState::InProgress
         );
         let early = at.saturating_sub(self.rules.in_flight_us);
         if let Some(trace) = self.friends.get_mut(&friend)
