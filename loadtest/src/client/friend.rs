@@ -41,6 +41,16 @@ const TRY_AGAIN_MS: u64 = 200;
 /// Makes a new token for the friend when the old one ends.
 pub type Mint = Arc<dyn Fn() -> BoxFuture<'static, Result<String, CallError>> + Send + Sync>;
 
+/// Sees everything that goes over a friend's wire: frames just before they are sent, messages as they come.
+pub trait Tap: Send + Sync {
+    /// The frame is about to be sent.
+    fn sent(&self, frame: &FriendFrame);
+    /// The message has come.
+    fn heard(&self, message: &FriendMessage);
+    /// The connection is gone.
+    fn down(&self);
+}
+
 /// How soon a friend comes back after a break, unless the server said when.
 #[derive(Clone, Copy, Debug)]
 pub struct Reconnect {
@@ -83,6 +93,8 @@ pub struct FriendConfig {
     pub mint: Option<Mint>,
     /// For the jitter.
     pub seed: u64,
+    /// Sees everything.
+    pub tap: Option<Arc<dyn Tap>>,
 }
 
 impl FriendConfig {
@@ -97,6 +109,7 @@ impl FriendConfig {
             ack_ms: 300,
             mint: None,
             seed: 0,
+            tap: None,
         }
     }
 }
@@ -276,6 +289,9 @@ impl FriendClient {
     pub fn send(&mut self, frame: &FriendFrame) -> bool {
         match &mut self.link {
             Link::Up(live) => {
+                if let Some(tap) = &self.config.tap {
+                    tap.sent(frame);
+                }
                 live.out.push_back(text(frame));
                 true
             }
@@ -286,6 +302,9 @@ impl FriendClient {
     /// Says goodbye and waits until it is out, at most a second. What is owed is not waited for.
     pub async fn leave(mut self) {
         if let Link::Up(live) = &mut self.link {
+            if let Some(tap) = &self.config.tap {
+                tap.down();
+            }
             let goodbye = async {
                 for message in live.out.drain(..) {
                     live.socket.feed(message).await?;
@@ -300,6 +319,9 @@ impl FriendClient {
     /// Tears the connection without a goodbye, as a dead battery does. It comes back by itself.
     pub fn tear(&mut self) {
         if self.is_up() {
+            if let Some(tap) = &self.config.tap {
+                tap.down();
+            }
             self.link = Link::Waiting(Instant::now());
         }
     }
@@ -393,8 +415,9 @@ impl FriendClient {
         }
         let owed = self.owed.iter_mut().find(|owed| owed.again_at.is_some_and(|at| now >= at))?;
         owed.again_at = None;
-        live.out.push_back(text(&owed.frame));
-        Some(FriendEvent::TriedAgain(owed.key))
+        let (key, frame) = (owed.key, owed.frame.clone());
+        self.send(&frame);
+        Some(FriendEvent::TriedAgain(key))
     }
 
     fn heard(&mut self, message: Message) -> Option<FriendEvent> {
@@ -416,6 +439,9 @@ impl FriendClient {
             self.note_seq(seq_of(&text), ACK_EVERY_MS);
             return Some(FriendEvent::Unknown(text.to_string()));
         };
+        if let Some(tap) = &self.config.tap {
+            tap.heard(&envelope.message);
+        }
         let offered = matches!(envelope.message, FriendMessage::Offer(_));
         self.note_seq(envelope.seq, if offered { self.config.ack_ms } else { ACK_EVERY_MS });
         self.note_answer(&envelope.message);
@@ -475,8 +501,14 @@ impl FriendClient {
         self.session = Some(welcome.session);
         let repeated = self.owed.iter().map(|owed| owed.key).collect();
         let now = Instant::now();
+        if let Some(tap) = &self.config.tap {
+            tap.heard(&FriendMessage::Welcome(welcome.clone()));
+        }
         for owed in &mut self.owed {
             owed.again_at = None;
+            if let Some(tap) = &self.config.tap {
+                tap.sent(&owed.frame);
+            }
         }
         self.link = Link::Up(Box::new(Live {
             socket,
@@ -495,6 +527,9 @@ impl FriendClient {
     }
 
     fn down(&mut self, fault: Break) -> FriendEvent {
+        if let (Link::Up(_), Some(tap)) = (&self.link, &self.config.tap) {
+            tap.down();
+        }
         if let Some(code) = fault.code.filter(|code| (4_500..5_000).contains(code)) {
             self.link = Link::Over;
             return FriendEvent::Over { code, cause: fault.cause };
