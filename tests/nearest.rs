@@ -135,7 +135,7 @@ fn cases() -> impl Strategy<Value = Case> {
 
 impl Case {
     fn check(&self, friend: FriendId) -> Result<(), Gate> {
-        if friend.0.as_u128() % self.one_in == 0 { Ok(()) } else { Err(Gate::Skill) }
+        if friend.0.as_u128().is_multiple_of(self.one_in) { Ok(()) } else { Err(Gate::Skill) }
     }
 
     fn walk(&self, nearby: &dyn Nearby) -> Walk {
@@ -199,7 +199,8 @@ fn a_full_city_and_an_empty_country() {
     let sunflower = |len: usize, radius_m: f64| -> Vec<Point> {
         (0..len).map(|n| away(berlin, radius_m * (n as f64 / len as f64).sqrt(), n as f64 * 2.399_963)).collect()
     };
-    for (friends, one_in) in [(sunflower(5_000, 17_000.0), 1), (sunflower(5_000, 17_000.0), 900), (sunflower(60, 17_000.0), 3)]
+    for (friends, one_in) in
+        [(sunflower(5_000, 17_000.0), 1), (sunflower(5_000, 17_000.0), 900), (sunflower(60, 17_000.0), 3)]
     {
         let roster = roster_of(&friends);
         roster.sweep();
@@ -214,8 +215,9 @@ fn a_full_city_and_an_empty_country() {
 #[test]
 fn a_dense_city_is_not_searched_to_its_end() {
     let berlin = Point::new(52.52, 13.405).unwrap();
-    let friends: Vec<Point> =
-        (0..5_000).map(|n| away(berlin, 17_000.0 * (f64::from(n) / 5_000.0).sqrt(), f64::from(n) * 2.399_963)).collect();
+    let friends: Vec<Point> = (0..5_000)
+        .map(|n| away(berlin, 17_000.0 * (f64::from(n) / 5_000.0).sqrt(), f64::from(n) * 2.399_963))
+        .collect();
     let roster = roster_of(&friends);
     roster.sweep();
     let mut asked = 0;

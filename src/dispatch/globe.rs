@@ -212,10 +212,10 @@ mod tests {
             let away = (share * inside_leaf_m(centre) / EARTH_RADIUS_M).to_degrees();
             let (lat, lng) = centre.degrees();
             let other = (lat + away * towards.sin(), lng + away * towards.cos() / lat.to_radians().cos());
-            if let Ok(other) = Point::new(other.0, other.1) {
-                if centre.chord_m(other.into()) <= inside_leaf_m(centre) {
-                    prop_assert_eq!(leaf(other), home);
-                }
+            if let Ok(other) = Point::new(other.0, other.1)
+                && centre.chord_m(other.into()) <= inside_leaf_m(centre)
+            {
+                prop_assert_eq!(leaf(other), home);
             }
         }
     }

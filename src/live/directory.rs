@@ -113,9 +113,12 @@ impl Directory {
     }
 }
 
-/// One kind of document: read by everybody at any time, changed by an admin now and then.
+/// One kind of document: read by everybody at any time, changed by an admin now and then. Every version that was put in
+/// is kept: open jobs go by theirs, and an admin makes few.
 #[derive(Debug)]
-struct Documents<K, T>(ArcSwap<HashMap<K, Arc<BTreeMap<u32, Arc<T>>>>>);
+struct Documents<K, T>(ArcSwap<HashMap<K, Versions<T>>>);
+
+type Versions<T> = Arc<BTreeMap<u32, Arc<T>>>;
 
 impl<K, T> Default for Documents<K, T> {
     fn default() -> Self {
@@ -134,7 +137,8 @@ impl<K: Eq + Hash + Ord + Clone, T> Documents<K, T> {
 
     fn all(&self) -> Vec<Arc<T>> {
         let documents = self.0.load();
-        let mut all: Vec<_> = documents.iter().filter_map(|(key, versions)| Some((key, versions.values().last()?))).collect();
+        let mut all: Vec<_> =
+            documents.iter().filter_map(|(key, versions)| Some((key, versions.values().last()?))).collect();
         all.sort_unstable_by_key(|(key, _)| *key);
         all.into_iter().map(|(_, document)| document.clone()).collect()
     }

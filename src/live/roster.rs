@@ -62,7 +62,8 @@ impl Bounds {
     /// Whether a point at these degrees lies within.
     pub fn contain(&self, lat: f64, lng: f64) -> bool {
         let across = self.west > self.east;
-        let lng_fits = if across { lng >= self.west || lng <= self.east } else { (self.west..=self.east).contains(&lng) };
+        let lng_fits =
+            if across { lng >= self.west || lng <= self.east } else { (self.west..=self.east).contains(&lng) };
         (self.south..=self.north).contains(&lat) && lng_fits
     }
 }
