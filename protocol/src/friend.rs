@@ -176,7 +176,7 @@ pub struct Envelope {
 }
 
 /// A message from the server to the friend. Ignore types you do not know.
-#[expect(clippy::large_enum_variant, reason = "it lives from the decision to its serialisation, never in a queue")]
+#[expect(clippy::large_enum_variant, reason = "it lives from a decision to its commit, then it is text")]
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schemas", derive(schemars::JsonSchema))]
 #[serde(tag = "type", rename_all = "snake_case")]
