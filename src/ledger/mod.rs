@@ -7,7 +7,7 @@
 //!
 //! What holds in here:
 //! - told means recorded: an outcome is sent only after the commit it speaks of;
-//! - one dispatcher: a lock in the normal case, the [`fence`] always;
+//! - one dispatcher: a lock in the normal case, the fence always (`fence.rs`);
 //! - what the constraints in `migrations/` refuse is never retried, everything else is, for ever.
 
 mod documents;
