@@ -35,6 +35,8 @@ use crate::metrics;
 const PENDING_MS: u64 = 100;
 /// Fixes less accurate than this are not used, metres (rules of the trade, §5).
 const ACCURACY_MAX_M: f64 = 500.0;
+/// How often a session looks whether a duty is committed, for a fix that came right behind it, ms.
+const HELD_FIX_LOOK_MS: i64 = 10;
 /// How long after its end a token still holds a session, ms.
 const TOKEN_GRACE_MS: i64 = 30_000;
 /// The app hears this long before its token ends, ms.
@@ -115,6 +117,9 @@ struct Session {
     frames: Bucket,
     refusals: Bucket,
     pending: Vec<(i64, OfferId)>,
+    // The friend has asked to go on duty, and this is the newest fix since: placed once the duty is committed.
+    going_on: bool,
+    held_fix: Option<Point>,
     last_heard: i64,
     pinged: Option<i64>,
 }
@@ -158,6 +163,8 @@ impl Session {
             token_ends,
             warned: false,
             pending: Vec::new(),
+            going_on: false,
+            held_fix: None,
             last_heard: now,
             pinged: None,
         }
@@ -224,21 +231,25 @@ impl Session {
         let token = self.token_ends - self.app.clock.real().0 + now;
         let token = if self.warned { token + TOKEN_GRACE_MS } else { token - EXPIRING_MS };
         let pending = self.pending.iter().map(|(at, _)| at + ms(PENDING_MS)).min().unwrap_or(i64::MAX);
-        let wake = heartbeat.min(token).min(pending) - now;
+        let held = self.held_fix.map_or(i64::MAX, |_| now + HELD_FIX_LOOK_MS);
+        let wake = heartbeat.min(token).min(pending).min(held) - now;
         Duration::from_millis(u64::try_from(wake.max(1)).unwrap_or(1))
     }
 
     async fn woken(&mut self, socket: &mut Socket) -> Result<(), End> {
         let now = self.app.clock.elapsed_ms();
-        let limits = &self.app.limits;
+        let (pong_ms, heartbeat_ms) = (self.app.limits.pong_ms.cast_signed(), self.app.limits.heartbeat_ms.cast_signed());
         for (_, offer) in self.pending.extract_if(.., |(at, _)| now - *at >= PENDING_MS.cast_signed()) {
             if self.outbox.awaits_verdict(offer) {
                 self.outbox.push(FriendMessage::AcceptPending { offer }, false);
             }
         }
+        if self.held_fix.is_some() && self.app.live.roster.on_duty(self.friend()) {
+            self.place_held();
+        }
         match self.pinged {
-            Some(at) if now - at >= limits.pong_ms.cast_signed() => return Err((close::NO_PONG, "no pong")),
-            None if now - self.last_heard >= limits.heartbeat_ms.cast_signed() => {
+            Some(at) if now - at >= pong_ms => return Err((close::NO_PONG, "no pong")),
+            None if now - self.last_heard >= heartbeat_ms => {
                 self.pinged = Some(now);
                 if !socket.ping().await {
                     return Err((1000, ""));
@@ -309,6 +320,8 @@ impl Session {
                 if until.is_some_and(|until| until <= received_at) {
                     return self.refuse(Code::Invalid, key, None, "error.until_is_past");
                 }
+                self.going_on = on;
+                self.held_fix = None;
                 Input::Duty { friend, on, until, key, received_at }
             }
             FriendFrame::Decline { offer, reason, key } => Input::Declined { friend, offer, reason, key, received_at },
@@ -365,7 +378,7 @@ impl Session {
     }
 
     /// A position goes straight to the roster, where only the newest counts. Off duty it is dropped at the door.
-    fn fix(&self, lat: f64, lng: f64, accuracy_m: Option<f64>) {
+    fn fix(&mut self, lat: f64, lng: f64, accuracy_m: Option<f64>) {
         let friend = self.friend();
         let Ok(point) = Point::new(lat, lng) else {
             metrics::fix("off_earth");
@@ -376,10 +389,26 @@ impl Session {
             return;
         }
         if !self.app.live.roster.on_duty(friend) {
+            if self.going_on {
+                self.held_fix = Some(point);
+                return;
+            }
             metrics::fix("off_duty");
             self.outbox.push(FriendMessage::StopLocation, false);
             return;
         }
+        self.held_fix = None;
+        self.place(point);
+    }
+
+    fn place_held(&mut self) {
+        if let Some(point) = self.held_fix.take() {
+            self.place(point);
+        }
+    }
+
+    fn place(&self, point: Point) {
+        let friend = self.friend();
         metrics::fix("taken");
         if self.app.live.roster.place(friend, point, self.app.clock.elapsed_ms()) == Placed::First {
             // Not told for want of room: the next look of a hungry job finds them.
