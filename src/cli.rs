@@ -15,13 +15,17 @@ use kiez_protocol::ids::{FriendId, PartnerSlug};
 
 /// The dispatch server for neighbourhood tech help.
 #[derive(Debug, Parser)]
-#[command(version, arg_required_else_help = true, after_help = "\
+#[command(
+    version,
+    arg_required_else_help = true,
+    after_help = "\
 Examples:
   kiez demo                                     a Berlin that lives in one process; prints its links
   kiez serve                                    on 127.0.0.1:8080, with SQLite in kiez.db
   kiez migrate --database-url postgres:///kiez  prepares a database
   kiez import friends friends.ndjson            all good lines or none
-  kiez token partner my-shop                    an API key, shown once")]
+  kiez token partner my-shop                    an API key, shown once"
+)]
 pub struct Cli {
     #[command(subcommand)]
     command: Command,
@@ -223,8 +227,10 @@ impl Common {
 
 impl Serve {
     async fn run(self) -> anyhow::Result<()> {
-        let flags =
-            [("server.listen", "--listen", self.listen.clone()), ("admin.listen", "--admin-listen", self.admin_listen.clone())];
+        let flags = [
+            ("server.listen", "--listen", self.listen.clone()),
+            ("admin.listen", "--admin-listen", self.admin_listen.clone()),
+        ];
         let Loaded { config, .. } = self.common.load(&flags)?;
         let address: std::net::SocketAddr = config.server.listen.parse().context("server.listen")?;
         anyhow::ensure!(
@@ -297,7 +303,8 @@ async fn token(whose: Token) -> anyhow::Result<()> {
 
 impl TokenArgs {
     fn auth(&self) -> anyhow::Result<(Auth, u32)> {
-        let config = self.common.load(&[("auth.development_key", "--development-key", self.development_key.clone())])?.config;
+        let config =
+            self.common.load(&[("auth.development_key", "--development-key", self.development_key.clone())])?.config;
         let secret = match (config.auth.secret.is_empty(), config.auth.development_key.is_empty()) {
             (false, _) => config.auth.secret.clone(),
             (true, false) => Auth::secret_of(&config.auth.development_key),
@@ -317,7 +324,8 @@ async fn import(kind: Kind, file: &std::path::Path, common: &Common) -> anyhow::
     let text = with_kind(&text, kind);
     let line_bytes_max = loaded.config.limits.import_line_bytes_max;
     let lines = kiez::import::parse(&text, line_bytes_max).map_err(|faults| {
-        let shown: Vec<_> = faults.iter().take(20).map(|fault| format!("  line {}: {}", fault.line, fault.what)).collect();
+        let shown: Vec<_> =
+            faults.iter().take(20).map(|fault| format!("  line {}: {}", fault.line, fault.what)).collect();
         let more = faults.len().saturating_sub(20);
         let more = if more > 0 { format!("\n  and {more} more") } else { String::new() };
         anyhow::anyhow!("{}: nothing was imported\n{}{more}", file.display(), shown.join("\n"))
@@ -335,7 +343,10 @@ async fn import(kind: Kind, file: &std::path::Path, common: &Common) -> anyhow::
     let registry = ledger::open_registry(&loaded.config.database.url).await?;
     let report = registry.import(lines).await?;
     let counts: Vec<_> = report.imported.iter().map(|(kind, count)| format!("{count} of kind {kind}")).collect();
-    println!("imported {}", if counts.is_empty() { "nothing: the file is empty".to_owned() } else { counts.join(", ") });
+    println!(
+        "imported {}",
+        if counts.is_empty() { "nothing: the file is empty".to_owned() } else { counts.join(", ") }
+    );
     Ok(())
 }
 
@@ -368,7 +379,8 @@ fn config(action: ConfigAction) -> anyhow::Result<()> {
                     section = here;
                 }
                 let (value, source) = &loaded.sources[knob.path];
-                let secret = here == "auth" && value.as_str().is_some_and(|text| !text.is_empty()) && key != "token_minutes";
+                let secret =
+                    here == "auth" && value.as_str().is_some_and(|text| !text.is_empty()) && key != "token_minutes";
                 let value = if secret { "\"…\"".to_owned() } else { without_password(&value.to_string()) };
                 println!("{key} = {value}  # {source}; {}", knob.reason);
             }
@@ -395,7 +407,8 @@ fn without_password(value: &str) -> String {
 /// In words.
 pub fn span(text: &str) -> Result<Duration, String> {
     let unit = text.trim_start_matches(|c: char| c.is_ascii_digit());
-    let number: u64 = text[..text.len() - unit.len()].parse().map_err(|_| "takes a span such as 30s, 5m or 2h".to_owned())?;
+    let number: u64 =
+        text[..text.len() - unit.len()].parse().map_err(|_| "takes a span such as 30s, 5m or 2h".to_owned())?;
     let seconds = match unit {
         "s" => number,
         "m" => number * 60,

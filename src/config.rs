@@ -196,8 +196,9 @@ impl Config {
             let section = whole.entry(section).or_insert_with(|| Value::Table(Table::new()));
             section.as_table_mut().expect("sections are tables").insert(key.to_owned(), value.clone());
         }
-        let config: Config = serde_path_to_error::deserialize(Value::Table(whole))
-            .map_err(|error| ConfigError::Unfit { key: error.path().to_string(), error: error.inner().message().to_owned() })?;
+        let config: Config = serde_path_to_error::deserialize(Value::Table(whole)).map_err(|error| {
+            ConfigError::Unfit { key: error.path().to_string(), error: error.inner().message().to_owned() }
+        })?;
         config.check()?;
         Ok(Loaded { config, sources: values })
     }
@@ -233,12 +234,16 @@ fn from_file(file: Option<&Path>) -> Result<Vec<(String, Value, Source)>, Config
         Err(error) if file.is_none() && error.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
         Err(error) => return Err(ConfigError::Unreadable { path, error }),
     };
-    let table: Table = toml::from_str(&text).map_err(|error| ConfigError::NotToml { path: path.clone(), error: Box::new(error) })?;
+    let table: Table =
+        toml::from_str(&text).map_err(|error| ConfigError::NotToml { path: path.clone(), error: Box::new(error) })?;
     let mut values = Vec::new();
     for (section, value) in table {
         match value {
             Value::Table(keys) => {
-                values.extend(keys.into_iter().map(|(key, value)| (format!("{section}.{key}"), value, Source::File(path.clone()))));
+                values.extend(
+                    keys.into_iter()
+                        .map(|(key, value)| (format!("{section}.{key}"), value, Source::File(path.clone()))),
+                );
             }
             other => values.push((section, other, Source::File(path.clone()))),
         }
@@ -265,7 +270,10 @@ fn nearest(key: &str, known: &[&'static str]) -> Option<String> {
 mod tests {
     use super::*;
 
-    fn load(environment: &[(&str, &str)], flags: &[(&'static str, &'static str, Option<String>)]) -> Result<Loaded, ConfigError> {
+    fn load(
+        environment: &[(&str, &str)],
+        flags: &[(&'static str, &'static str, Option<String>)],
+    ) -> Result<Loaded, ConfigError> {
         let environment = environment.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
         Config::load(None, environment, flags)
     }

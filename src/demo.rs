@@ -156,11 +156,13 @@ impl Demo {
         let partners = Partners::with_keys(&admin, &world.partners(), observer.clone(), 30_000).await?;
         let ids: Vec<FriendId> = profiles.iter().map(|profile| profile.id).collect();
         let tokens = fleet::tokens(&admin, &ids).await?;
-        let bots = profiles.into_iter().zip(tokens).zip(&world.residents).enumerate().map(|(number, ((profile, token), resident))| {
-            let chance = Chance::of(self.seed, "wander", number as u64);
-            let wander = Wander::new(resident.home, WANDER_M, resident.pace_m_s, 120_000.0, chance);
-            Bot { profile, token, route: Route::Wander(wander) }
-        });
+        let bots = profiles.into_iter().zip(tokens).zip(&world.residents).enumerate().map(
+            |(number, ((profile, token), resident))| {
+                let chance = Chance::of(self.seed, "wander", number as u64);
+                let wander = Wander::new(resident.home, WANDER_M, resident.pace_m_s, 120_000.0, chance);
+                Bot { profile, token, route: Route::Wander(wander) }
+            },
+        );
         let clock = RunClock::new(0, self.speed);
         let config = FleetConfig {
             server,

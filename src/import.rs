@@ -110,7 +110,10 @@ fn plan_fault(plan: &WavePlan) -> Option<&'static str> {
     if plan.expire_ms != 0 && plan.expire_ms < plan.offer_valid_ms {
         return Some("expire_ms is 0 or at least offer_valid_ms");
     }
-    if plan.caps_m.is_empty() || plan.caps_m.windows(2).any(|pair| pair[0] >= pair[1]) || plan.caps_m.iter().any(|cap| *cap > 200_000) {
+    if plan.caps_m.is_empty()
+        || plan.caps_m.windows(2).any(|pair| pair[0] >= pair[1])
+        || plan.caps_m.iter().any(|cap| *cap > 200_000)
+    {
         return Some("caps_m takes one or more rising distances of at most 200,000");
     }
     None

@@ -169,8 +169,11 @@ impl Running {
             strangers: Arc::default(),
             directory_version: tokio::sync::Mutex::new(directory_version),
         });
-        let address = listener.local_addr().map_err(|error| StartError::Listen { address: config.server.listen.clone(), error })?;
-        let admin_address = admin.local_addr().map_err(|error| StartError::Listen { address: config.admin.listen.clone(), error })?;
+        let address = listener
+            .local_addr()
+            .map_err(|error| StartError::Listen { address: config.server.listen.clone(), error })?;
+        let admin_address =
+            admin.local_addr().map_err(|error| StartError::Listen { address: config.admin.listen.clone(), error })?;
         let engine = tokio::spawn(engine.run(engine_stop.clone()));
         tokio::spawn(serve::accept(app.clone(), listener, serve::public(app.clone())));
         tokio::spawn(serve::accept(app.clone(), admin, serve::operator(app.clone())));

@@ -64,7 +64,15 @@ impl Drop for Killable {
 
 fn spawn(url: &str, port: u16) -> Child {
     Command::new(env!("CARGO_BIN_EXE_kiez"))
-        .args(["serve", "--listen", &format!("127.0.0.1:{port}"), "--admin-listen", "127.0.0.1:0", "--database-url", url])
+        .args([
+            "serve",
+            "--listen",
+            &format!("127.0.0.1:{port}"),
+            "--admin-listen",
+            "127.0.0.1:0",
+            "--database-url",
+            url,
+        ])
         .env("KIEZ_AUTH__DEVELOPMENT_KEY", DEVELOPMENT_KEY)
         .stdout(Stdio::null())
         .stderr(Stdio::inherit())
@@ -94,11 +102,19 @@ async fn killed_five_times(url: &str, seed: u64) -> Report {
     let ids: Vec<FriendId> = profiles.iter().map(|profile| profile.id).collect();
     let tokens = fleet::tokens(&admin, &ids).await.expect("tokens");
     let bots = profiles.into_iter().zip(tokens).zip(&world.residents);
-    let bots = bots.map(|((profile, token), resident)| Bot { profile, token, route: Route::Home(resident.home) }).collect();
+    let bots =
+        bots.map(|((profile, token), resident)| Bot { profile, token, route: Route::Home(resident.home) }).collect();
     let clock = RunClock::new(0, 1);
     let quick = |median_ms| Takes { median_ms, sigma: 0.6 };
-    let habits = Habits { thinking: quick(300.0), contact: quick(200.0), work: quick(500.0), accept_share: 0.9, ..Habits::demo(1) };
-    let config = FleetConfig { server: at, habits, clock: clock.clone(), seed, connects_per_s: 200, admin: Some(admin) };
+    let habits = Habits {
+        thinking: quick(300.0),
+        contact: quick(200.0),
+        work: quick(500.0),
+        accept_share: 0.9,
+        ..Habits::demo(1)
+    };
+    let config =
+        FleetConfig { server: at, habits, clock: clock.clone(), seed, connects_per_s: 200, admin: Some(admin) };
     let fleet = Fleet::start(&config, bots, observer.clone());
     assert_eq!(fleet.wait_ready(40, Duration::from_secs(20)).await, 40, "{:?}", fleet.troubles());
     clock.start();

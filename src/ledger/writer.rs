@@ -13,6 +13,7 @@ use std::time::{Duration, Instant};
 use tokio::sync::mpsc;
 
 use super::{Ledger, Trouble};
+use crate::clock::Stopwatch;
 use crate::dispatch::effect::{Record, StoredJob, Subject};
 
 /// Records that may be unwritten at once.
@@ -104,7 +105,7 @@ impl WriterHandle {
         if self.shared.depth.fetch_update(Ordering::AcqRel, Ordering::Acquire, take).is_err() {
             return Err(Full(Box::new(submission)));
         }
-        match self.orders.send(Order::Write(submission, Instant::now())) {
+        match self.orders.send(Order::Write(submission, Stopwatch::start().began())) {
             Ok(()) => Ok(()),
             Err(mpsc::error::SendError(Order::Write(submission, _))) => Err(Full(Box::new(submission))),
             Err(mpsc::error::SendError(Order::Release(_))) => unreachable!("a write was sent"),
@@ -138,6 +139,7 @@ impl WriterHandle {
 
 /// Starts the writer on a ledger that is locked and fenced for this process. The receiver ends when the writer has
 /// closed its connection; if that comes while a handle lives, the writer has been fenced or has panicked.
+#[expect(clippy::disallowed_methods, reason = "writes are bounded by the depth, and a release must always fit")]
 pub fn start(ledger: impl Ledger) -> (WriterHandle, mpsc::Receiver<Outcome>) {
     let (orders, queue) = mpsc::unbounded_channel();
     let (outcomes, receiver) = mpsc::channel(OUTCOMES_MAX);

@@ -238,7 +238,8 @@ impl Viewer {
         self.turn = Some(news.turn);
         let jobs = self.jobs_changed(&news.jobs);
         let cells = self.cells_changed(roster, &busy);
-        let view = View { at, cells, jobs, races: news.races, rates: news.rates, alarms: news.alarms, ..View::default() };
+        let view =
+            View { at, cells, jobs, races: news.races, rates: news.rates, alarms: news.alarms, ..View::default() };
         let rates_changed = std::mem::replace(&mut self.rates, view.rates) != view.rates;
         let quiet = view.cells.is_empty() && view.jobs.is_empty() && view.races.is_empty() && view.alarms.is_empty();
         Look { view, snapshot: told.is_none(), news: rates_changed || !quiet }
@@ -385,7 +386,10 @@ mod tests {
         feed.job_seen(dot(1, JobState::Dispatching, berlin()), START);
         feed.job_seen(dot(2, JobState::Dispatching, Point::new(47.4, 8.5).unwrap()), START);
         let view = snapshot(viewer.change(&feed, &roster, START));
-        assert_eq!(view.cells, [CellView { cell: shown_cell(berlin()).to_string(), friends: 2, available: 1, outline: Vec::new() }]);
+        assert_eq!(
+            view.cells,
+            [CellView { cell: shown_cell(berlin()).to_string(), friends: 2, available: 1, outline: Vec::new() }]
+        );
         assert_eq!(view.jobs, [dot(1, JobState::Dispatching, berlin())]);
         assert_eq!((view.rates.jobs_open, view.rates.offers_out, view.rates.jobs_posted), (2, 8, 2));
         assert_eq!(viewer.change(&feed, &roster, START), None);

@@ -11,8 +11,8 @@ use kiez_protocol::directory::{Community, Friend, ImportLine, OpsRole, Package, 
 use kiez_protocol::refusal::{Code, Fault};
 use serde::de::DeserializeOwned;
 
-use super::{App, auth};
 use super::problem::{Answered, Refusal, answer, body, json};
+use super::{App, auth};
 use crate::import as documents;
 use crate::ledger::RegistryError;
 
@@ -30,7 +30,9 @@ pub fn routes() -> Router<Arc<App>> {
 impl From<RegistryError> for Refusal {
     fn from(error: RegistryError) -> Refusal {
         match error {
-            RegistryError::Refused(_) | RegistryError::UnknownPartner(_) => Refusal::new(Code::Invalid, error.to_string()),
+            RegistryError::Refused(_) | RegistryError::UnknownPartner(_) => {
+                Refusal::new(Code::Invalid, error.to_string())
+            }
             RegistryError::Unreachable(_) => {
                 tracing::warn!(%error, "the directory could not be written");
                 Refusal::new(Code::Unavailable, "the ledger cannot be written now; nothing was changed, try again")
@@ -39,19 +41,34 @@ impl From<RegistryError> for Refusal {
     }
 }
 
-async fn community(State(app): State<Arc<App>>, headers: HeaderMap, Path(slug): Path<String>, request: Request) -> Answered {
+async fn community(
+    State(app): State<Arc<App>>,
+    headers: HeaderMap,
+    Path(slug): Path<String>,
+    request: Request,
+) -> Answered {
     let community: Community = document(&app, &headers, request).await?;
     same("slug", &slug, community.slug.as_str())?;
     put_lines(&app, vec![ImportLine::Community(community)]).await
 }
 
-async fn package(State(app): State<Arc<App>>, headers: HeaderMap, Path(slug): Path<String>, request: Request) -> Answered {
+async fn package(
+    State(app): State<Arc<App>>,
+    headers: HeaderMap,
+    Path(slug): Path<String>,
+    request: Request,
+) -> Answered {
     let package: Package = document(&app, &headers, request).await?;
     same("slug", &slug, package.slug.as_str())?;
     put_lines(&app, vec![ImportLine::Package(package)]).await
 }
 
-async fn partner(State(app): State<Arc<App>>, headers: HeaderMap, Path(slug): Path<String>, request: Request) -> Answered {
+async fn partner(
+    State(app): State<Arc<App>>,
+    headers: HeaderMap,
+    Path(slug): Path<String>,
+    request: Request,
+) -> Answered {
     let partner: Partner = document(&app, &headers, request).await?;
     same("slug", &slug, partner.slug.as_str())?;
     put_lines(&app, vec![ImportLine::Partner(partner)]).await
@@ -69,7 +86,8 @@ async fn import(State(app): State<Arc<App>>, headers: HeaderMap, request: Reques
     let bytes = body(request, app.limits.import_bytes_max).await?;
     let text = std::str::from_utf8(&bytes).map_err(|_| Refusal::new(Code::BadRequest, "the import is not UTF-8"))?;
     let lines = documents::parse(text, app.limits.import_line_bytes_max).map_err(|faults| {
-        let faults = faults.into_iter().map(|fault| Fault { param: format!("line {}", fault.line), detail: fault.what });
+        let faults =
+            faults.into_iter().map(|fault| Fault { param: format!("line {}", fault.line), detail: fault.what });
         Refusal::faults(faults.take(100).collect())
     })?;
     put_lines(&app, lines).await
@@ -78,7 +96,8 @@ async fn import(State(app): State<Arc<App>>, headers: HeaderMap, request: Reques
 async fn put_lines(app: &App, lines: Vec<ImportLine>) -> Answered {
     let faults = documents::check(&lines);
     if !faults.is_empty() {
-        let faults = faults.into_iter().map(|(index, what)| Fault { param: format!("line {}", index + 1), detail: what });
+        let faults =
+            faults.into_iter().map(|(index, what)| Fault { param: format!("line {}", index + 1), detail: what });
         return Err(Refusal::faults(faults.take(100).collect()));
     }
     let report = app.registry.import(lines).await?;
@@ -89,7 +108,9 @@ async fn put_lines(app: &App, lines: Vec<ImportLine>) -> Answered {
 async fn token(State(app): State<Arc<App>>, headers: HeaderMap, request: Request) -> Answered {
     let wanted: TokenRequest = document(&app, &headers, request).await?;
     let minutes = |minutes: Option<u32>| match minutes {
-        Some(minutes) if !(1..=525_600).contains(&minutes) => Err(Refusal::param(Code::Invalid, "minutes", "takes 1 to 525,600")),
+        Some(minutes) if !(1..=525_600).contains(&minutes) => {
+            Err(Refusal::param(Code::Invalid, "minutes", "takes 1 to 525,600"))
+        }
         minutes => Ok(minutes.unwrap_or(app.token_minutes)),
     };
     let failed = |error| {

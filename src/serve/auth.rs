@@ -1,8 +1,8 @@
 //! Who may come in: friends and ops by a token (JWT, HS256, pinned), partners by an API key of which only a hash is kept,
 //! and on loopback the development key, which may do everything.
 
-use std::sync::Mutex;
 use std::collections::HashMap;
+use std::sync::Mutex;
 
 use axum::http::{HeaderMap, header};
 use jsonwebtoken::{Algorithm, DecodingKey, EncodingKey, Header, Validation, decode, encode};
@@ -63,9 +63,12 @@ pub struct Auth {
     encoding: EncodingKey,
     decoding: DecodingKey,
     development_key: Option<String>,
-    keys: Mutex<HashMap<String, (i64, PartnerSlug, [u8; 32])>>,
+    keys: Mutex<HashMap<String, KnownKey>>,
     clock: Clock,
 }
+
+/// When a key was read, whose it is, and the hash of its secret.
+type KnownKey = (i64, PartnerSlug, [u8; 32]);
 
 impl std::fmt::Debug for Auth {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -106,7 +109,13 @@ impl Auth {
         self.token("ops".to_owned(), OPS, Some(role), minutes)
     }
 
-    fn token(&self, sub: String, aud: &str, role: Option<OpsRole>, minutes: u32) -> Result<(String, Time), jsonwebtoken::errors::Error> {
+    fn token(
+        &self,
+        sub: String,
+        aud: &str,
+        role: Option<OpsRole>,
+        minutes: u32,
+    ) -> Result<(String, Time), jsonwebtoken::errors::Error> {
         let iat = self.clock.real().0 / 1_000;
         let exp = iat + i64::from(minutes) * 60;
         let claims = Claims { sub, aud: aud.to_owned(), exp, iat, role };
@@ -179,7 +188,13 @@ impl Auth {
             return Err(bad());
         }
         let now = self.clock.elapsed_ms();
-        let known = self.keys.lock().expect("no panic while held").get(id).filter(|(at, _, _)| now - at < KEY_FRESH_MS).cloned();
+        let known = self
+            .keys
+            .lock()
+            .expect("no panic while held")
+            .get(id)
+            .filter(|(at, _, _)| now - at < KEY_FRESH_MS)
+            .cloned();
         let (partner, hash) = match known {
             Some((_, partner, hash)) => (partner, hash),
             None => {

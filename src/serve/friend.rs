@@ -154,7 +154,11 @@ impl Session {
         Session {
             fixes: Bucket::new(5, limits.fix_interval_ms, now),
             frames: Bucket::new(20, limits.frame_interval_ms, now),
-            refusals: Bucket::new(limits.refusals_per_minute_max, 60_000 / i64::from(limits.refusals_per_minute_max.max(1)), now),
+            refusals: Bucket::new(
+                limits.refusals_per_minute_max,
+                60_000 / i64::from(limits.refusals_per_minute_max.max(1)),
+                now,
+            ),
             app,
             profile,
             language,
@@ -175,7 +179,8 @@ impl Session {
     }
 
     async fn run(mut self, mut socket: Socket) {
-        let joined = Input::Joined { friend: self.friend(), session: self.registered.session(), language: self.language };
+        let joined =
+            Input::Joined { friend: self.friend(), session: self.registered.session(), language: self.language };
         let end = if self.app.mailbox.send(joined).is_err() {
             (close::TRY_AGAIN_LATER, "the server is busy")
         } else {
@@ -238,7 +243,8 @@ impl Session {
 
     async fn woken(&mut self, socket: &mut Socket) -> Result<(), End> {
         let now = self.app.clock.elapsed_ms();
-        let (pong_ms, heartbeat_ms) = (self.app.limits.pong_ms.cast_signed(), self.app.limits.heartbeat_ms.cast_signed());
+        let (pong_ms, heartbeat_ms) =
+            (self.app.limits.pong_ms.cast_signed(), self.app.limits.heartbeat_ms.cast_signed());
         for (_, offer) in self.pending.extract_if(.., |(at, _)| now - *at >= PENDING_MS.cast_signed()) {
             if self.outbox.awaits_verdict(offer) {
                 self.outbox.push(FriendMessage::AcceptPending { offer }, false);
@@ -348,7 +354,9 @@ impl Session {
         let word = in_hand.filter(|held| held.revision == revision).map(|held| (held.claim.take(held.seat), held.seat));
         let first = match word {
             Some((Word::Open, _)) => true,
-            Some((Word::Settled(winner), seat)) if winner == seat => return self.verdict(offer, key, Verdict::Won, None),
+            Some((Word::Settled(winner), seat)) if winner == seat => {
+                return self.verdict(offer, key, Verdict::Won, None);
+            }
             Some((Word::Settled(_), _)) => return self.verdict(offer, key, Verdict::Lost, Some(LostReason::Taken)),
             Some((Word::Closed(Closed::Cancelled), _)) => {
                 return self.verdict(offer, key, Verdict::Lost, Some(LostReason::JobCancelled));
@@ -418,7 +426,8 @@ impl Session {
 
     fn refresh(&mut self, token: &str) {
         let claim = self.app.auth.friend(token).ok();
-        let same = claim.filter(|claim| self.app.live.directory.friend_by_subject(&claim.subject) == Some(self.friend()));
+        let same =
+            claim.filter(|claim| self.app.live.directory.friend_by_subject(&claim.subject) == Some(self.friend()));
         match same {
             Some(claim) => {
                 self.token_ends = claim.expires_at.0;
@@ -432,8 +441,10 @@ impl Session {
     /// A text that is no frame of ours: an unknown type or an unfit field is answered; what is not an object with a
     /// `type` ends the session.
     fn unfit(&mut self, text: &str, error: &serde_json::Error) -> Result<(), End> {
-        let value: serde_json::Value = serde_json::from_str(text).map_err(|_| (close::BAD_FRAME, "the frame is not JSON"))?;
-        let kind = value.get("type").and_then(serde_json::Value::as_str).ok_or((close::BAD_FRAME, "the frame has no type"))?;
+        let value: serde_json::Value =
+            serde_json::from_str(text).map_err(|_| (close::BAD_FRAME, "the frame is not JSON"))?;
+        let kind =
+            value.get("type").and_then(serde_json::Value::as_str).ok_or((close::BAD_FRAME, "the frame has no type"))?;
         if !self.frames.take(self.app.clock.elapsed_ms()) && !self.refusals.take(self.app.clock.elapsed_ms()) {
             return Err((close::TOO_FAST, "too many frames"));
         }

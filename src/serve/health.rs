@@ -7,6 +7,7 @@ use axum::body::Body;
 use axum::extract::{RawQuery, State};
 use axum::http::{HeaderValue, Response, StatusCode, header};
 use axum::routing::get;
+use metrics_exporter_prometheus::PrometheusHandle;
 use serde_json::json;
 
 use super::App;
@@ -50,7 +51,8 @@ async fn readyz(State(app): State<Arc<App>>, RawQuery(query): RawQuery) -> Respo
 
 async fn metrics(State(app): State<Arc<App>>) -> Response<Body> {
     metrics_process::Collector::default().collect();
-    let mut response = Response::new(Body::from(app.metrics.as_ref().map(|handle| handle.render()).unwrap_or_default()));
+    let mut response =
+        Response::new(Body::from(app.metrics.as_ref().map(PrometheusHandle::render).unwrap_or_default()));
     let kind = HeaderValue::from_static("text/plain; version=0.0.4; charset=utf-8");
     response.headers_mut().insert(header::CONTENT_TYPE, kind);
     response

@@ -79,14 +79,15 @@ async fn watch(app: &App, socket: &mut Socket, first: OpsFrame) -> (u16, &'stati
     let outlines = *outlines;
     let role = token.as_ref().and_then(|token| app.auth.ops(token).ok());
     if role.is_none_or(|role| role < OpsRole::Viewer) {
-        let error = OpsMessage::Error { code: Code::Unauthorized, detail: "the first frame needs an ops token".to_owned() };
+        let error =
+            OpsMessage::Error { code: Code::Unauthorized, detail: "the first frame needs an ops token".to_owned() };
         say(socket, &error).await;
         return (close::BAD_TOKEN, "the token is not valid");
     }
     let mut viewer = match viewer(&first) {
         Ok(viewer) => viewer,
-        Err(error) => {
-            say(socket, &error).await;
+        Err(detail) => {
+            say(socket, &unfit(detail)).await;
             return (close::BAD_FRAME, "the subscription does not fit");
         }
     };
@@ -118,7 +119,9 @@ async fn watch(app: &App, socket: &mut Socket, first: OpsFrame) -> (u16, &'stati
                     let again = serde_json::from_str::<OpsFrame>(&text).ok().map(|frame| self::viewer(&frame));
                     match again {
                         Some(Ok(elsewhere)) => viewer = elsewhere,
-                        Some(Err(error)) => { say(socket, &error).await; }
+                        Some(Err(detail)) => {
+                            say(socket, &unfit(detail)).await;
+                        }
                         None => return (close::BAD_FRAME, "the frame is not a subscription"),
                     }
                 }
@@ -131,12 +134,11 @@ async fn watch(app: &App, socket: &mut Socket, first: OpsFrame) -> (u16, &'stati
     }
 }
 
-fn viewer(frame: &OpsFrame) -> Result<Viewer, OpsMessage> {
+fn viewer(frame: &OpsFrame) -> Result<Viewer, &'static str> {
     let OpsFrame::Subscribe { bounds, resolution, .. } = frame;
-    let unfit = |detail: &str| OpsMessage::Error { code: Code::Invalid, detail: detail.to_owned() };
     let resolution = resolution.unwrap_or(8);
     if !(4..=9).contains(&resolution) {
-        return Err(unfit("resolution takes 4 to 9"));
+        return Err("resolution takes 4 to 9");
     }
     let resolution = Resolution::try_from(resolution).expect("4 to 9 are resolutions");
     let bounds = match bounds {
@@ -145,12 +147,16 @@ fn viewer(frame: &OpsFrame) -> Result<Viewer, OpsMessage> {
             let lng = |degrees: &f64| (-180.0..=180.0).contains(degrees);
             let lat = |degrees: &f64| (-90.0..=90.0).contains(degrees);
             if !(lng(west) && lng(east) && lat(south) && lat(north) && south <= north) {
-                return Err(unfit("bounds take west, south, east, north in degrees"));
+                return Err("bounds take west, south, east, north in degrees");
             }
             Bounds { west: *west, south: *south, east: *east, north: *north }
         }
     };
     Ok(Viewer::new(bounds, resolution))
+}
+
+fn unfit(detail: &str) -> OpsMessage {
+    OpsMessage::Error { code: Code::Invalid, detail: detail.to_owned() }
 }
 
 /// Adds outlines and centres for a page without an H3 library.

@@ -9,7 +9,9 @@ use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::routing::{get, post};
 use kiez_protocol::directory::{Community, Package};
 use kiez_protocol::ids::{JobId, PartnerSlug};
-use kiez_protocol::partner::{Address, Answers, CancelJob, Customer, EditJob, JobList, JobState, PackageList, PostJob, Window};
+use kiez_protocol::partner::{
+    Address, Answers, CancelJob, Customer, EditJob, JobList, JobState, PackageList, PostJob, Window,
+};
 use kiez_protocol::refusal::{Code, Fault};
 use sha2::{Digest, Sha256};
 
@@ -50,13 +52,16 @@ async fn post_job(State(app): State<Arc<App>>, headers: HeaderMap, request: Requ
     let received_at = app.clock.now();
     let name = key.as_ref().map(|key| key.key.clone());
     let (booking, asker) = (Arc::new(booking), partner.clone());
-    let answered = app.mailbox.ask(|request| Input::Posted { request, partner: asker, key, booking, terms, received_at });
+    let answered =
+        app.mailbox.ask(|request| Input::Posted { request, partner: asker, key, booking, terms, received_at });
     let view = match answered.await? {
         Answer::Posted(view) | Answer::Job(view) => *view,
         Answer::Repeated { job } => {
             let name = name.ok_or_else(|| Refusal::new(Code::Internal, "a repeat without a key"))?;
             let stored = app.reader.repeated(&partner, &name).await?;
-            stored.ok_or_else(|| Refusal::new(Code::Unavailable, format!("job {job} is still being written; try again")))?
+            stored.ok_or_else(|| {
+                Refusal::new(Code::Unavailable, format!("job {job} is still being written; try again"))
+            })?
         }
         Answer::Refused { code, detail } => return Err(Refusal::new(code, detail)),
     };
@@ -70,20 +75,24 @@ fn idempotency_key(headers: &HeaderMap) -> Result<Option<String>, Refusal> {
     let Some(value) = headers.get("idempotency-key") else { return Ok(None) };
     let key = value.to_str().ok().filter(|key| (1..=KEY_LEN_MAX).contains(&key.len()));
     key.map(|key| Some(key.to_owned())).ok_or_else(|| {
-        Refusal::param(Code::BadRequest, "Idempotency-Key", format!("takes 1 to {KEY_LEN_MAX} visible ASCII characters"))
+        Refusal::param(
+            Code::BadRequest,
+            "Idempotency-Key",
+            format!("takes 1 to {KEY_LEN_MAX} visible ASCII characters"),
+        )
     })
 }
 
 /// A post as the dispatcher takes it: its shape is right, its words are known.
 fn check(app: &App, partner: &PartnerSlug, posted: PostJob) -> Result<(Booking, Terms), Refusal> {
-    let (profile, _) = app.live.directory.partner(partner).ok_or_else(|| Refusal::new(Code::Forbidden, "the partner is not known"))?;
+    let (profile, _) =
+        app.live.directory.partner(partner).ok_or_else(|| Refusal::new(Code::Forbidden, "the partner is not known"))?;
     let slug = posted.community.or_else(|| profile.community.clone());
-    let slug = slug.ok_or_else(|| Refusal::param(Code::Invalid, "community", "name a community: the partner has no default"))?;
-    let (community, community_version) = app
-        .live
-        .directory
-        .community(&slug)
-        .ok_or_else(|| Refusal::param(Code::UnknownCommunity, "community", format!("there is no community `{slug}`")))?;
+    let slug =
+        slug.ok_or_else(|| Refusal::param(Code::Invalid, "community", "name a community: the partner has no default"))?;
+    let (community, community_version) = app.live.directory.community(&slug).ok_or_else(|| {
+        Refusal::param(Code::UnknownCommunity, "community", format!("there is no community `{slug}`"))
+    })?;
     let (package, package_version) = app.live.directory.package(&posted.package).ok_or_else(|| {
         Refusal::param(Code::UnknownPackage, "package", format!("there is no package `{}`", posted.package))
     })?;
@@ -143,9 +152,11 @@ async fn list(State(app): State<Arc<App>>, headers: HeaderMap, RawQuery(query): 
         match name {
             "state" => state = Some(job_state(value)?),
             "limit" => {
-                limit = value.parse().ok().filter(|limit| (1..=PAGE_MAX).contains(limit)).ok_or_else(|| {
-                    Refusal::param(Code::Invalid, "limit", format!("takes 1 to {PAGE_MAX}"))
-                })?;
+                limit = value
+                    .parse()
+                    .ok()
+                    .filter(|limit| (1..=PAGE_MAX).contains(limit))
+                    .ok_or_else(|| Refusal::param(Code::Invalid, "limit", format!("takes 1 to {PAGE_MAX}")))?;
             }
             "after" => after = Some(job_id(value)?),
             other => return Err(Refusal::param(Code::BadRequest, other, "takes state, limit and after")),
@@ -197,7 +208,8 @@ async fn cancel(State(app): State<Arc<App>>, headers: HeaderMap, Path(id): Path<
         return Err(Refusal::param(Code::Invalid, "reason", "takes at most 300 characters"));
     }
     let received_at = app.clock.now();
-    let asked = app.mailbox.ask(|request| Input::Cancelled { request, partner: partner.clone(), job, reason, received_at });
+    let asked =
+        app.mailbox.ask(|request| Input::Cancelled { request, partner: partner.clone(), job, reason, received_at });
     changed(&app, &partner, job, asked.await?, Some(JobState::Cancelled)).await
 }
 
@@ -210,7 +222,9 @@ async fn changed(app: &App, partner: &PartnerSlug, job: JobId, answered: Answer,
         Answer::Refused { code: Code::NotFound, .. } => match app.reader.job_view(partner, job).await? {
             // Cancelled again, after a lost answer or not: it is cancelled.
             Some(view) if Some(view.state) == wanted => Ok(answer(StatusCode::OK, &view)),
-            Some(view) => Err(Refusal::new(Code::WrongState, format!("the job is {}; nothing more can change", view.state))),
+            Some(view) => {
+                Err(Refusal::new(Code::WrongState, format!("the job is {}; nothing more can change", view.state)))
+            }
             None => Err(Refusal::not_found("job")),
         },
         Answer::Refused { code, detail } => Err(Refusal::new(code, detail)),
@@ -288,4 +302,3 @@ fn check_reference(reference: Option<&str>, faults: &mut Vec<Fault>) {
         check_text("partner_ref", reference, 100, faults);
     }
 }
-

@@ -45,7 +45,8 @@ impl Refusal {
 
     /// Several fields are wrong.
     pub fn faults(errors: Vec<Fault>) -> Refusal {
-        let detail = errors.iter().map(|fault| format!("{}: {}", fault.param, fault.detail)).collect::<Vec<_>>().join("; ");
+        let detail =
+            errors.iter().map(|fault| format!("{}: {}", fault.param, fault.detail)).collect::<Vec<_>>().join("; ");
         Refusal { errors, ..Refusal::new(Code::Invalid, detail) }
     }
 
@@ -161,7 +162,9 @@ pub fn json<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Refusal> {
         let inner = error.into_inner();
         match inner.classify() {
             serde_json::error::Category::Data => Refusal::param(Code::Invalid, path, inner.to_string()),
-            serde_json::error::Category::Syntax | serde_json::error::Category::Eof | serde_json::error::Category::Io => {
+            serde_json::error::Category::Syntax
+            | serde_json::error::Category::Eof
+            | serde_json::error::Category::Io => {
                 Refusal::new(Code::BadRequest, format!("the body is not JSON: {inner}"))
             }
         }

@@ -60,7 +60,8 @@ impl Upgrade {
     ) -> Result<Upgrade, Refusal> {
         let bad = |detail: &str| Refusal::new(Code::BadRequest, detail);
         let headers = request.headers();
-        let upgrades = has_token(headers, header::CONNECTION, "upgrade") && has_token(headers, header::UPGRADE, "websocket");
+        let upgrades =
+            has_token(headers, header::CONNECTION, "upgrade") && has_token(headers, header::UPGRADE, "websocket");
         if !upgrades || headers.get(header::SEC_WEBSOCKET_VERSION).is_none_or(|version| version != "13") {
             return Err(bad("this route takes a WebSocket upgrade, version 13"));
         }

@@ -122,7 +122,10 @@ impl TestServer {
         let mut cast = Cast { client: FriendClient::new(config), heard: Vec::new() };
         cast.until("a snapshot", |message| matches!(message, FriendMessage::Snapshot(_)).then_some(())).await;
         let key = cast.client.duty(true);
-        cast.until("duty", |message| matches!(message, FriendMessage::Done { key: done } if *done == key).then_some(())).await;
+        cast.until("duty", |message| {
+            matches!(message, FriendMessage::Done { key: done } if *done == key).then_some(())
+        })
+        .await;
         assert!(cast.client.fix(Point::new(place.0, place.1).expect("on earth")));
         // The pong comes after the fix was taken.
         cast.round_trip().await;
@@ -183,7 +186,10 @@ impl Cast {
     }
 
     /// Accepts and hears the verdict.
-    pub async fn verdict(&mut self, key: Key) -> (kiez_protocol::friend::Verdict, Option<kiez_protocol::friend::LostReason>) {
+    pub async fn verdict(
+        &mut self,
+        key: Key,
+    ) -> (kiez_protocol::friend::Verdict, Option<kiez_protocol::friend::LostReason>) {
         self.until("a verdict", |message| match message {
             FriendMessage::AcceptResult { key: about, result, reason, .. } if *about == key => Some((*result, *reason)),
             _ => None,
