@@ -15,9 +15,7 @@ use kiez::dispatch::job::{Booking, Job, OfferState};
 use kiez::dispatch::nearest::{Nearby, Standing};
 use kiez::dispatch::{Dispatcher, Pace, is_final};
 use kiez_protocol::directory::{Community, Friend, Language, Package};
-use kiez_protocol::friend::{
-    ClosedReason, DeclineReason, FriendMessage, LostReason, Snapshot, Verdict, VisitEvent,
-};
+use kiez_protocol::friend::{ClosedReason, DeclineReason, FriendMessage, LostReason, Snapshot, Verdict, VisitEvent};
 use kiez_protocol::ids::{FriendId, JobId, Key, OfferId, PartnerSlug, SessionId};
 use kiez_protocol::ops::AlarmKind;
 use kiez_protocol::partner::{EditJob, JobState};

@@ -56,9 +56,9 @@ fn a_hand_back_is_told_once_and_its_retry_hears_done() {
     town.accept(anna, job);
     let before = town.heard.len();
     town.visit(anna, job, VisitEvent::HandBack);
-    let cards = town.heard[before..].iter().filter(|(friend, message)| {
-        *friend == anna && matches!(message, FriendMessage::Job(_))
-    });
+    let cards = town.heard[before..]
+        .iter()
+        .filter(|(friend, message)| *friend == anna && matches!(message, FriendMessage::Job(_)));
     assert_eq!(cards.count(), 1);
     town.accept(ben, job);
     let key = town.visit(anna, job, VisitEvent::HandBack);
