@@ -1,8 +1,9 @@
 //! Who is near, as plain maps.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use h3o::CellIndex;
+use kiez::dispatch::globe::Vector;
 use kiez::dispatch::job::cell_at;
 use kiez::dispatch::nearest::{COARSEST, LEAF, Nearby, Standing};
 use kiez_protocol::ids::FriendId;
@@ -11,12 +12,20 @@ use kiez_protocol::ids::FriendId;
 pub struct Streets {
     friends: BTreeMap<FriendId, Standing>,
     leaves: BTreeMap<CellIndex, BTreeSet<FriendId>>,
-    counts: BTreeMap<CellIndex, u32>,
+    counts: HashMap<CellIndex, u32>,
+    centres: HashMap<CellIndex, Vector>,
 }
 
 impl Streets {
     pub fn place(&mut self, standing: Standing) {
-        self.friends.insert(standing.friend, standing);
+        let friend = standing.friend;
+        self.friends.insert(friend, standing);
+        let mut cell = cell_at(self.friends[&friend].position, LEAF);
+        self.centres.entry(cell).or_insert_with(|| Vector::centre(cell));
+        while let Some(coarser) = cell.resolution().pred().filter(|coarser| *coarser >= COARSEST) {
+            cell = cell.parent(coarser).expect("one resolution up");
+            self.centres.entry(cell).or_insert_with(|| Vector::centre(cell));
+        }
         self.leaves.clear();
         self.counts.clear();
         for standing in self.friends.values() {
@@ -51,7 +60,12 @@ impl Nearby for Streets {
     }
 
     fn roots(&self, visit: &mut dyn FnMut(CellIndex)) {
-        self.counts.keys().filter(|cell| cell.resolution() == COARSEST).for_each(|cell| visit(*cell));
+        let roots: BTreeSet<_> = self.counts.keys().filter(|cell| cell.resolution() == COARSEST).collect();
+        roots.into_iter().for_each(|cell| visit(*cell));
+    }
+
+    fn centre(&self, cell: CellIndex) -> Option<Vector> {
+        self.counts.contains_key(&cell).then(|| self.centres[&cell])
     }
 
     fn find(&self, friend: FriendId) -> Option<Standing> {

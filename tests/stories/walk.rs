@@ -235,7 +235,7 @@ impl Walk {
     }
 
     fn later(&mut self) {
-        let most = [10 * SECOND, 4 * MINUTE, HOUR, 14 * HOUR][self.dice.below(14).saturating_sub(4) / 3];
+        let most = [10 * SECOND, 4 * MINUTE, HOUR / 2, 14 * HOUR][self.dice.below(60).saturating_sub(21) / 13];
         let ms = i64::try_from(self.dice.below(usize::try_from(most).expect("small"))).expect("small");
         // What was taken before a deadline is handled before it.
         self.drain();
@@ -354,25 +354,19 @@ impl Walk {
         self.drain();
         assert!(self.town.waiting.is_empty(), "without a verdict: {:?}", self.town.waiting);
         self.town.held = false;
-        // An unfilled job is looked at hundreds of times before it expires: a few of them are enough.
-        for job in self.jobs() {
-            if !self.dice.one_in(20) {
-                self.town.cancel(job);
-            }
-        }
-        for _ in 0..80 {
-            self.town.wait(24 * HOUR);
-            self.look();
-            let asleep = self.town.ledger.jobs.values().all(|rows| is_final(rows.row.view.state));
-            if asleep {
+        for _ in 0..60 {
+            let open: Vec<JobId> = self.jobs().into_iter().filter(|job| !self.town.over(*job)).collect();
+            if open.is_empty() {
                 break;
             }
-            // Friends without a word from anybody are cancelled by their partners in the end.
-            for job in self.jobs() {
-                if matches!(self.town.state(job), JobState::Contacted) {
+            // Who is still looked for after all this is cancelled: a look every five minutes for days proves little.
+            for job in open {
+                if !matches!(self.town.state(job), JobState::Assigned | JobState::Done | JobState::Confirmed) {
                     self.town.cancel(job);
                 }
             }
+            self.town.wait(13 * HOUR);
+            self.look();
         }
         assert_eq!(self.town.core.jobs_len(), 0, "jobs that never end");
         for (key, friend, offer, _) in &self.keys {
