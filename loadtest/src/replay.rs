@@ -32,8 +32,6 @@ use crate::trace::{DayTrace, Selection, TraceError};
 /// How many times faster a day can be replayed: above this a friend who stands still could not say so often enough for a
 /// position to stay fresh (20 minutes of the trade's time, one position every 2 s of real time, and some to spare).
 pub const SPEED_MAX: u32 = 400;
-/// After the last job: what is still asked, accepted and declined, ms of the trade's time.
-const TAIL_MS: i64 = 30 * 60_000;
 /// A partner repeats a call for so long, ms.
 const PATIENCE_MS: u64 = 30_000;
 
@@ -54,6 +52,8 @@ pub struct ReplayConfig {
     pub habits: Habits,
     /// Connections opened in a second.
     pub connects_per_s: u32,
+    /// How long the day goes on after its last job, so that what is asked can be answered: ms of the trade's time.
+    pub tail_ms: i64,
     /// What outsiders must allow for, if not the usual.
     pub rules: Option<Rules>,
 }
@@ -75,6 +75,7 @@ impl ReplayConfig {
             speed,
             habits: Habits::replay(speed),
             connects_per_s: 400,
+            tail_ms: 30 * 60_000,
             rules: None,
         }
     }
@@ -195,7 +196,7 @@ pub async fn replay(config: &ReplayConfig, mut progress: impl FnMut(Progress)) -
 
     let began = Instant::now();
     clock.start();
-    let mut troubles = post_all(&names, &day, seed, &clock, &partners, &observer, &mut progress).await;
+    let mut troubles = post_all(config, &names, &day, &clock, &partners, &observer, &mut progress).await;
     progress(Progress::Checking);
     troubles.extend(fleet.finish(Duration::from_secs(30)).await);
     let duration_s = began.elapsed().as_secs_f64();
@@ -210,9 +211,9 @@ pub async fn replay(config: &ReplayConfig, mut progress: impl FnMut(Progress)) -
 
 /// Posts every job at its time, whether or not those before have been answered; returns when the tail is over.
 async fn post_all(
+    config: &ReplayConfig,
     names: &Names,
     day: &DayTrace,
-    seed: u64,
     clock: &RunClock,
     partners: &Partners,
     observer: &Arc<Observer>,
@@ -220,9 +221,9 @@ async fn post_all(
 ) -> Vec<String> {
     let mut refusals = Vec::new();
     let mut posts = JoinSet::new();
-    let mut chance = Chance::of(seed, "customers", 0);
+    let mut chance = Chance::of(config.selection.seed, "customers", 0);
     let mut tell = tokio::time::interval(Duration::from_secs(2));
-    let end_ms = day.jobs.last().map_or(day.to_ms, |(at_ms, _)| *at_ms) + TAIL_MS;
+    let end_ms = day.jobs.last().map_or(day.to_ms, |(at_ms, _)| *at_ms) + config.tail_ms;
     let mut jobs = day.jobs.iter().enumerate().peekable();
     loop {
         let next_ms = jobs.peek().map_or(end_ms, |(_, (at_ms, _))| *at_ms);

@@ -21,7 +21,6 @@ pub(crate) struct Tally {
     pub posts_refused: u64,
     pub posts_unanswered: u64,
     pub offers: u64,
-    pub offers_withdrawn: u64,
     pub accepts: u64,
     pub declines: u64,
     pub races: u64,
@@ -64,13 +63,15 @@ pub(crate) struct Latency(Histogram<u64>);
 
 impl Default for Latency {
     fn default() -> Self {
-        Latency(Histogram::new(3).expect("three digits are within what it can do"))
+        let mut histogram = Histogram::new(3).expect("three digits are within what it can do");
+        histogram.auto(true);
+        Latency(histogram)
     }
 }
 
 impl Latency {
     pub fn note(&mut self, value: u64) {
-        self.0.saturating_record(value);
+        self.0.record(value).expect("the histogram grows as needed");
     }
 
     /// The value below which this share lies, divided by `unit`; 0 when nothing was noted.

@@ -1,5 +1,7 @@
 //! The contract of the ledger, told as stories; each runs on both engines. What one of them holds, the other holds too.
 
+#![expect(clippy::unwrap_used, reason = "a story that cannot go on has failed")]
+
 mod cast;
 mod faults;
 mod pace;

@@ -165,8 +165,15 @@ impl Observation {
         let Some((sent_at, partner, job)) = self.posting.remove(key) else { return };
         self.tally.jobs_posted += 1;
         let trace = self.jobs.entry(view.id).or_default();
-        for asked in trace.asked.iter().filter(|asked| (asked.attempt, asked.wave) == (1, 1)) {
-            self.tally.offer_us.note(asked.heard_at.saturating_sub(sent_at));
+        for asked in &trace.asked {
+            if (asked.attempt, asked.wave) == (1, 1) {
+                self.tally.offer_us.note(asked.heard_at.saturating_sub(sent_at));
+            }
+            // No offer is older than its job.
+            let hand = self.friends.get_mut(&asked.friend).map(|friend| &mut friend.hand).into_iter().flatten();
+            for holding in hand.filter(|holding| holding.offer == asked.offer) {
+                holding.span.maybe_from = holding.span.maybe_from.max(sent_at);
+            }
         }
         let community = view.community.clone();
         trace.posted = Some(Posted { partner, job, community, sent_at, answered_at: at, view: view.clone() });
@@ -265,10 +272,11 @@ impl Observation {
                 close_hand(trace, update.offer, early, at);
             }
             FriendMessage::OfferClosed { offer, reason } => {
-                close_hand(trace, *offer, early, at);
-                if *reason == ClosedReason::HandedBack {
-                    self.tally.offers_withdrawn += 1;
-                }
+                // Nobody's accept can have been taken before it was sent.
+                let first_accept =
+                    self.first_accept(*offer).filter(|_| *reason == ClosedReason::Taken && !self.strangers);
+                let Some(trace) = self.friends.get_mut(&friend) else { return };
+                close_hand(trace, *offer, first_accept.map_or(early, |accept| accept.max(early)), at);
             }
             FriendMessage::AcceptResult { offer, key, result, reason } => {
                 self.verdict(at, friend, *offer, *key, *result, *reason);
@@ -294,6 +302,13 @@ impl Observation {
         if let Some(trace) = self.friends.get_mut(&friend) {
             trace.down(at, &rules);
         }
+    }
+
+    /// When the first accept of an offer's job was sent, in the offer's run.
+    fn first_accept(&self, offer: OfferId) -> Option<Moment> {
+        let job = self.jobs.get(self.offers.get(&offer)?)?;
+        let attempt = job.asked.iter().find(|asked| asked.offer == offer)?.attempt;
+        job.accepts.iter().filter(|accept| accept.attempt == attempt).map(|accept| accept.sent_at).min()
     }
 
     pub(crate) fn forget_job(&mut self, job: JobId) {
@@ -330,7 +345,8 @@ impl Observation {
         {
             self.tally.offer_us.note(at.saturating_sub(posted.sent_at));
         }
-        let maybe_from = since.unwrap_or(at).saturating_sub(self.rules.in_flight_us);
+        let posted_at = trace.posted.as_ref().map_or(0, |posted| posted.sent_at);
+        let maybe_from = since.unwrap_or(at).saturating_sub(self.rules.in_flight_us).max(posted_at);
         if let Some(friend) = self.friends.get_mut(&friend) {
             friend.hand.push(Holding { offer: offer.offer, job: offer.job, span: Span::open(maybe_from, at) });
         }

@@ -1,6 +1,8 @@
 //! A small stand-in for a kiez server: enough of the wire to dispatch for real, and able to do it wrong on purpose. It
 //! keeps everything in memory and searches by brute force.
 
+#![allow(dead_code, reason = "each test uses a part of it")]
+
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex};
 
@@ -8,8 +10,8 @@ use futures_util::{SinkExt as _, StreamExt as _};
 use kiez_load::client::Server;
 use kiez_protocol::directory::{Friend, ImportLine, ImportReport, TokenRequest, TokenView};
 use kiez_protocol::friend::{
-    ClosedReason, CommunityName, Duty, Envelope, FriendFrame, FriendMessage, LostReason, Offer, Snapshot, Verdict,
-    VisitEvent, Welcome, Why, WhyReason,
+    ClosedReason, CommunityName, Duty, Envelope, FriendFrame, FriendMessage, JobCard, LostReason, Offer, Snapshot,
+    Verdict, VisitEvent, Welcome, Why, WhyReason,
 };
 use kiez_protocol::ids::{CommunitySlug, FriendId, JobId, OfferId, SessionId};
 use kiez_protocol::money::{Currency, Money};
@@ -412,7 +414,9 @@ impl State {
             }
         }
         let on = self.on_duty.get(&friend) == Some(&true);
-        Snapshot { duty: Duty { on, until: None }, offers, visits: vec![] }
+        let held = self.held.get(&friend).into_iter().flatten();
+        let visits = held.map(|id| a_card(&self.jobs[id].view)).collect();
+        Snapshot { duty: Duty { on, until: None }, offers, visits }
     }
 
     /// False when the connection is to be broken.
@@ -502,6 +506,32 @@ impl State {
             }
         }
         true
+    }
+}
+
+fn a_card(view: &JobView) -> JobCard {
+    let eur = |amount| Money { amount, currency: Currency::Eur };
+    JobCard {
+        job: view.id,
+        state: view.state,
+        revision: 1,
+        attempt: 1,
+        community: CommunityName { slug: view.community.clone(), brand: "B".into() },
+        package: view.package.clone(),
+        title: "T".into(),
+        duration_min: 60,
+        answers: Answers::new(),
+        windows: vec![],
+        location: None,
+        address: None,
+        customer: None,
+        gross: eur(3_900),
+        commission: eur(390),
+        net: eur(3_510),
+        payment_method: kiez_protocol::money::PaymentMethod::Cash,
+        assigned_at: Time(0),
+        contact_due: Time(0),
+        allowed: vec![],
     }
 }
 
