@@ -77,7 +77,7 @@ struct State {
 }
 
 enum Out {
-    Message(FriendMessage),
+    Message(Box<FriendMessage>),
     Close(u16),
 }
 
@@ -117,7 +117,7 @@ impl FakeKiez {
 
     pub fn send(&self, friend: FriendId, message: FriendMessage) {
         let state = self.state.lock().unwrap();
-        state.sockets[&friend].send(Out::Message(message)).unwrap();
+        state.sockets[&friend].send(Out::Message(Box::new(message))).unwrap();
     }
 
     pub fn close(&self, friend: FriendId, code: u16) {
@@ -173,9 +173,9 @@ impl FakeKiez {
                     heartbeat_ms: 25_000,
                     friend: *friend,
                 };
-                let _ = out.send(Out::Message(FriendMessage::Welcome(welcome)));
+                let _ = out.send(Out::Message(Box::new(FriendMessage::Welcome(welcome))));
                 let snapshot = state.snapshot(*friend);
-                let _ = out.send(Out::Message(FriendMessage::Snapshot(snapshot)));
+                let _ = out.send(Out::Message(Box::new(FriendMessage::Snapshot(snapshot))));
             })
         };
         let Some(friend) = welcomed else {
@@ -188,9 +188,9 @@ impl FakeKiez {
             tokio::select! {
                 message = outbox.recv() => match message {
                     Some(Out::Message(message)) => {
-                        let owed = !matches!(message, FriendMessage::Welcome(_) | FriendMessage::Snapshot(_));
+                        let owed = !matches!(*message, FriendMessage::Welcome(_) | FriendMessage::Snapshot(_));
                         seq += u64::from(owed);
-                        let text = serde_json::to_string(&Envelope { seq: owed.then_some(seq), message }).unwrap();
+                        let text = serde_json::to_string(&Envelope { seq: owed.then_some(seq), message: *message }).unwrap();
                         if socket.send(Message::text(text)).await.is_err() {
                             return;
                         }
@@ -398,7 +398,7 @@ impl State {
 
     fn tell(&self, friend: FriendId, message: FriendMessage) {
         if let Some(socket) = self.sockets.get(&friend) {
-            let _ = socket.send(Out::Message(message));
+            let _ = socket.send(Out::Message(Box::new(message)));
         }
     }
 
