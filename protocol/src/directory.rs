@@ -11,7 +11,7 @@ use crate::money::{Currency, Money, PaymentMethod};
 
 /// The languages of kiez.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
-#[cfg_attr(feature = "schemars", derive(schemars::JsonSchema))]
+#[cfg_attr(feature = "schemas", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum Language {
     /// German.
@@ -29,7 +29,7 @@ pub enum Language {
 
 /// The countries kiez serves, ISO 3166-1 alpha-2.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
-#[cfg_attr(feature = "schemars", derive(schemars::JsonSchema))]
+#[cfg_attr(feature = "schemas", derive(schemars::JsonSchema))]
 #[serde(rename_all = "UPPERCASE")]
 pub enum Country {
     /// Switzerland.
@@ -44,7 +44,7 @@ pub enum Country {
 
 /// Who helps: a neighbour or a professional.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
-#[cfg_attr(feature = "schemars", derive(schemars::JsonSchema))]
+#[cfg_attr(feature = "schemas", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum Tier {
     /// A neighbour with another occupation.
@@ -56,7 +56,7 @@ pub enum Tier {
 
 /// A text in the five languages. German and English are required; a missing one falls back to English.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[cfg_attr(feature = "schemars", derive(schemars::JsonSchema))]
+#[cfg_attr(feature = "schemas", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Texts {
     /// German.
@@ -89,7 +89,7 @@ impl Texts {
 
 /// Whose friends are asked.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[cfg_attr(feature = "schemars", derive(schemars::JsonSchema))]
+#[cfg_attr(feature = "schemas", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum Crowd {
     /// Only the community's own friends.
@@ -103,7 +103,7 @@ pub enum Crowd {
 
 /// A commission rule: what the platform keeps of the gross price.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[cfg_attr(feature = "schemars", derive(schemars::JsonSchema))]
+#[cfg_attr(feature = "schemas", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct CommissionRule {
     /// The rule's id, stored with each job that used it.
@@ -114,7 +114,7 @@ pub struct CommissionRule {
 
 /// A community: a crowd with a brand and rules of its own.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[cfg_attr(feature = "schemars", derive(schemars::JsonSchema))]
+#[cfg_attr(feature = "schemas", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Community {
     /// The name on the wire.
@@ -125,7 +125,7 @@ pub struct Community {
     pub country: Country,
     /// The currency of its prices.
     pub currency: Currency,
-    /// IANA time zone in which its hours are meant.
+    /// IANA time zone in which its hours are meant: `Europe/Berlin`.
     pub time_zone: String,
     /// Whose friends are asked.
     #[serde(default)]
@@ -142,20 +142,20 @@ pub struct Community {
 
 /// How jobs of a community are dispatched. Every number is a default of the policy; the defaults are those of the trade.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[cfg_attr(feature = "schemars", derive(schemars::JsonSchema))]
+#[cfg_attr(feature = "schemas", derive(schemars::JsonSchema))]
 #[serde(default, deny_unknown_fields)]
 pub struct Policy {
     /// Offers of one wave that are out at once (k), 1 to 16.
     pub seats: u8,
     /// Live offers one friend may hold, 1 to 16. Renewed offers of unfilled jobs do not count.
     pub hand_max: u8,
-    /// A friend's offer counts as undelivered without an acknowledgement after this many ms.
+    /// A friend's offer counts as undelivered without an acknowledgement after this many ms of real time, at least 1,000.
     pub delivery_ms: i64,
-    /// The contact clock: ms from the win to the first contact with the customer.
+    /// The contact clock: ms from the win to the first contact with the customer, at least 60,000.
     pub contact_ms: i64,
-    /// Grace after the contact clock before the job is handed back, ms.
+    /// Grace after the contact clock before the job is handed back, ms, not negative.
     pub contact_grace_ms: i64,
-    /// The friend may hand back this often in all before a job becomes unfilled.
+    /// A job may be handed back this often, by whomever; once more and it is unfilled. 0 to 255.
     pub hand_backs_max: u8,
     /// Today.
     pub urgent: WavePlan,
@@ -167,24 +167,24 @@ pub struct Policy {
 
 /// The timing and reach of a job's waves.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[cfg_attr(feature = "schemars", derive(schemars::JsonSchema))]
+#[cfg_attr(feature = "schemas", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct WavePlan {
-    /// Silence after which the next wave opens, ms.
+    /// Silence after which the next wave opens, ms, at least 1,000.
     pub interval_ms: i64,
-    /// How long an offer is valid, ms.
+    /// How long an offer is valid, ms, at least 1,000.
     pub offer_valid_ms: i64,
-    /// Waves at most; friends asked at most is this times the seats.
+    /// Waves at most, 1 to 32; friends asked at most is this times the seats.
     pub waves: u8,
-    /// The distance cap of each wave in metres; later waves use the last.
+    /// The distance cap of each wave in metres, rising, at most 200,000; later waves use the last.
     pub caps_m: Vec<u32>,
     /// The wave at which pros join the jobs of friends, from 1.
     pub pros_join_wave: u8,
     /// The wave at which the whole crowd joins in `own_then_all`, from 1.
     pub crowd_joins_wave: u8,
-    /// Ops hear of a job without a winner after this many ms.
+    /// Ops hear of a job without a winner after this many ms, at least 1,000.
     pub alarm_ms: i64,
-    /// A job without a winner expires after this many ms; 0: at the end of its last wish window.
+    /// A job without a winner expires after this many ms, at least `offer_valid_ms`; 0: at the end of its last wish window.
     pub expire_ms: i64,
 }
 
@@ -239,7 +239,7 @@ impl Default for Policy {
 
 /// A skill a package needs, or a friend has.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[cfg_attr(feature = "schemars", derive(schemars::JsonSchema))]
+#[cfg_attr(feature = "schemas", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct SkillLevel {
     /// Which skill.
@@ -250,7 +250,7 @@ pub struct SkillLevel {
 
 /// What kind of answer a question takes.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[cfg_attr(feature = "schemars", derive(schemars::JsonSchema))]
+#[cfg_attr(feature = "schemas", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case", tag = "kind", deny_unknown_fields)]
 pub enum AnswerKind {
     /// Free text of at most 500 characters.
@@ -273,7 +273,7 @@ pub enum AnswerKind {
 
 /// A question the customer answers when booking.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[cfg_attr(feature = "schemars", derive(schemars::JsonSchema))]
+#[cfg_attr(feature = "schemas", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Question {
     /// The name of the answer in `answers`.
@@ -292,26 +292,26 @@ pub struct Question {
 
 /// What a package costs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[cfg_attr(feature = "schemars", derive(schemars::JsonSchema))]
+#[cfg_attr(feature = "schemas", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case", tag = "kind", deny_unknown_fields)]
 pub enum Pricing {
     /// One price.
     Fixed {
-        /// The price, in the package's currency.
+        /// The price, more than 0.
         price: Money,
     },
     /// A range: offered at its lower end, open upward by consent.
     Guide {
-        /// The lower end.
+        /// The lower end, more than 0.
         from: Money,
-        /// The upper end.
+        /// The upper end, in the same currency, not below `from`.
         to: Money,
     },
     /// The friend's own hourly rate for the planned minutes, billed per started 15 minutes.
     Hourly {
-        /// The least rate an hour.
+        /// The least rate an hour, more than 0.
         from: Money,
-        /// The highest rate an hour.
+        /// The highest rate an hour, in the same currency, not below `from`.
         to: Money,
     },
 }
@@ -328,7 +328,7 @@ impl Pricing {
 
 /// A bookable service.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[cfg_attr(feature = "schemars", derive(schemars::JsonSchema))]
+#[cfg_attr(feature = "schemas", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Package {
     /// The name on the wire.
@@ -350,7 +350,7 @@ pub struct Package {
     pub duration_min: u16,
     /// What it costs.
     pub pricing: Pricing,
-    /// What the customer is asked.
+    /// What the customer is asked; each name stands once.
     #[serde(default)]
     pub questions: Vec<Question>,
     /// How it may be paid; empty: any way.
@@ -360,7 +360,7 @@ pub struct Package {
 
 /// A friend as the directory knows them.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[cfg_attr(feature = "schemars", derive(schemars::JsonSchema))]
+#[cfg_attr(feature = "schemas", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Friend {
     /// The id.
@@ -368,7 +368,7 @@ pub struct Friend {
     /// The name in the identity service's tokens (`sub`), if it is not the id.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub subject: Option<String>,
-    /// The real name; shown to the customer after the win, never to other friends.
+    /// The real name, 1 to 200 characters; shown to the customer after the win, never to other friends.
     pub name: String,
     /// Neighbour or professional.
     #[serde(default)]
@@ -379,17 +379,17 @@ pub struct Friend {
     /// What they can do.
     #[serde(default)]
     pub skills: Vec<SkillLevel>,
-    /// What they speak.
+    /// What they speak; empty: any language of kiez.
     #[serde(default)]
     pub languages: Vec<Language>,
-    /// Where they belong.
+    /// Where they belong, at least one.
     pub communities: Vec<CommunitySlug>,
     /// Where they work.
     pub country: Country,
     /// How far they go, metres, 100 to 100,000.
     #[serde(default = "own_radius_m")]
     pub radius_m: u32,
-    /// Their rate an hour, where packages are priced by the hour.
+    /// Their rate an hour, more than 0, where packages are priced by the hour.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub hourly_rate: Option<Money>,
     /// The partners they are themselves customers of.
@@ -419,7 +419,7 @@ impl Friend {
 
 /// A company that injects jobs.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[cfg_attr(feature = "schemars", derive(schemars::JsonSchema))]
+#[cfg_attr(feature = "schemas", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Partner {
     /// The name on the wire.
@@ -436,7 +436,7 @@ pub struct Partner {
 
 /// One line of an import file: the document and its kind.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[cfg_attr(feature = "schemars", derive(schemars::JsonSchema))]
+#[cfg_attr(feature = "schemas", derive(schemars::JsonSchema))]
 #[serde(tag = "kind", rename_all = "snake_case")]
 pub enum ImportLine {
     /// `{"kind":"community", …}`.
@@ -451,7 +451,7 @@ pub enum ImportLine {
 
 /// What an import did.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[cfg_attr(feature = "schemars", derive(schemars::JsonSchema))]
+#[cfg_attr(feature = "schemas", derive(schemars::JsonSchema))]
 pub struct ImportReport {
     /// Documents taken in, by kind.
     pub imported: BTreeMap<String, u32>,
@@ -459,14 +459,14 @@ pub struct ImportReport {
 
 /// `POST /v1/admin/tokens`: who the token is for.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[cfg_attr(feature = "schemars", derive(schemars::JsonSchema))]
+#[cfg_attr(feature = "schemas", derive(schemars::JsonSchema))]
 #[serde(tag = "kind", rename_all = "snake_case", deny_unknown_fields)]
 pub enum TokenRequest {
     /// A friend's token.
     Friend {
         /// Whose.
         friend: FriendId,
-        /// How long it is valid, minutes; 15 without it.
+        /// How long it is valid, minutes, 1 to 525,600; the server's `auth.token_minutes` without it.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         minutes: Option<u32>,
     },
@@ -474,7 +474,7 @@ pub enum TokenRequest {
     Ops {
         /// What it may do.
         role: OpsRole,
-        /// How long it is valid, minutes; 15 without it.
+        /// How long it is valid, minutes, 1 to 525,600; the server's `auth.token_minutes` without it.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         minutes: Option<u32>,
     },
@@ -487,7 +487,7 @@ pub enum TokenRequest {
 
 /// The roles of ops, each with what the one before may do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
-#[cfg_attr(feature = "schemars", derive(schemars::JsonSchema))]
+#[cfg_attr(feature = "schemas", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum OpsRole {
     /// Looks at the map.
@@ -500,7 +500,7 @@ pub enum OpsRole {
 
 /// The answer to [`TokenRequest`].
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[cfg_attr(feature = "schemars", derive(schemars::JsonSchema))]
+#[cfg_attr(feature = "schemas", derive(schemars::JsonSchema))]
 pub struct TokenView {
     /// The token or key, to be kept secret.
     pub token: String,

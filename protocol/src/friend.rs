@@ -16,7 +16,7 @@ use crate::time::Time;
 
 /// A frame from the app to the server.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[cfg_attr(feature = "schemars", derive(schemars::JsonSchema))]
+#[cfg_attr(feature = "schemas", derive(schemars::JsonSchema))]
 #[serde(tag = "type", rename_all = "snake_case")]
 pub enum FriendFrame {
     /// The first frame, within five seconds.
@@ -53,7 +53,7 @@ pub enum FriendFrame {
         lat: f64,
         /// Longitude, −180 to 180 degrees.
         lng: f64,
-        /// Radius of uncertainty in metres; fixes worse than 500 m are not used.
+        /// Radius of uncertainty in metres, not negative; fixes worse than 500 m are not used.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         accuracy_m: Option<f64>,
         /// When it was measured; only orders fixes.
@@ -69,7 +69,7 @@ pub enum FriendFrame {
     Accept {
         /// Which offer.
         offer: OfferId,
-        /// The revision the person saw.
+        /// The revision the person saw, from 1.
         revision: u32,
         /// Made by the app and kept until a verdict.
         key: Key,
@@ -106,7 +106,7 @@ pub enum FriendFrame {
     },
     /// Are you there?
     Ping {
-        /// Comes back in `pong`.
+        /// Comes back in `pong`: a number of the app's own, such as its clock in ms.
         t: i64,
     },
     /// A new token for the running session.
@@ -122,7 +122,7 @@ pub const FRIEND_FRAME_TYPES: &[&str] =
 
 /// Why a friend declined.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[cfg_attr(feature = "schemars", derive(schemars::JsonSchema))]
+#[cfg_attr(feature = "schemas", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum DeclineReason {
     /// Too far away.
@@ -141,7 +141,7 @@ pub enum DeclineReason {
 
 /// What happened on a visit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[cfg_attr(feature = "schemars", derive(schemars::JsonSchema))]
+#[cfg_attr(feature = "schemas", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum VisitEvent {
     /// Friend and customer have spoken.
@@ -165,7 +165,7 @@ impl VisitEvent {
 
 /// A message as it travels: owed messages carry `seq`, passing ones do not.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[cfg_attr(feature = "schemars", derive(schemars::JsonSchema))]
+#[cfg_attr(feature = "schemas", derive(schemars::JsonSchema))]
 pub struct Envelope {
     /// Counts the owed messages of a session from 1.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -176,8 +176,9 @@ pub struct Envelope {
 }
 
 /// A message from the server to the friend. Ignore types you do not know.
+#[expect(clippy::large_enum_variant, reason = "it lives from a decision to its commit, then it is text")]
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[cfg_attr(feature = "schemars", derive(schemars::JsonSchema))]
+#[cfg_attr(feature = "schemas", derive(schemars::JsonSchema))]
 #[serde(tag = "type", rename_all = "snake_case")]
 pub enum FriendMessage {
     /// The answer to `hello`.
@@ -264,14 +265,14 @@ pub enum FriendMessage {
     },
     /// The server is going down.
     Draining {
-        /// Come back after so many ms.
+        /// Come back after so many ms of real time.
         reconnect_in_ms: u32,
     },
 }
 
 /// The answer to `hello`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[cfg_attr(feature = "schemars", derive(schemars::JsonSchema))]
+#[cfg_attr(feature = "schemas", derive(schemars::JsonSchema))]
 pub struct Welcome {
     /// This session, for resuming.
     pub session: SessionId,
@@ -289,7 +290,7 @@ pub struct Welcome {
 
 /// A friend's duty: what they intend, not whether they can be reached.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[cfg_attr(feature = "schemars", derive(schemars::JsonSchema))]
+#[cfg_attr(feature = "schemas", derive(schemars::JsonSchema))]
 pub struct Duty {
     /// On or off.
     pub on: bool,
@@ -300,7 +301,7 @@ pub struct Duty {
 
 /// Everything that is open for a friend.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[cfg_attr(feature = "schemars", derive(schemars::JsonSchema))]
+#[cfg_attr(feature = "schemas", derive(schemars::JsonSchema))]
 pub struct Snapshot {
     /// On duty or not.
     pub duty: Duty,
@@ -312,7 +313,7 @@ pub struct Snapshot {
 
 /// A job as it is offered: no name, street or phone.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[cfg_attr(feature = "schemars", derive(schemars::JsonSchema))]
+#[cfg_attr(feature = "schemas", derive(schemars::JsonSchema))]
 pub struct Offer {
     /// The offer.
     pub offer: OfferId,
@@ -336,7 +337,7 @@ pub struct Offer {
     pub package: PackageSlug,
     /// The package's title in the friend's language.
     pub title: String,
-    /// Planned minutes on site.
+    /// Planned minutes on site, 5 to 480.
     pub duration_min: u16,
     /// Answers shown in the offer, contact data filtered.
     pub answers: Answers,
@@ -348,7 +349,7 @@ pub struct Offer {
     pub cell: String,
     /// Postcode and city.
     pub district: String,
-    /// Distance in metres, rounded to 50.
+    /// Distance in metres, rounded half up to 50.
     pub distance_m: u32,
     /// What the customer pays.
     pub gross: Money,
@@ -366,7 +367,7 @@ pub struct Offer {
 
 /// A community's name and brand.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[cfg_attr(feature = "schemars", derive(schemars::JsonSchema))]
+#[cfg_attr(feature = "schemas", derive(schemars::JsonSchema))]
 pub struct CommunityName {
     /// The name on the wire.
     pub slug: CommunitySlug,
@@ -376,7 +377,7 @@ pub struct CommunityName {
 
 /// Why a friend got a seat.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[cfg_attr(feature = "schemars", derive(schemars::JsonSchema))]
+#[cfg_attr(feature = "schemas", derive(schemars::JsonSchema))]
 pub struct Why {
     /// What gave the seat.
     pub reason: WhyReason,
@@ -386,7 +387,7 @@ pub struct Why {
 
 /// What gave a friend the seat.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[cfg_attr(feature = "schemars", derive(schemars::JsonSchema))]
+#[cfg_attr(feature = "schemas", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum WhyReason {
     /// Among the nearest suitable friends.
@@ -397,7 +398,7 @@ pub enum WhyReason {
 
 /// What has changed about an offer; absent fields stay.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[cfg_attr(feature = "schemars", derive(schemars::JsonSchema))]
+#[cfg_attr(feature = "schemas", derive(schemars::JsonSchema))]
 pub struct OfferUpdate {
     /// Which offer.
     pub offer: OfferId,
@@ -411,7 +412,7 @@ pub struct OfferUpdate {
 
 /// Why an offer is no longer open.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
-#[cfg_attr(feature = "schemars", derive(schemars::JsonSchema))]
+#[cfg_attr(feature = "schemas", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum ClosedReason {
     /// Somebody else has it.
@@ -436,7 +437,7 @@ pub enum ClosedReason {
 
 /// The verdict on an accept.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[cfg_attr(feature = "schemars", derive(schemars::JsonSchema))]
+#[cfg_attr(feature = "schemas", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum Verdict {
     /// It is yours, and that is committed.
@@ -451,7 +452,7 @@ pub enum Verdict {
 
 /// Why an accept lost.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[cfg_attr(feature = "schemars", derive(schemars::JsonSchema))]
+#[cfg_attr(feature = "schemas", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum LostReason {
     /// Somebody else was first.
@@ -476,7 +477,7 @@ pub enum LostReason {
 
 /// The full card of a job, for the friend who has won it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[cfg_attr(feature = "schemars", derive(schemars::JsonSchema))]
+#[cfg_attr(feature = "schemas", derive(schemars::JsonSchema))]
 pub struct JobCard {
     /// The job.
     pub job: JobId,

@@ -12,7 +12,8 @@
 //! | [`refusal`] | every code with which the server says no, and `problem+json` |
 //!
 //! JSON, UTF-8, snake_case. Clients ignore unknown fields and unknown message types. The server ignores unknown fields
-//! in socket frames and refuses them in HTTP bodies. With the feature `schemars` every message has a JSON Schema.
+//! in socket frames and refuses them in HTTP bodies. With the feature `schemas` every message has a JSON Schema, listed by
+//! `schema::all`.
 
 pub mod directory;
 pub mod friend;
@@ -22,7 +23,14 @@ pub mod ops;
 pub mod partner;
 pub mod place;
 pub mod refusal;
+#[cfg(feature = "schemas")]
+pub mod schema;
 pub mod time;
 
 /// The WebSocket subprotocol of the friend socket. A breaking change becomes `kiez.v2` beside it.
 pub const FRIEND_SUBPROTOCOL: &str = "kiez.v1";
+
+/// The README's example is a test.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

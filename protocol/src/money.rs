@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 /// The currencies of the countries kiez serves.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
-#[cfg_attr(feature = "schemars", derive(schemars::JsonSchema))]
+#[cfg_attr(feature = "schemas", derive(schemars::JsonSchema))]
 #[serde(rename_all = "UPPERCASE")]
 pub enum Currency {
     /// Euro, 100 cents (DE, AT).
@@ -30,7 +30,7 @@ impl Currency {
 
 /// An amount in minor units (cents, Rappen, grosze) of one currency: `{"amount": 2900, "currency": "EUR"}` is 29 €.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[cfg_attr(feature = "schemars", derive(schemars::JsonSchema))]
+#[cfg_attr(feature = "schemas", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Money {
     /// Minor units; negative only in corrections.
@@ -49,7 +49,7 @@ impl fmt::Display for Money {
 
 /// How the customer pays.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[cfg_attr(feature = "schemars", derive(schemars::JsonSchema))]
+#[cfg_attr(feature = "schemas", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum PaymentMethod {
     /// A card, charged online.

@@ -2,6 +2,8 @@
 //! second. Changes are idempotent: each carries the new value of a cell or job, not a difference. No message names a
 //! friend or an exact place.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 
 use crate::ids::JobId;
@@ -10,7 +12,7 @@ use crate::time::Time;
 
 /// A frame from the map.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[cfg_attr(feature = "schemars", derive(schemars::JsonSchema))]
+#[cfg_attr(feature = "schemas", derive(schemars::JsonSchema))]
 #[serde(tag = "type", rename_all = "snake_case")]
 pub enum OpsFrame {
     /// The first frame, within five seconds; again to look elsewhere.
@@ -24,12 +26,15 @@ pub enum OpsFrame {
         /// The H3 resolution of the cells, 4 to 9; 8 without it.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         resolution: Option<u8>,
+        /// Send outlines and centres with the cells, for pages without an H3 library.
+        #[serde(default)]
+        outlines: bool,
     },
 }
 
 /// A message to the map.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[cfg_attr(feature = "schemars", derive(schemars::JsonSchema))]
+#[cfg_attr(feature = "schemas", derive(schemars::JsonSchema))]
 #[serde(tag = "type", rename_all = "snake_case")]
 pub enum OpsMessage {
     /// Everything in view.
@@ -47,7 +52,7 @@ pub enum OpsMessage {
 
 /// What the map shows.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[cfg_attr(feature = "schemars", derive(schemars::JsonSchema))]
+#[cfg_attr(feature = "schemas", derive(schemars::JsonSchema))]
 pub struct View {
     /// The server's clock.
     pub at: Time,
@@ -61,23 +66,30 @@ pub struct View {
     pub rates: Rates,
     /// What ops should look at, newest last; at most 20.
     pub alarms: Vec<AlarmView>,
+    /// The centres of the cells named in jobs and races, as latitude and longitude in degrees, if outlines were asked
+    /// for.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub centres: BTreeMap<String, [f64; 2]>,
 }
 
 /// The friends in one H3 cell.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[cfg_attr(feature = "schemars", derive(schemars::JsonSchema))]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schemas", derive(schemars::JsonSchema))]
 pub struct CellView {
     /// The H3 index in hexadecimal.
     pub cell: String,
     /// Reachable friends on duty.
     pub friends: u32,
-    /// Those with a free place and room in the hand.
+    /// Those who hold nothing.
     pub available: u32,
+    /// The corners as latitude and longitude in degrees, if outlines were asked for.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub outline: Vec<[f64; 2]>,
 }
 
 /// A job on the map.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[cfg_attr(feature = "schemars", derive(schemars::JsonSchema))]
+#[cfg_attr(feature = "schemas", derive(schemars::JsonSchema))]
 pub struct JobDot {
     /// The job.
     pub job: JobId,
@@ -95,7 +107,7 @@ pub struct JobDot {
 
 /// A race that was won.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[cfg_attr(feature = "schemars", derive(schemars::JsonSchema))]
+#[cfg_attr(feature = "schemas", derive(schemars::JsonSchema))]
 pub struct RaceView {
     /// The job.
     pub job: JobId,
@@ -111,7 +123,7 @@ pub struct RaceView {
 
 /// Counts of what the server has done.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[cfg_attr(feature = "schemars", derive(schemars::JsonSchema))]
+#[cfg_attr(feature = "schemas", derive(schemars::JsonSchema))]
 pub struct Rates {
     /// Friends with a live session.
     pub friends_live: u32,
@@ -127,7 +139,7 @@ pub struct Rates {
 
 /// Something ops should look at.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[cfg_attr(feature = "schemars", derive(schemars::JsonSchema))]
+#[cfg_attr(feature = "schemas", derive(schemars::JsonSchema))]
 pub struct AlarmView {
     /// What.
     pub kind: AlarmKind,
@@ -140,7 +152,7 @@ pub struct AlarmView {
 
 /// Kinds of alarm.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
-#[cfg_attr(feature = "schemars", derive(schemars::JsonSchema))]
+#[cfg_attr(feature = "schemas", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum AlarmKind {
     /// Nobody has taken the job.

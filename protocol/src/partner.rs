@@ -12,7 +12,7 @@ use crate::time::Time;
 
 /// How soon the job is wanted; it chooses the plan of the waves.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[cfg_attr(feature = "schemars", derive(schemars::JsonSchema))]
+#[cfg_attr(feature = "schemas", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum Urgency {
     /// Today.
@@ -26,7 +26,7 @@ pub enum Urgency {
 
 /// Where the customer lives. Only the winner sees the street.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[cfg_attr(feature = "schemars", derive(schemars::JsonSchema))]
+#[cfg_attr(feature = "schemas", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Address {
     /// Street and number, 1 to 200 characters.
@@ -41,7 +41,7 @@ pub struct Address {
 
 /// Who the customer is. Only the winner sees it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[cfg_attr(feature = "schemars", derive(schemars::JsonSchema))]
+#[cfg_attr(feature = "schemas", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Customer {
     /// Name, 1 to 200 characters.
@@ -57,7 +57,7 @@ pub struct Customer {
 
 /// A window in which the customer has time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[cfg_attr(feature = "schemars", derive(schemars::JsonSchema))]
+#[cfg_attr(feature = "schemas", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Window {
     /// Its start.
@@ -68,7 +68,7 @@ pub struct Window {
 
 /// An answer to a package's question.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[cfg_attr(feature = "schemars", derive(schemars::JsonSchema))]
+#[cfg_attr(feature = "schemas", derive(schemars::JsonSchema))]
 #[serde(untagged)]
 pub enum Answer {
     /// Yes or no.
@@ -84,7 +84,7 @@ pub type Answers = BTreeMap<Word, Answer>;
 
 /// `POST /v1/jobs`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[cfg_attr(feature = "schemars", derive(schemars::JsonSchema))]
+#[cfg_attr(feature = "schemas", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct PostJob {
     /// What is booked.
@@ -109,7 +109,7 @@ pub struct PostJob {
     pub urgency: Urgency,
     /// How it is paid.
     pub payment_method: PaymentMethod,
-    /// The highest hourly rate the customer pays; only where the package is priced by the hour.
+    /// The highest hourly rate the customer pays, in the package's currency; only where it is priced by the hour.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub max_hourly_rate: Option<Money>,
     /// The partner's own reference, at most 100 characters.
@@ -120,7 +120,7 @@ pub struct PostJob {
 /// `PATCH /v1/jobs/{id}`: what is to change; the rest stays. A change of place, windows or an answer shown in the offer
 /// makes a new revision, which friends must confirm anew.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[cfg_attr(feature = "schemars", derive(schemars::JsonSchema))]
+#[cfg_attr(feature = "schemas", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct EditJob {
     /// A new exact place; needs `address` as well.
@@ -135,17 +135,17 @@ pub struct EditJob {
     /// Answers to add or replace.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub answers: Option<Answers>,
-    /// New windows in place of the old.
+    /// New windows in place of the old, at most 8.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub windows: Option<Vec<Window>>,
-    /// A new reference of the partner's own.
+    /// A new reference of the partner's own, at most 100 characters.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub partner_ref: Option<String>,
 }
 
 /// `POST /v1/jobs/{id}/cancel`.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[cfg_attr(feature = "schemars", derive(schemars::JsonSchema))]
+#[cfg_attr(feature = "schemas", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct CancelJob {
     /// Why, at most 300 characters.
@@ -155,7 +155,7 @@ pub struct CancelJob {
 
 /// Where a job stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
-#[cfg_attr(feature = "schemars", derive(schemars::JsonSchema))]
+#[cfg_attr(feature = "schemas", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum JobState {
     /// A required answer is missing; nothing is dispatched.
@@ -227,13 +227,13 @@ impl std::fmt::Display for JobState {
 
 /// A job as its partner sees it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[cfg_attr(feature = "schemars", derive(schemars::JsonSchema))]
+#[cfg_attr(feature = "schemas", derive(schemars::JsonSchema))]
 pub struct JobView {
     /// The id.
     pub id: JobId,
     /// Where it stands.
     pub state: JobState,
-    /// Dispatch runs so far, from 1.
+    /// Dispatch runs so far, from 1; 0 while answers are missing.
     pub attempt: u16,
     /// The newest wave of this run, from 1; 0 before the first.
     pub wave: u8,
@@ -285,7 +285,7 @@ pub struct JobView {
 
 /// The winner as the partner sees them.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[cfg_attr(feature = "schemars", derive(schemars::JsonSchema))]
+#[cfg_attr(feature = "schemas", derive(schemars::JsonSchema))]
 pub struct FriendName {
     /// The friend.
     pub id: crate::ids::FriendId,
@@ -295,7 +295,7 @@ pub struct FriendName {
 
 /// `GET /v1/jobs`: a page, newest first.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[cfg_attr(feature = "schemars", derive(schemars::JsonSchema))]
+#[cfg_attr(feature = "schemas", derive(schemars::JsonSchema))]
 pub struct JobList {
     /// The jobs of this page.
     pub jobs: Vec<JobView>,
@@ -306,7 +306,7 @@ pub struct JobList {
 
 /// `GET /v1/packages`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[cfg_attr(feature = "schemars", derive(schemars::JsonSchema))]
+#[cfg_attr(feature = "schemas", derive(schemars::JsonSchema))]
 pub struct PackageList {
     /// All packages.
     pub packages: Vec<Package>,

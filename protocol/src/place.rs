@@ -10,7 +10,7 @@ pub const EARTH_RADIUS_M: f64 = 6_371_008.8;
 
 /// A point: WGS 84 degrees. Latitude −90 to 90, longitude −180 to 180; anything else, NaN included, cannot be made.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
-#[cfg_attr(feature = "schemars", derive(schemars::JsonSchema))]
+#[cfg_attr(feature = "schemas", derive(schemars::JsonSchema))]
 #[serde(try_from = "RawPoint")]
 pub struct Point {
     lat: f64,
@@ -18,10 +18,14 @@ pub struct Point {
 }
 
 #[derive(Deserialize)]
-#[cfg_attr(feature = "schemars", derive(schemars::JsonSchema))]
+#[cfg_attr(feature = "schemas", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 struct RawPoint {
+    /// Latitude, degrees north, −90 to 90.
+    #[cfg_attr(feature = "schemas", schemars(range(min = -90.0, max = 90.0)))]
     lat: f64,
+    /// Longitude, degrees east, −180 to 180.
+    #[cfg_attr(feature = "schemas", schemars(range(min = -180.0, max = 180.0)))]
     lng: f64,
 }
 

@@ -7,7 +7,7 @@ macro_rules! codes {
     ($($(#[$doc:meta])* $name:ident = $status:literal, $title:literal;)*) => {
         /// Why a request or frame was refused.
         #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
-        #[cfg_attr(feature = "schemars", derive(schemars::JsonSchema))]
+        #[cfg_attr(feature = "schemas", derive(schemars::JsonSchema))]
         #[serde(rename_all = "snake_case")]
         pub enum Code {
             $($(#[$doc])* $name,)*
@@ -74,7 +74,7 @@ impl std::fmt::Display for Code {
 
 /// One thing that is wrong with a request.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[cfg_attr(feature = "schemars", derive(schemars::JsonSchema))]
+#[cfg_attr(feature = "schemas", derive(schemars::JsonSchema))]
 pub struct Fault {
     /// The field, as a path: `location.lat`.
     pub param: String,
@@ -84,7 +84,7 @@ pub struct Fault {
 
 /// The body of every HTTP refusal, `application/problem+json` (RFC 9457).
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[cfg_attr(feature = "schemars", derive(schemars::JsonSchema))]
+#[cfg_attr(feature = "schemas", derive(schemars::JsonSchema))]
 pub struct Problem {
     /// A URI reference that names the code.
     #[serde(rename = "type")]

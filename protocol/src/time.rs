@@ -78,7 +78,7 @@ impl<'de> Deserialize<'de> for Time {
     }
 }
 
-#[cfg(feature = "schemars")]
+#[cfg(feature = "schemas")]
 impl schemars::JsonSchema for Time {
     fn schema_name() -> std::borrow::Cow<'static, str> {
         "Time".into()

@@ -153,7 +153,10 @@ pub fn missing_answers(job: &Job) -> Vec<Word> {
     required.filter(|question| !given(&question.name)).map(|question| question.name.clone()).collect()
 }
 
-/// Whether an answer is of the kind its question takes; what it takes, if not.
+/// Whether an answer is of the kind its question takes.
+///
+/// # Errors
+/// What the question takes, in words.
 pub fn fits(answer: &Answer, kind: &AnswerKind) -> Result<(), String> {
     match (kind, answer) {
         (AnswerKind::Text, Answer::Text(text)) if text.chars().count() <= 500 => Ok(()),

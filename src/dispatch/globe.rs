@@ -94,12 +94,12 @@ pub fn nearest_in_cell_m(from: Vector, centre: Vector, resolution: Resolution) -
     (from.chord_m(centre) - reach_m(resolution) - SLACK_M).max(0.0)
 }
 
-/// No one outside of the six neighbours of the cell with this centre (and of itself) stands nearer to `from`, metres;
-/// `from` lies in or near that cell. Holds where none of the seven is a pentagon.
-pub fn nearest_outside_m(from: Vector, centre: Vector, resolution: Resolution) -> f64 {
-    // In the plane: 2/√3 spacings to the nearest notch of the seven cells' outline, and half a one from there to the
-    // centre of whichever cell lies outside.
-    let way_m = 1.65 * SPACING_M[index(resolution)];
+/// No one outside of so many rings round the cell with this centre stands nearer to `from`, metres; `from` lies in or
+/// near that cell. Holds where no cell within the rings is a pentagon.
+pub fn nearest_outside_m(from: Vector, centre: Vector, resolution: Resolution, rings: u32) -> f64 {
+    // In the plane, in spacings: a ring is √3/2 wide, from the last one's middle to the nearest notch of its outline it
+    // is 1/√12, and from there to the centre of whichever cell lies outside half a one.
+    let way_m = (0.866 * f64::from(rings) + 0.288 + 0.5) * SPACING_M[index(resolution)];
     // A chord of a few hundred kilometres is shorter than its arc by less than this.
     let aside_m = from.chord_m(centre) * 1.001;
     (least_scale(centre, way_m) * way_m - aside_m - reach_m(resolution) - SLACK_M).max(0.0)
@@ -186,18 +186,18 @@ mod tests {
 
         #[test]
         fn nobody_outside_the_disk_is_nearer_than_the_bound(
-            point in points(), away in 0.0f64..3.0, towards in 0.0f64..std::f64::consts::TAU,
+            point in points(), away in 0.0f64..5.0, towards in 0.0f64..std::f64::consts::TAU, rings in 1u32..4,
         ) {
             for resolution in Resolution::range(COARSEST, LEAF) {
                 let home = leaf(point).parent(resolution).unwrap();
-                let disk: Vec<CellIndex> = home.grid_disk(1);
+                let disk: Vec<CellIndex> = home.grid_disk(rings);
                 let away = (away * SPACING_M[index(resolution)] / EARTH_RADIUS_M).to_degrees();
                 let lat = point.lat() + away * towards.sin();
                 let lng = point.lng() + away * towards.cos() / point.lat().to_radians().cos();
                 let Ok(other) = Point::new(lat, lng) else { continue };
                 let outside = !disk.contains(&leaf(other).parent(resolution).unwrap());
                 if outside && disk.iter().all(|cell| !cell.is_pentagon()) {
-                    let bound = nearest_outside_m(point.into(), Vector::centre(home), resolution);
+                    let bound = nearest_outside_m(point.into(), Vector::centre(home), resolution, rings);
                     prop_assert!(point.distance_m(other) >= bound, "{resolution} {bound}");
                 }
             }
@@ -212,10 +212,10 @@ mod tests {
             let away = (share * inside_leaf_m(centre) / EARTH_RADIUS_M).to_degrees();
             let (lat, lng) = centre.degrees();
             let other = (lat + away * towards.sin(), lng + away * towards.cos() / lat.to_radians().cos());
-            if let Ok(other) = Point::new(other.0, other.1) {
-                if centre.chord_m(other.into()) <= inside_leaf_m(centre) {
-                    prop_assert_eq!(leaf(other), home);
-                }
+            if let Ok(other) = Point::new(other.0, other.1)
+                && centre.chord_m(other.into()) <= inside_leaf_m(centre)
+            {
+                prop_assert_eq!(leaf(other), home);
             }
         }
     }

@@ -125,7 +125,7 @@ pub fn nearest(
                 }
             }),
             To::Cell(cell) => frontier.enter(cell, step.bound_m),
-            To::Outside(resolution) => frontier.open(coarser(resolution), step.bound_m),
+            To::Outside(resolution, rings) => frontier.widen(resolution, rings, step.bound_m),
         }
     }
     harvest.finish(left)
@@ -153,8 +153,8 @@ enum To {
     Leaf(CellIndex),
     /// Into a cell above the leaves.
     Cell(CellIndex),
-    /// Outside of the disk of this resolution.
-    Outside(Resolution),
+    /// Outside of so many rings of this resolution.
+    Outside(Resolution, u32),
 }
 
 /// A way to go, and the distance below which it leads to nobody.
@@ -179,48 +179,40 @@ impl PartialOrd for Step {
     }
 }
 
+/// Rings opened at one resolution before the next coarser one: outside of three, its seven cells take over.
+const RINGS_MAX: u32 = 3;
+
 /// All that is unexplored. It begins with a disk of seven cells, fine where friends stand close and coarse where they
-/// do not; outside of it lies the disk of the next coarser resolution, and in the end all roots.
+/// do not. Outside of it lie further rings, then the disk of the next coarser resolution, and in the end all roots.
 struct Frontier<'a> {
     nearby: &'a dyn Nearby,
     from: Vector,
     home: CellIndex,
     steps: BinaryHeap<Step>,
     /// The cells of the disks so far: they have steps of their own, so their parents pass them over.
-    disks: SmallVec<[CellIndex; 42]>,
+    disks: SmallVec<[CellIndex; 48]>,
 }
 
 impl<'a> Frontier<'a> {
     fn around(nearby: &'a dyn Nearby, at: Point, want: usize) -> Frontier<'a> {
         let home = cell_at(at, LEAF);
-        let steps = BinaryHeap::with_capacity(64);
-        let mut frontier = Frontier { nearby, from: at.into(), home, steps, disks: SmallVec::new() };
-        let mut resolution = LEAF;
-        while let Some(next) = coarser(resolution) {
-            if nearby.count(ancestor(home, resolution)) as usize >= want {
-                break;
-            }
-            resolution = next;
+        let (steps, disks) = (BinaryHeap::with_capacity(64), SmallVec::new());
+        let mut frontier = Frontier { nearby, from: at.into(), home, steps, disks };
+        // Fine enough that the cell above the one it begins with holds about as many as are wanted.
+        let (mut start, mut above) = (LEAF, coarser(LEAF));
+        while let Some(resolution) = above.filter(|&above| (nearby.count(ancestor(home, above)) as usize) < want) {
+            (start, above) = (resolution, coarser(resolution));
         }
-        frontier.open(Some(resolution), 0.0);
+        frontier.open(Some(start), 0.0);
         frontier
     }
 
     /// Opens the disk of this resolution, or of the next coarser where a pentagon is near; all roots when there is none.
     /// Nobody who is new there stands nearer than `floor_m`.
-    fn open(&mut self, resolution: Option<Resolution>, floor_m: f64) {
-        let mut wanted = resolution;
+    fn open(&mut self, mut wanted: Option<Resolution>, floor_m: f64) {
         while let Some(resolution) = wanted {
-            let middle = ancestor(self.home, resolution);
-            if let Some(disk) = disk(middle) {
-                for &cell in &disk {
-                    self.reach(cell, floor_m);
-                }
-                self.disks.extend(disk);
-                let centre = self.nearby.centre(middle).unwrap_or_else(|| Vector::centre(middle));
-                let bound_m = nearest_outside_m(self.from, centre, resolution).max(floor_m);
-                self.steps.push(Step { bound_m, to: To::Outside(resolution) });
-                return;
+            if let Some(disk) = regular(ancestor(self.home, resolution).grid_disk_fast(1)) {
+                return self.bring(&disk, resolution, 1, floor_m);
             }
             wanted = coarser(resolution);
         }
@@ -229,6 +221,27 @@ impl<'a> Frontier<'a> {
                 self.reach(root, floor_m);
             }
         });
+    }
+
+    /// Opens what comes next outside of so many rings.
+    fn widen(&mut self, resolution: Resolution, rings: u32, floor_m: f64) {
+        let home = ancestor(self.home, resolution);
+        match regular(home.grid_ring_fast(rings + 1)).filter(|_| rings < RINGS_MAX) {
+            Some(ring) => self.bring(&ring, resolution, rings + 1, floor_m),
+            None => self.open(coarser(resolution), floor_m),
+        }
+    }
+
+    /// New cells come into reach; after them, what lies outside of the rings that are open now.
+    fn bring(&mut self, cells: &[CellIndex], resolution: Resolution, rings: u32, floor_m: f64) {
+        for &cell in cells {
+            self.reach(cell, floor_m);
+        }
+        self.disks.extend_from_slice(cells);
+        let home = ancestor(self.home, resolution);
+        let centre = self.nearby.centre(home).unwrap_or_else(|| Vector::centre(home));
+        let bound_m = nearest_outside_m(self.from, centre, resolution, rings).max(floor_m);
+        self.steps.push(Step { bound_m, to: To::Outside(resolution, rings) });
     }
 
     /// Steps into a cell: its children come into reach, but for those that a disk has brought before.
@@ -260,10 +273,10 @@ fn coarser(resolution: Resolution) -> Option<Resolution> {
     (resolution > COARSEST).then(|| Resolution::try_from(u8::from(resolution) - 1).expect("0 to 15 are resolutions"))
 }
 
-/// A cell and its six neighbours; none if one of them is a pentagon, where rings are not what they seem.
-fn disk(middle: CellIndex) -> Option<SmallVec<[CellIndex; 7]>> {
-    let plain = |cell: Option<CellIndex>| cell.filter(|cell| !cell.is_pentagon());
-    middle.grid_disk_fast(1).map(plain).collect()
+/// The cells of a disk or ring; none if a pentagon is among them, where rings are not what they seem. A ring can be
+/// trusted where all within it are known to be regular.
+fn regular(cells: impl Iterator<Item = Option<CellIndex>>) -> Option<SmallVec<[CellIndex; 18]>> {
+    cells.map(|cell| cell.filter(|cell| !cell.is_pentagon())).collect()
 }
 
 /// What the walk has gathered.
@@ -280,7 +293,7 @@ struct Harvest {
 
 impl Harvest {
     fn new(want: usize) -> Harvest {
-        let (suitable, failed, best) = (Vec::new(), Vec::new(), SmallVec::new());
+        let (suitable, failed, best) = (Vec::with_capacity(4 * want), Vec::new(), SmallVec::new());
         Harvest { want, suitable, failed, best, edge_m: f64::INFINITY, seen: Seen::default() }
     }
 

@@ -39,7 +39,7 @@ impl Dispatcher {
             restored_until: now + grace,
         };
         let mut keys = stored.keys;
-        keys.sort_by(|a, b| a.at.cmp(&b.at));
+        keys.sort_by_key(|key| key.at);
         for key in keys {
             dispatcher.key_ages.push_back((key.at, key.partner.clone(), key.key.key.clone()));
             dispatcher.keys.insert((key.partner, key.key.key), (key.job, key.key.body));

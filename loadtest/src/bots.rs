@@ -1,0 +1,409 @@
+//! Friends who are programs: each holds a real connection, goes on duty, moves, thinks about offers as long as people do,
+//! accepts some, declines some, and does the work it has won. What the server gets to see of a bot is what it gets to
+//! see of a person.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::time::Duration;
+
+use kiez_protocol::directory::Friend;
+use kiez_protocol::friend::{
+    DeclineReason, Envelope, FriendMessage, JobCard, Offer, Snapshot, Verdict, VisitEvent, Welcome,
+};
+use kiez_protocol::ids::{JobId, Key, OfferId};
+use kiez_protocol::partner::JobState;
+use kiez_protocol::place::Point;
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+
+use crate::chance::Chance;
+use crate::client::{FriendClient, FriendConfig, FriendEvent, Reconnect};
+use crate::clock::RunClock;
+use crate::route::Route;
+
+/// How long something takes people, in ms of the trade's time: log-normal.
+#[derive(Clone, Copy, Debug)]
+pub struct Takes {
+    /// Half take less, ms.
+    pub median_ms: f64,
+    /// The deviation of the logarithm; 0 is always the median.
+    pub sigma: f64,
+}
+
+/// What bots do, how often and how fast. Shares are 0 to 1.
+#[derive(Clone, Copy, Debug)]
+pub struct Habits {
+    /// How many times faster than the wall's the trade's time runs; what takes trade time is divided by it.
+    pub time_scale: u32,
+    /// Offers that are accepted, in the end.
+    pub accept_share: f64,
+    /// Offers that are declined; the rest is left alone.
+    pub decline_share: f64,
+    /// From the offer to the accept or decline.
+    pub thinking: Takes,
+    /// From the win to the contact.
+    pub contact: Takes,
+    /// From the contact to the end of the work.
+    pub work: Takes,
+    /// Jobs that are handed back after the contact.
+    pub hand_back_share: f64,
+    /// Accepts that are sent twice at once.
+    pub double_tap_share: f64,
+    /// The least time between two positions, real ms; the server takes one every 2 s.
+    pub fix_every_ms: u64,
+    /// A position is sent again after so long although nobody has moved, ms of the trade's time.
+    pub fix_again_ms: u64,
+    /// How soon a bot comes back after a break.
+    pub reconnect: Reconnect,
+    /// How soon an offer is acknowledged, real ms.
+    pub ack_ms: u64,
+}
+
+impl Habits {
+    /// For a demo: people who are quick, so that something happens.
+    pub fn demo(time_scale: u32) -> Habits {
+        Habits {
+            time_scale,
+            accept_share: 0.6,
+            decline_share: 0.15,
+            thinking: Takes { median_ms: 5_000.0, sigma: 0.7 },
+            contact: Takes { median_ms: 5_000.0, sigma: 0.5 },
+            work: Takes { median_ms: 20_000.0, sigma: 0.5 },
+            hand_back_share: 0.03,
+            double_tap_share: 0.05,
+            fix_every_ms: 2_500,
+            fix_again_ms: 8 * 60_000,
+            reconnect: Reconnect::quick(),
+            ack_ms: 300,
+        }
+    }
+
+    /// For a replay: people as they are, in the trade's time.
+    pub fn replay(time_scale: u32) -> Habits {
+        Habits {
+            accept_share: 0.5,
+            decline_share: 0.2,
+            thinking: Takes { median_ms: 60_000.0, sigma: 0.9 },
+            contact: Takes { median_ms: 20.0 * 60_000.0, sigma: 0.6 },
+            work: Takes { median_ms: 150.0 * 60_000.0, sigma: 0.4 },
+            hand_back_share: 0.02,
+            double_tap_share: 0.02,
+            ..Habits::demo(time_scale)
+        }
+    }
+}
+
+/// A bot before it connects.
+#[derive(Clone, Debug)]
+pub struct Bot {
+    /// Who.
+    pub profile: Arc<Friend>,
+    /// Their token.
+    pub token: String,
+    /// Where they are.
+    pub route: Route,
+}
+
+/// What all bots of a fleet share.
+pub(crate) struct Shared {
+    pub habits: Habits,
+    pub clock: RunClock,
+    /// No accept is sent sooner after its offer, real ms.
+    pub accept_delay_min_ms: AtomicU64,
+    /// Bots that were on duty with a position at least once.
+    pub ready: AtomicUsize,
+    /// No more accepts and declines.
+    pub quiet: AtomicBool,
+    /// Why bots left, and other things that should not be.
+    pub troubles: std::sync::Mutex<Vec<String>>,
+    pub stop: CancellationToken,
+}
+
+impl Shared {
+    pub fn trouble(&self, trouble: String) {
+        let mut troubles = self.troubles.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        if troubles.len() < 20 {
+            troubles.push(trouble);
+        }
+    }
+}
+
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Deed {
+    Fix,
+    Accept(OfferId),
+    Decline(OfferId),
+    Contact(JobId),
+    Finish(JobId),
+    HandBack(JobId),
+}
+
+struct Life {
+    client: FriendClient,
+    shared: Arc<Shared>,
+    chance: Chance,
+    route: Route,
+    /// What is planned, and when. Few things at a time.
+    plan: Vec<(Instant, Deed)>,
+    /// Offers held, with the job and the revision last seen.
+    offers: HashMap<OfferId, (JobId, u32)>,
+    /// Jobs held for which the visit is planned.
+    visits: Vec<JobId>,
+    on_duty: bool,
+    duty_key: Option<Key>,
+    last_fix: Option<(Instant, Point)>,
+    was_ready: bool,
+}
+
+/// Lives until the fleet stops or the server wants the bot no more.
+pub(crate) async fn live(bot: Bot, config: FriendConfig, shared: Arc<Shared>) {
+    let mut chance = Chance::of(config.seed, "bot", bot.profile.id.0.as_u128() as u64);
+    let every = shared.habits.fix_every_ms as f64;
+    let first_fix = Instant::now() + Duration::from_millis((every * chance.unit()) as u64);
+    let mut life = Life {
+        client: FriendClient::new(config),
+        shared: Arc::clone(&shared),
+        chance,
+        route: bot.route,
+        plan: vec![(first_fix, Deed::Fix)],
+        offers: HashMap::new(),
+        visits: Vec::new(),
+        on_duty: false,
+        duty_key: None,
+        last_fix: None,
+        was_ready: false,
+    };
+    let friend = bot.profile.id;
+    loop {
+        let next = life.plan.iter().map(|(at, _)| *at).min().expect("the next fix is always planned");
+        tokio::select! {
+            event = life.client.next() => match event {
+                FriendEvent::Up { welcome, .. } => life.up(&welcome),
+                FriendEvent::Message(envelope) => life.heard(envelope),
+                FriendEvent::Down { .. } => life.on_duty = false,
+                FriendEvent::Over { code, cause } => {
+                    shared.trouble(format!("friend {friend} was sent away: {code} {cause}"));
+                    return;
+                }
+                FriendEvent::Unknown(text) => shared.trouble(format!("a message that cannot be read: {text:.120}")),
+                FriendEvent::TriedAgain(_) => {}
+            },
+            () = tokio::time::sleep_until(next) => life.act(),
+            () = shared.stop.cancelled() => break,
+        }
+    }
+    life.client.leave().await;
+}
+
+impl Life {
+    fn up(&mut self, welcome: &Welcome) {
+        if welcome.time_scale != self.shared.habits.time_scale {
+            let (theirs, ours) = (welcome.time_scale, self.shared.habits.time_scale);
+            self.shared.trouble(format!("the server's time runs {theirs} times as fast, and the bots' {ours} times"));
+            self.shared.stop.cancel();
+        }
+        if welcome.resumed {
+            self.on_duty = true;
+            self.fix();
+        }
+    }
+
+    fn heard(&mut self, Envelope { message, .. }: Envelope) {
+        match message {
+            FriendMessage::Snapshot(snapshot) => self.snapshot(snapshot),
+            FriendMessage::Offer(offer) => self.consider(&offer),
+            FriendMessage::OfferUpdate(update) => {
+                if let Some(renewed) = update.renewed {
+                    self.consider(&renewed);
+                }
+            }
+            FriendMessage::OfferClosed { offer, .. } => self.drop_offer(offer),
+            FriendMessage::AcceptResult { offer, result: Verdict::Won, .. } => {
+                if let Some((job, _)) = self.offers.get(&offer).copied() {
+                    self.plan_visit(job);
+                }
+                self.drop_offer(offer);
+            }
+            FriendMessage::AcceptResult { offer, result: Verdict::Lost, .. } => self.drop_offer(offer),
+            // The renewed offer comes as an update, or has come.
+            FriendMessage::AcceptResult { .. } => {}
+            FriendMessage::Job(card) => self.card(&card),
+            FriendMessage::Done { key } if self.duty_key == Some(key) => {
+                self.duty_key = None;
+                self.on_duty = true;
+                self.fix();
+            }
+            FriendMessage::Duty(duty) if !duty.on => {
+                self.on_duty = false;
+                self.go_on_duty();
+            }
+            // Answers to a frame that will be sent again are no answers.
+            FriendMessage::Error { code, .. } if matches!(code.status(), 429 | 500 | 503) => {}
+            FriendMessage::Error { code, offer: Some(offer), .. } => {
+                self.shared.trouble(format!("offer {offer}: {code:?}"));
+                self.drop_offer(offer);
+            }
+            _ => {}
+        }
+    }
+
+    fn snapshot(&mut self, snapshot: Snapshot) {
+        self.offers.retain(|offer, _| snapshot.offers.iter().any(|named| named.offer == *offer));
+        for offer in &snapshot.offers {
+            if !self.offers.contains_key(&offer.offer) {
+                self.consider(offer);
+            }
+        }
+        for card in &snapshot.visits {
+            self.card(card);
+        }
+        if snapshot.duty.on {
+            self.on_duty = true;
+            self.fix();
+        } else {
+            self.go_on_duty();
+        }
+    }
+
+    /// Goes on duty once there is a place to be at; the first position follows the answer, because a server drops the
+    /// positions of those who are not on duty.
+    fn go_on_duty(&mut self) {
+        let here = self.route.at(self.shared.clock.run_ms());
+        if here.is_some() && self.duty_key.is_none() && self.client.is_up() {
+            self.duty_key = Some(self.client.duty(true));
+        }
+    }
+
+    fn fix(&mut self) {
+        let Some(here) = self.route.at(self.shared.clock.run_ms()) else { return };
+        if self.client.fix(here) {
+            self.last_fix = Some((Instant::now(), here));
+            if !self.was_ready {
+                self.was_ready = true;
+                self.shared.ready.fetch_add(1, Ordering::Relaxed);
+            }
+        }
+    }
+
+    fn consider(&mut self, offer: &Offer) {
+        let known = self.offers.insert(offer.offer, (offer.job, offer.revision)).is_some();
+        if self.shared.quiet.load(Ordering::Relaxed) {
+            return;
+        }
+        let habits = self.shared.habits;
+        if known
+            && self
+                .plan
+                .iter()
+                .any(|(_, deed)| matches!(deed, Deed::Accept(of) | Deed::Decline(of) if *of == offer.offer))
+        {
+            return;
+        }
+        let mood = self.chance.unit();
+        let deed = if mood < habits.accept_share {
+            Deed::Accept(offer.offer)
+        } else if mood < habits.accept_share + habits.decline_share {
+            Deed::Decline(offer.offer)
+        } else {
+            return;
+        };
+        let least = Duration::from_millis(self.shared.accept_delay_min_ms.load(Ordering::Relaxed));
+        let wait = self.takes(habits.thinking).max(least);
+        self.plan.push((Instant::now() + wait, deed));
+    }
+
+    fn drop_offer(&mut self, offer: OfferId) {
+        self.offers.remove(&offer);
+        self.plan.retain(|(_, deed)| !matches!(deed, Deed::Accept(of) | Deed::Decline(of) if *of == offer));
+    }
+
+    fn card(&mut self, card: &JobCard) {
+        match card.state {
+            JobState::Assigned | JobState::Contacted => self.plan_visit(card.job),
+            _ => {
+                self.visits.retain(|job| *job != card.job);
+                self.plan.retain(|(_, deed)| {
+                    !matches!(deed, Deed::Contact(job) | Deed::Finish(job) | Deed::HandBack(job) if *job == card.job)
+                });
+            }
+        }
+    }
+
+    fn plan_visit(&mut self, job: JobId) {
+        if !self.visits.contains(&job) {
+            self.visits.push(job);
+            let wait = self.takes(self.shared.habits.contact);
+            self.plan.push((Instant::now() + wait, Deed::Contact(job)));
+        }
+    }
+
+    fn takes(&mut self, takes: Takes) -> Duration {
+        let trade_ms = self.chance.log_normal(takes.median_ms, takes.sigma);
+        Duration::from_micros((trade_ms * 1_000.0 / f64::from(self.shared.habits.time_scale)) as u64)
+    }
+
+    /// Does what is due.
+    fn act(&mut self) {
+        let now = Instant::now();
+        let (due, later) = self.plan.drain(..).partition(|(at, _)| *at <= now);
+        self.plan = later;
+        let due: Vec<(Instant, Deed)> = due;
+        for (_, deed) in due {
+            match deed {
+                Deed::Fix => self.tick(now),
+                Deed::Accept(_) | Deed::Decline(_) if self.shared.quiet.load(Ordering::Relaxed) => {}
+                Deed::Accept(offer) => {
+                    if let Some((_, revision)) = self.offers.get(&offer).copied() {
+                        let key = self.client.accept(offer, revision);
+                        if self.chance.happens(self.shared.habits.double_tap_share) {
+                            self.client.repeat(key);
+                        }
+                    }
+                }
+                Deed::Decline(offer) => {
+                    if self.offers.remove(&offer).is_some() {
+                        let reasons = [DeclineReason::NoTime, DeclineReason::TooFar, DeclineReason::Other];
+                        self.client.decline(offer, *self.chance.pick(&reasons));
+                    }
+                }
+                Deed::Contact(job) => {
+                    self.client.visit(job, VisitEvent::Contacted, None);
+                    let wait = self.takes(self.shared.habits.work);
+                    let back = self.chance.happens(self.shared.habits.hand_back_share);
+                    self.plan.push((now + wait, if back { Deed::HandBack(job) } else { Deed::Finish(job) }));
+                }
+                Deed::Finish(job) => {
+                    self.client.visit(job, VisitEvent::Completed, None);
+                    self.visits.retain(|held| *held != job);
+                }
+                Deed::HandBack(job) => {
+                    self.client.visit(job, VisitEvent::HandBack, Some("no time after all".to_owned()));
+                    self.visits.retain(|held| *held != job);
+                }
+            }
+        }
+    }
+
+    /// Looks where the friend is and says so if they have moved, or have not said so for long.
+    fn tick(&mut self, now: Instant) {
+        let habits = self.shared.habits;
+        let jitter = self.chance.between(1.0, 1.1);
+        let next = now + Duration::from_millis((habits.fix_every_ms as f64 * jitter) as u64);
+        self.plan.push((next, Deed::Fix));
+        let Some(here) = self.route.at(self.shared.clock.run_ms()) else { return };
+        if !self.on_duty {
+            self.go_on_duty();
+            return;
+        }
+        let again = Duration::from_millis(habits.fix_again_ms / u64::from(habits.time_scale));
+        let every = Duration::from_millis(habits.fix_every_ms);
+        let due = self.last_fix.is_none_or(|(at, place)| {
+            let since = now - at;
+            since + Duration::from_millis(100) >= every && (place.distance_m(here) >= 10.0 || since + every > again)
+        });
+        if due {
+            self.fix();
+        }
+    }
+}

@@ -1,0 +1,314 @@
+//! Every knob: its unit, its default and the reason. Values come from built-in defaults, then `kiez.toml`, then
+//! `KIEZ_SECTION__KEY`, then flags; `kiez config print` says which came from where. An unknown key is an error that names
+//! its nearest neighbour.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use serde::Deserialize;
+use toml::{Table, Value};
+
+macro_rules! knobs {
+    ($($section:ident: $kind:ident, $about:literal { $($key:ident: $type:ty = $default:expr, $reason:literal;)* })*) => {
+        $(
+            #[doc = $about]
+            #[derive(Clone, Debug, Deserialize)]
+            #[serde(deny_unknown_fields)]
+            pub struct $kind { $(#[doc = $reason] pub $key: $type,)* }
+        )*
+
+        /// The whole configuration.
+        #[derive(Clone, Debug, Deserialize)]
+        #[serde(deny_unknown_fields)]
+        pub struct Config { $(#[doc = $about] pub $section: $kind,)* }
+
+        /// Every knob: path, default, reason.
+        pub fn knobs() -> Vec<Knob> {
+            vec![$($(Knob {
+                path: concat!(stringify!($section), ".", stringify!($key)),
+                default: Value::from($default),
+                reason: $reason,
+            },)*)*]
+        }
+    };
+}
+
+knobs! {
+    server: Server, "Where friends, partners and ops connect." {
+        listen: String = "127.0.0.1:8080", "address:port for friends, partners and ops";
+    }
+    admin: Admin, "Where the operator looks; never public." {
+        listen: String = "127.0.0.1:9464", "address:port for metrics and health; never public";
+    }
+    database: Database, "Where outcomes are kept." {
+        url: String = "sqlite:kiez.db", "sqlite:PATH (one file, one process) or postgres://… (production)";
+    }
+    auth: Auth, "Who may come in." {
+        secret: String = "", "HS256 secret of friend and ops tokens, at least 32 characters; empty: a development key is made, on loopback only";
+        development_key: String = "", "bearer key that may do everything, on loopback only; empty: made at start when there is no secret";
+        token_minutes: u32 = 15, "minutes a token made by kiez is valid unless asked otherwise, 1 to 525,600";
+    }
+    limits: Limits, "What is too much." {
+        hello_ms: u64 = 5_000, "ms from the connection to the first frame; also headers, message assembly and one write";
+        friend_message_bytes_max: usize = 4_096, "bytes of one frame from a friend; then 1009";
+        ops_message_bytes_max: usize = 8_192, "bytes of one frame from a map; then 1009";
+        body_bytes_max: usize = 16_384, "bytes of an HTTP body; then 413";
+        import_bytes_max: usize = 67_108_864, "bytes of an import; then 413";
+        import_line_bytes_max: usize = 16_384, "bytes of one line of an import; then 413";
+        unauthenticated_max: usize = 512, "sockets that have not said hello; then 503";
+        outbox_len_max: usize = 64, "messages waiting for one friend; then 4008";
+        outbox_bytes_max: usize = 65_536, "bytes waiting for one friend; then 4008";
+        fix_interval_ms: i64 = 2_000, "ms between two fixes of one friend, with a burst of five; the newest is kept";
+        frame_interval_ms: i64 = 200, "ms between two other frames of one friend, with a burst of twenty; then refused";
+        refusals_per_minute_max: u32 = 100, "frames refused for speed in a minute; then 4013";
+        heartbeat_ms: u64 = 25_000, "ms between pings to a silent friend";
+        pong_ms: u64 = 10_000, "ms for the pong; then 4012";
+        suspect_ms: i64 = 40_000, "ms a friend without a connection still counts as reachable";
+        mailbox_len_max: usize = 8_192, "inputs waiting for the dispatcher, a quarter kept for accepts; then jobs get 503";
+    }
+}
+
+/// One knob as `config print` shows it.
+#[derive(Clone, Debug)]
+pub struct Knob {
+    /// `section.key`.
+    pub path: &'static str,
+    /// The built-in default.
+    pub default: Value,
+    /// What it is, with its unit, and why.
+    pub reason: &'static str,
+}
+
+/// Where a value came from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Source {
+    /// Built in.
+    Default,
+    /// The configuration file.
+    File(PathBuf),
+    /// An environment variable.
+    Environment(String),
+    /// A flag.
+    Flag(&'static str),
+}
+
+impl std::fmt::Display for Source {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Source::Default => f.write_str("default"),
+            Source::File(path) => write!(f, "{}", path.display()),
+            Source::Environment(name) => f.write_str(name),
+            Source::Flag(flag) => f.write_str(flag),
+        }
+    }
+}
+
+/// Why the configuration cannot be used, in words for the operator.
+#[derive(Debug, thiserror::Error)]
+pub enum ConfigError {
+    /// The file is there and cannot be read.
+    #[error("{path}: {error}")]
+    Unreadable {
+        /// Which file.
+        path: PathBuf,
+        /// Why.
+        error: std::io::Error,
+    },
+    /// The file is not TOML.
+    #[error("{path}: {error}")]
+    NotToml {
+        /// Which file.
+        path: PathBuf,
+        /// Where and why.
+        error: Box<toml::de::Error>,
+    },
+    /// A key that kiez does not know.
+    #[error("{from}: unknown key `{key}`{}", nearest.as_ref().map(|near| format!("; did you mean `{near}`?")).unwrap_or_default())]
+    Unknown {
+        /// The key.
+        key: String,
+        /// The known key that looks most like it.
+        nearest: Option<String>,
+        /// Where it stands.
+        from: String,
+    },
+    /// A value that does not fit.
+    #[error("{key}: {error}")]
+    Unfit {
+        /// Which key.
+        key: String,
+        /// Why.
+        error: String,
+    },
+}
+
+/// The configuration with the source of each value.
+#[derive(Clone, Debug)]
+pub struct Loaded {
+    /// The values.
+    pub config: Config,
+    /// Their sources by path.
+    pub sources: BTreeMap<&'static str, (Value, Source)>,
+}
+
+impl Config {
+    /// Gathers the configuration. `file` must exist if given; otherwise `kiez.toml` is read if there is one. `flags` win.
+    ///
+    /// # Errors
+    /// An unreadable file, an unknown key, a value of the wrong type or out of range.
+    pub fn load(
+        file: Option<&Path>,
+        environment: impl Iterator<Item = (String, String)>,
+        flags: &[(&'static str, &'static str, Option<String>)],
+    ) -> Result<Loaded, ConfigError> {
+        let knobs = knobs();
+        let known: Vec<&'static str> = knobs.iter().map(|knob| knob.path).collect();
+        let mut values: BTreeMap<&'static str, (Value, Source)> =
+            knobs.into_iter().map(|knob| (knob.path, (knob.default, Source::Default))).collect();
+        let mut set = |path: &str, value: Value, source: Source| -> Result<(), ConfigError> {
+            let Some(known) = known.iter().find(|known| **known == path) else {
+                let nearest = nearest(path, &known);
+                return Err(ConfigError::Unknown { key: path.to_owned(), nearest, from: source.to_string() });
+            };
+            values.insert(known, (value, source));
+            Ok(())
+        };
+        for (path, value, source) in from_file(file)? {
+            set(&path, value, source)?;
+        }
+        for (name, value) in environment {
+            let Some(key) = name.strip_prefix("KIEZ_").filter(|key| key.contains("__")) else { continue };
+            let path = key.to_lowercase().replace("__", ".");
+            set(&path, typed(&value), Source::Environment(name))?;
+        }
+        for (path, flag, value) in flags {
+            if let Some(value) = value {
+                set(path, typed(value), Source::Flag(flag))?;
+            }
+        }
+        let mut whole = Table::new();
+        for (path, (value, _)) in &mut values {
+            let default_is_text = knobs_default_is_text(path);
+            if default_is_text && !value.is_str() {
+                *value = Value::String(value.to_string());
+            }
+            let (section, key) = path.split_once('.').expect("every knob has a section");
+            let section = whole.entry(section).or_insert_with(|| Value::Table(Table::new()));
+            section.as_table_mut().expect("sections are tables").insert(key.to_owned(), value.clone());
+        }
+        let config: Config = serde_path_to_error::deserialize(Value::Table(whole)).map_err(|error| {
+            ConfigError::Unfit { key: error.path().to_string(), error: error.inner().message().to_owned() }
+        })?;
+        config.check()?;
+        Ok(Loaded { config, sources: values })
+    }
+
+    fn check(&self) -> Result<(), ConfigError> {
+        let unfit = |key: &str, error: &str| Err(ConfigError::Unfit { key: key.to_owned(), error: error.to_owned() });
+        for (key, listen) in [("server.listen", &self.server.listen), ("admin.listen", &self.admin.listen)] {
+            if listen.parse::<std::net::SocketAddr>().is_err() {
+                return unfit(key, &format!("`{listen}` is not an address and port such as 127.0.0.1:8080"));
+            }
+        }
+        if !self.database.url.starts_with("sqlite:") && !self.database.url.starts_with("postgres") {
+            return unfit("database.url", "takes sqlite:PATH or postgres://…");
+        }
+        if !self.auth.secret.is_empty() && self.auth.secret.len() < 32 {
+            return unfit("auth.secret", "a secret has at least 32 characters");
+        }
+        if !(1..=525_600).contains(&self.auth.token_minutes) {
+            return unfit("auth.token_minutes", "takes 1 to 525,600");
+        }
+        Ok(())
+    }
+}
+
+fn knobs_default_is_text(path: &str) -> bool {
+    knobs().iter().any(|knob| knob.path == path && knob.default.is_str())
+}
+
+fn from_file(file: Option<&Path>) -> Result<Vec<(String, Value, Source)>, ConfigError> {
+    let path = file.unwrap_or(Path::new("kiez.toml")).to_path_buf();
+    let text = match std::fs::read_to_string(&path) {
+        Ok(text) => text,
+        Err(error) if file.is_none() && error.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
+        Err(error) => return Err(ConfigError::Unreadable { path, error }),
+    };
+    let table: Table =
+        toml::from_str(&text).map_err(|error| ConfigError::NotToml { path: path.clone(), error: Box::new(error) })?;
+    let mut values = Vec::new();
+    for (section, value) in table {
+        match value {
+            Value::Table(keys) => {
+                values.extend(
+                    keys.into_iter()
+                        .map(|(key, value)| (format!("{section}.{key}"), value, Source::File(path.clone()))),
+                );
+            }
+            other => values.push((section, other, Source::File(path.clone()))),
+        }
+    }
+    Ok(values)
+}
+
+/// A text from outside as the value it looks like.
+fn typed(text: &str) -> Value {
+    if let Ok(number) = text.parse::<i64>() {
+        return Value::Integer(number);
+    }
+    text.parse::<bool>().map_or_else(|_| Value::String(text.to_owned()), Value::Boolean)
+}
+
+/// The known key that looks most like `key`, if any does.
+fn nearest(key: &str, known: &[&'static str]) -> Option<String> {
+    let scored = known.iter().map(|known| (strsim::jaro_winkler(key, known), *known));
+    let best = scored.max_by(|a, b| a.0.total_cmp(&b.0))?;
+    (best.0 > 0.7).then(|| best.1.to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn load(
+        environment: &[(&str, &str)],
+        flags: &[(&'static str, &'static str, Option<String>)],
+    ) -> Result<Loaded, ConfigError> {
+        let environment = environment.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
+        Config::load(None, environment, flags)
+    }
+
+    #[test]
+    fn flags_win_over_the_environment_and_that_over_defaults() {
+        let environment = [("KIEZ_SERVER__LISTEN", "127.0.0.1:1"), ("KIEZ_ADMIN__LISTEN", "127.0.0.1:2")];
+        let flags = [("server.listen", "--listen", Some("127.0.0.1:3".to_owned()))];
+        let loaded = load(&environment, &flags).expect("fits");
+        assert_eq!(loaded.config.server.listen, "127.0.0.1:3");
+        assert_eq!(loaded.config.admin.listen, "127.0.0.1:2");
+        assert_eq!(loaded.config.limits.outbox_len_max, 64);
+        assert_eq!(loaded.sources["server.listen"].1, Source::Flag("--listen"));
+    }
+
+    #[test]
+    fn an_unknown_key_names_its_nearest_neighbour() {
+        let error = load(&[("KIEZ_SERVER__LISTN", "x")], &[]).expect_err("unknown");
+        assert_eq!(error.to_string(), "KIEZ_SERVER__LISTN: unknown key `server.listn`; did you mean `server.listen`?");
+    }
+
+    #[test]
+    fn a_value_that_does_not_fit_names_its_key() {
+        let error = load(&[("KIEZ_LIMITS__HELLO_MS", "soon")], &[]).expect_err("not a number");
+        assert!(error.to_string().starts_with("limits.hello_ms: "), "{error}");
+        let error = load(&[("KIEZ_SERVER__LISTEN", "everywhere")], &[]).expect_err("not an address");
+        assert!(error.to_string().starts_with("server.listen: "), "{error}");
+    }
+
+    #[test]
+    fn a_secret_of_digits_is_a_text() {
+        let secret = "1".repeat(40);
+        let error = load(&[("KIEZ_AUTH__SECRET", "12345")], &[]).expect_err("too short");
+        assert!(error.to_string().starts_with("auth.secret: "), "{error}");
+        let loaded = load(&[("KIEZ_AUTH__SECRET", &secret)], &[]).expect("fits");
+        assert_eq!(loaded.config.auth.secret, secret);
+    }
+}

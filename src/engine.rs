@@ -1,0 +1,461 @@
+//! The loop: mailbox → decide → commit → tell. One task owns the dispatcher. What an input decided is handed to the
+//! ledger, and only when that is committed is anybody told; what needs no record is told at once.
+
+use std::collections::{HashMap, VecDeque};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
+
+use kiez_protocol::friend::{FriendMessage, LostReason, Verdict};
+use kiez_protocol::refusal::Code;
+use tokio::sync::{mpsc, oneshot};
+use tokio_util::sync::CancellationToken;
+
+use crate::clock::{Clock, Stopwatch};
+use crate::dispatch::Dispatcher;
+use crate::dispatch::effect::{Answer, Commit, Effects, Message, Subject};
+use crate::dispatch::input::{Input, Request};
+use crate::ledger::{Outcome, Reader, Submission, WriterHandle};
+use crate::live::Live;
+use crate::metrics;
+
+/// Inputs handled before the engine looks at commits and timers again.
+const TURN_INPUTS_MAX: usize = 64;
+/// Records one input may lead to, at most; the ledger's queue must have room for them before an input is taken.
+const RECORDS_PER_INPUT_MAX: usize = 320;
+/// While the oldest unwritten record is older than this, no timer is handled, ms.
+const STALLED_MS: u128 = 1_000;
+
+/// The way in: sessions and requests put inputs here. Cheap to clone.
+#[derive(Clone, Debug)]
+pub struct Mailbox {
+    inputs: mpsc::Sender<Input>,
+    reserve: usize,
+    answers: Arc<Answers>,
+    state: Arc<EngineState>,
+}
+
+/// What health and admission look at.
+#[derive(Debug, Default)]
+pub struct EngineState {
+    stalled: AtomicBool,
+    jobs_open: AtomicUsize,
+    turns: AtomicU64,
+}
+
+#[derive(Debug, Default)]
+struct Answers {
+    next: AtomicU64,
+    waiting: Mutex<HashMap<Request, oneshot::Sender<Answer>>>,
+}
+
+impl Answers {
+    fn give(&self, request: Request, answer: Answer) {
+        let waiting = self.waiting.lock().expect("no panic while held").remove(&request);
+        if let Some(waiting) = waiting {
+            // Whoever asked may have gone.
+            let _ = waiting.send(answer);
+        }
+    }
+}
+
+/// The mailbox is full, or the ledger does not keep up.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the dispatcher cannot take this now")]
+pub struct Overloaded;
+
+impl Mailbox {
+    /// Puts an input in, but not into the part kept for accepts.
+    ///
+    /// # Errors
+    /// [`Overloaded`] when there is no room.
+    pub fn send(&self, input: Input) -> Result<(), Overloaded> {
+        if self.inputs.capacity() <= self.reserve {
+            return Err(Overloaded);
+        }
+        self.inputs.try_send(input).map_err(|_| Overloaded)
+    }
+
+    /// A place in the mailbox for an accept: taken before the word, so that a first is certainly in the mailbox.
+    pub fn accept_permit(&self) -> Option<mpsc::Permit<'_, Input>> {
+        self.inputs.try_reserve().ok()
+    }
+
+    /// Asks something that is answered after its commit.
+    ///
+    /// # Errors
+    /// [`Overloaded`] when there is no room, when the ledger is behind, or when the engine has ended.
+    pub async fn ask(&self, input: impl FnOnce(Request) -> Input) -> Result<Answer, Overloaded> {
+        if self.is_stalled() {
+            return Err(Overloaded);
+        }
+        let request = self.answers.next.fetch_add(1, Ordering::Relaxed);
+        let (answer, waiting) = oneshot::channel();
+        self.answers.waiting.lock().expect("no panic while held").insert(request, answer);
+        let forget = Forget { answers: &self.answers, request };
+        self.send(input(request))?;
+        let answer = waiting.await.map_err(|_| Overloaded);
+        drop(forget);
+        answer
+    }
+
+    /// Whether records wait so long for the ledger that new work is refused.
+    pub fn is_stalled(&self) -> bool {
+        self.state.stalled.load(Ordering::Relaxed)
+    }
+
+    /// Jobs that are not final.
+    pub fn jobs_open(&self) -> usize {
+        self.state.jobs_open.load(Ordering::Relaxed)
+    }
+
+    /// Turns of the loop so far: it lives while this grows.
+    pub fn turns(&self) -> u64 {
+        self.state.turns.load(Ordering::Relaxed)
+    }
+
+    /// Inputs waiting.
+    pub fn len(&self) -> usize {
+        self.inputs.max_capacity() - self.inputs.capacity()
+    }
+
+    /// Whether nothing waits.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+}
+
+/// A request whose asker has gone is forgotten.
+struct Forget<'a> {
+    answers: &'a Answers,
+    request: Request,
+}
+
+impl Drop for Forget<'_> {
+    fn drop(&mut self) {
+        self.answers.waiting.lock().expect("no panic while held").remove(&self.request);
+    }
+}
+
+/// Messages that wait for a commit.
+#[derive(Debug)]
+struct Waiting {
+    ticket: u64,
+    subject: Subject,
+    then: Vec<Message>,
+    since: Stopwatch,
+}
+
+/// Why the engine ended.
+#[derive(Debug, thiserror::Error)]
+pub enum EngineEnd {
+    /// It was asked to.
+    #[error("stopped")]
+    Stopped,
+    /// Another dispatcher has taken over.
+    #[error("another dispatcher has raised the fence: this one must not go on")]
+    Fenced,
+    /// The ledger's writer has ended.
+    #[error("the ledger's writer has ended")]
+    WriterGone,
+}
+
+/// The task that owns the dispatcher.
+#[derive(Debug)]
+pub struct Engine {
+    dispatcher: Dispatcher,
+    clock: Clock,
+    live: Arc<Live>,
+    writer: WriterHandle,
+    outcomes: mpsc::Receiver<Outcome>,
+    reader: Reader,
+    inputs: mpsc::Receiver<Input>,
+    answers: Arc<Answers>,
+    state: Arc<EngineState>,
+    waiting: VecDeque<Waiting>,
+    ticket: u64,
+    effects: Effects,
+    // Inputs that telling has led to; handled before anything else.
+    next: VecDeque<Input>,
+}
+
+impl Engine {
+    /// An engine round a restored dispatcher, and the mailbox into it with room for `mailbox_len_max` inputs.
+    pub fn new(
+        dispatcher: Dispatcher,
+        clock: Clock,
+        live: Arc<Live>,
+        ledger: (WriterHandle, mpsc::Receiver<Outcome>, Reader),
+        mailbox_len_max: usize,
+    ) -> (Engine, Mailbox) {
+        let (writer, outcomes, reader) = ledger;
+        let (sender, inputs) = mpsc::channel(mailbox_len_max);
+        let answers = Arc::new(Answers::default());
+        let state = Arc::new(EngineState::default());
+        let mailbox =
+            Mailbox { inputs: sender, reserve: mailbox_len_max / 4, answers: answers.clone(), state: state.clone() };
+        let engine = Engine {
+            dispatcher,
+            clock,
+            live,
+            writer,
+            outcomes,
+            reader,
+            inputs,
+            answers,
+            state,
+            waiting: VecDeque::new(),
+            ticket: 0,
+            effects: Effects::default(),
+            next: VecDeque::new(),
+        };
+        (engine, mailbox)
+    }
+
+    /// Runs until it is stopped, fenced, or the writer has ended. On `stop` everything submitted is still told.
+    pub async fn run(mut self, stop: CancellationToken) -> EngineEnd {
+        let mut inputs = Vec::with_capacity(TURN_INPUTS_MAX);
+        loop {
+            self.note();
+            let has_room = self.writer.room() >= RECORDS_PER_INPUT_MAX;
+            let due = self.dispatcher.next_deadline().filter(|_| has_room && !self.is_stalled());
+            let sleep = due.map(|due| self.clock.until(due));
+            let room = if has_room { TURN_INPUTS_MAX.min(self.writer.room() / RECORDS_PER_INPUT_MAX) } else { 0 };
+            // Every branch is cancel-safe: a message that was taken off a channel is never dropped here.
+            tokio::select! {
+                biased;
+                outcome = self.outcomes.recv() => match outcome {
+                    Some(Outcome::Fenced) => return EngineEnd::Fenced,
+                    Some(outcome) => self.outcome(outcome),
+                    None => return EngineEnd::WriterGone,
+                },
+                _ = self.inputs.recv_many(&mut inputs, room), if room > 0 => {
+                    for input in inputs.drain(..) {
+                        self.handle(input);
+                    }
+                }
+                () = tokio::time::sleep(sleep.unwrap_or_default()), if sleep.is_some() => self.timers(),
+                () = stop.cancelled(), if self.waiting.is_empty() && self.inputs.is_empty() => break,
+                // Looks again at what has no wake-up of its own: the ledger's room, the age of what waits.
+                () = tokio::time::sleep(std::time::Duration::from_millis(100)), if !has_room || self.is_stalled() => {}
+            }
+        }
+        // The writer closes its connection, and with it the lock, when its last handle has gone.
+        drop(self.writer);
+        while self.outcomes.recv().await.is_some() {}
+        EngineEnd::Stopped
+    }
+
+    fn note(&self) {
+        self.state.stalled.store(self.is_stalled(), Ordering::Relaxed);
+        self.state.jobs_open.store(self.dispatcher.jobs_len(), Ordering::Relaxed);
+        self.state.turns.fetch_add(1, Ordering::Relaxed);
+    }
+
+    fn is_stalled(&self) -> bool {
+        self.waiting.front().is_some_and(|oldest| oldest.since.elapsed().as_millis() > STALLED_MS)
+    }
+
+    /// Handles what is due, one at a time, as long as no input waits: what came before a deadline goes first.
+    fn timers(&mut self) {
+        for _ in 0..TURN_INPUTS_MAX {
+            let due = self.dispatcher.next_deadline().is_some_and(|due| due <= self.clock.now());
+            if !due || !self.inputs.is_empty() || self.writer.room() < RECORDS_PER_INPUT_MAX {
+                return;
+            }
+            self.handle(Input::Tick);
+        }
+    }
+
+    fn handle(&mut self, input: Input) {
+        self.next.push_back(input);
+        while let Some(input) = self.next.pop_front() {
+            let watch = Stopwatch::start();
+            let mut effects = std::mem::take(&mut self.effects);
+            self.dispatcher.handle(input, self.clock.now(), &self.live.roster, &mut effects);
+            metrics::handled(watch.elapsed());
+            for message in effects.now.drain(..) {
+                self.tell(message);
+            }
+            for commit in effects.commits.drain(..) {
+                self.submit(commit);
+            }
+            self.effects = effects;
+        }
+    }
+
+    /// Hands a record to the ledger; its messages wait. Without a record they wait for what was handed over before.
+    fn submit(&mut self, commit: Commit) {
+        let Commit { subject, record, then } = commit;
+        match record {
+            Some(record) => {
+                self.ticket += 1;
+                self.writer
+                    .try_submit(Submission { ticket: self.ticket, subject, record })
+                    .expect("room was seen before the input was taken");
+            }
+            None if self.waiting.is_empty() => {
+                for message in then {
+                    self.tell(message);
+                }
+                return;
+            }
+            None => {}
+        }
+        self.waiting.push_back(Waiting { ticket: self.ticket, subject, then, since: Stopwatch::start() });
+    }
+
+    fn outcome(&mut self, outcome: Outcome) {
+        match outcome {
+            Outcome::Written { through } => {
+                while self.waiting.front().is_some_and(|waiting| waiting.ticket <= through) {
+                    let Some(waiting) = self.waiting.pop_front() else { break };
+                    metrics::told(waiting.since.elapsed());
+                    for message in waiting.then {
+                        self.tell(message);
+                    }
+                }
+                self.follow_up();
+            }
+            Outcome::Refused { ticket, subject, stored, why } => {
+                tracing::error!(?subject, ticket, why, "the ledger refused a record for good");
+                metrics::record_refused();
+                self.quarantine(subject);
+                if let Subject::Job(job) = subject {
+                    self.handle(Input::Reread { job, stored });
+                }
+                self.writer.release(subject);
+            }
+            Outcome::Fenced => unreachable!("handled in the loop"),
+        }
+    }
+
+    /// Nothing that was decided after a refused record of this subject holds: nobody hears it, and who waits may ask
+    /// again.
+    fn quarantine(&mut self, subject: Subject) {
+        let (dropped, kept): (VecDeque<_>, VecDeque<_>) =
+            std::mem::take(&mut self.waiting).into_iter().partition(|waiting| waiting.subject == subject);
+        self.waiting = kept;
+        for message in dropped.into_iter().flat_map(|waiting| waiting.then) {
+            if let Some(message) = taken_back(message) {
+                self.tell(message);
+            }
+        }
+    }
+
+    fn follow_up(&mut self) {
+        while let Some(input) = self.next.pop_front() {
+            self.handle(input);
+        }
+    }
+
+    fn tell(&mut self, message: Message) {
+        match message {
+            Message::Friend { friend, message } => {
+                count(&message);
+                self.live.sessions.send(friend, message);
+            }
+            Message::Hold { friend, in_hand } => {
+                self.live.sessions.hold(friend, in_hand);
+            }
+            Message::Release { friend, offer } => {
+                self.live.sessions.release(friend, offer);
+            }
+            Message::Snapshot { friend, session, snapshot, hand } => {
+                if self.live.sessions.set_hand(friend, session, hand) {
+                    self.live.sessions.send(friend, FriendMessage::Snapshot(*snapshot));
+                }
+            }
+            Message::Duty { friend, duty } => {
+                self.live.roster.set_duty(friend, duty.on);
+            }
+            Message::Answer { request, answer } => {
+                if let Answer::Posted(_) = &answer {
+                    metrics::job_posted();
+                }
+                self.answers.give(request, answer);
+            }
+            Message::Settle { job, attempt, claim, seat } => {
+                claim.settle(seat);
+                metrics::job_assigned();
+                self.next.push_back(Input::Settled { job, attempt });
+            }
+            Message::LookUp { friend, offer, key } => {
+                let (reader, live) = (self.reader.clone(), self.live.clone());
+                tokio::spawn(async move {
+                    let message = match reader.verdict(friend, offer, key).await {
+                        Ok(Some((result, reason))) => FriendMessage::AcceptResult { offer, key, result, reason },
+                        Ok(None) => FriendMessage::Error {
+                            code: Code::NotFound,
+                            key: Some(key),
+                            offer: Some(offer),
+                            job: None,
+                            message_key: "error.offer_not_found".to_owned(),
+                            allowed: Vec::new(),
+                        },
+                        Err(error) => {
+                            tracing::warn!(%error, "a verdict could not be read");
+                            FriendMessage::AcceptResult { offer, key, result: Verdict::TryAgain, reason: None }
+                        }
+                    };
+                    live.sessions.send(friend, message);
+                });
+            }
+            Message::JobSeen(dot) => self.live.feed.job_seen(dot, self.clock.now()),
+            Message::RaceWon(race) => self.live.feed.race_won(race),
+            Message::Availability { friend, free } => self.live.feed.availability(friend, free),
+            Message::Alarm { kind, job, at } => {
+                tracing::warn!(?kind, %job, "alarm");
+                self.live.feed.alarm(kind, Some(job), at);
+            }
+        }
+    }
+}
+
+/// What whoever waits hears when the record behind a message was refused: ask again. Everything else is unsaid.
+fn taken_back(message: Message) -> Option<Message> {
+    match message {
+        Message::Friend { friend, message: FriendMessage::AcceptResult { offer, key, .. } } => {
+            let message = FriendMessage::AcceptResult { offer, key, result: Verdict::TryAgain, reason: None };
+            Some(Message::Friend { friend, message })
+        }
+        Message::Friend { friend, message: FriendMessage::Done { key } } => {
+            let message = FriendMessage::Error {
+                code: Code::Unavailable,
+                key: Some(key),
+                offer: None,
+                job: None,
+                message_key: "error.try_again".to_owned(),
+                allowed: Vec::new(),
+            };
+            Some(Message::Friend { friend, message })
+        }
+        Message::Answer { request, .. } => {
+            let detail = "the ledger refused the record; nothing was changed".to_owned();
+            Some(Message::Answer { request, answer: Answer::Refused { code: Code::Unavailable, detail } })
+        }
+        // A session still needs its snapshot, and a verdict that is looked up is looked up.
+        Message::Snapshot { .. } | Message::LookUp { .. } | Message::Duty { .. } => Some(message),
+        Message::Friend { .. }
+        | Message::Hold { .. }
+        | Message::Release { .. }
+        | Message::Settle { .. }
+        | Message::JobSeen(_)
+        | Message::RaceWon(_)
+        | Message::Availability { .. }
+        | Message::Alarm { .. } => None,
+    }
+}
+
+fn count(message: &FriendMessage) {
+    match message {
+        FriendMessage::Offer(_) => metrics::offer_told(),
+        FriendMessage::AcceptResult { result, reason, .. } => metrics::verdict(match (result, reason) {
+            (Verdict::Won, _) => "won",
+            (Verdict::Lost, Some(LostReason::Taken)) => "taken",
+            (Verdict::Lost, _) => "lost",
+            (Verdict::TryAgain, _) => "try_again",
+            (Verdict::NeedsReconfirm, _) => "needs_reconfirm",
+        }),
+        _ => {}
+    }
+}

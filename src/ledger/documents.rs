@@ -1,0 +1,102 @@
+//! How documents are stored: communities, packages and partners in versions, friends in their newest form.
+
+use std::collections::BTreeMap;
+
+use kiez_protocol::directory::Friend;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use uuid::Uuid;
+
+use super::either::{Arg, Row, Session};
+use super::rows::json;
+
+/// The version under which `doc` is stored, and whether it is new.
+pub async fn put<T: Serialize + DeserializeOwned + PartialEq>(
+    session: &mut Session<'_>,
+    kind: &str,
+    slug: &str,
+    doc: &T,
+) -> sqlx::Result<(u32, bool)> {
+    let newest = session
+        .first(
+            "select version, doc from documents where kind = $1 and slug = $2 order by version desc limit 1",
+            [Arg::Text(kind), Arg::Text(slug)],
+        )
+        .await?;
+    let newest: Option<(u32, Row)> = newest.map(|row| Ok::<_, sqlx::Error>((row.int("version")?, row))).transpose()?;
+    if let Some((version, row)) = &newest {
+        // One that an older kiez stored and this one cannot read is not equal.
+        if row.doc::<T>("doc").is_ok_and(|stored| stored == *doc) {
+            return Ok((*version, false));
+        }
+    }
+    let version = newest.map_or(1, |(version, _)| version + 1);
+    let now = session.now().await?;
+    session
+        .run(
+            "insert into documents (kind, slug, version, doc, created_at) values ($1, $2, $3, $4, $5)",
+            [Arg::Text(kind), Arg::Text(slug), Arg::Int(version.into()), Arg::Doc(json(doc)), Arg::Int(now.0)],
+        )
+        .await?;
+    Ok((version, true))
+}
+
+/// Stores friends in one statement, so that a large import does not keep the dispatcher's commits waiting. Returns
+/// whether anything has changed.
+pub async fn put_friends(session: &mut Session<'_>, friends: &[Friend]) -> sqlx::Result<bool> {
+    #[derive(Serialize)]
+    struct Line<'f> {
+        id: Uuid,
+        subject: Option<&'f str>,
+        doc: String,
+    }
+    // A statement may touch a row only once: the later document of a friend stands.
+    let last: BTreeMap<_, _> = friends.iter().map(|friend| (friend.id, friend)).collect();
+    let lines: Vec<_> = last
+        .values()
+        .map(|friend| Line { id: friend.id.0, subject: friend.subject.as_deref(), doc: json(friend) })
+        .collect();
+    let sql = match session {
+        Session::Sqlite(_) => {
+            "insert into friends (id, subject, doc, version)
+             select value ->> 'id', value ->> 'subject', value ->> 'doc', 1 from json_each($1) where true
+             on conflict (id) do update set subject = excluded.subject, doc = excluded.doc,
+                 version = friends.version + 1
+             where friends.doc <> excluded.doc"
+        }
+        Session::Postgres(_) => {
+            "insert into friends (id, subject, doc, version)
+             select (value ->> 'id')::uuid, value ->> 'subject', (value ->> 'doc')::json, 1
+             from json_array_elements($1) as each (value)
+             on conflict (id) do update set subject = excluded.subject, doc = excluded.doc,
+                 version = friends.version + 1
+             where friends.doc::text <> excluded.doc::text"
+        }
+    };
+    Ok(session.run(sql, [Arg::Doc(json(&lines))]).await? > 0)
+}
+
+/// The version of the directory: grows with every change.
+pub async fn directory_version(session: &mut Session<'_>) -> sqlx::Result<u64> {
+    session
+        .first("select cast(value as bigint) as version from meta where key = 'directory_version'", [])
+        .await?
+        .ok_or(sqlx::Error::RowNotFound)?
+        .int("version")
+}
+
+/// The newest version of every document of a kind.
+pub async fn newest<T: DeserializeOwned>(session: &mut Session<'_>, kind: &str) -> sqlx::Result<Vec<(T, u32)>> {
+    session
+        .all(
+            "select version, doc from documents where kind = $1 and version =
+                 (select max(version) from documents as others
+                  where others.kind = documents.kind and others.slug = documents.slug)
+             order by slug",
+            [Arg::Text(kind)],
+        )
+        .await?
+        .iter()
+        .map(|row| Ok((row.doc("doc")?, row.int("version")?)))
+        .collect()
+}

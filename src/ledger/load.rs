@@ -1,0 +1,231 @@
+//! What a restart needs: open jobs with all they stand on, duties, keys. Also one job alone, when its record was refused
+//! and memory must go back to what is stored. A job is open while something is due for it.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use kiez_protocol::directory::{CommissionRule, Community, Package};
+use kiez_protocol::friend::{ClosedReason, Duty};
+use kiez_protocol::ids::{CommunitySlug, FriendId, JobId, Key, OfferId, PackageSlug};
+use kiez_protocol::money::{Currency, Money};
+use uuid::Uuid;
+
+use super::either::{Arg, Row, Session, broken};
+use super::rows::{KEY_KEPT_MS, LIVE, unhex};
+use crate::dispatch::effect::{DutyRow, JobRow, Stored, StoredJob, StoredKey};
+use crate::dispatch::input::{PartnerKey, Terms};
+use crate::dispatch::job::{Booking, Delivery, Offer, OfferState, Pay, Visit};
+
+/// The four statements that bring jobs back, for those jobs a condition names.
+macro_rules! statements {
+    ($which:literal) => {
+        Statements {
+            jobs: concat!(
+                "select id, partner, partner_ref, community, community_version, package, package_version,
+                        commission_rule, commission_basis_points, created_at, updated_at, next_deadline, view, progress
+                 from jobs where ",
+                $which,
+                " order by id"
+            ),
+            bookings: concat!("select job, doc from bookings join jobs on jobs.id = bookings.job where ", $which),
+            offers: concat!(
+                "select offers.id, offers.job, friend, offers.attempt, wave, wave_seat, seat, offers.revision, sent_at,
+                        expires_at, offers.state, renewed, distance_m, gross, offers.commission, net, offers.currency,
+                        why, rank
+                 from offers join jobs on jobs.id = offers.job where ",
+                $which,
+                " order by offers.job, seat"
+            ),
+            visits: concat!(
+                "select job, visits.attempt, friend, offer, place, gross, visits.commission, net, visits.currency,
+                        accept_key, assigned_at, contact_due, active
+                 from visits join jobs on jobs.id = visits.job where ",
+                $which,
+                " order by job, visits.attempt"
+            ),
+        }
+    };
+}
+
+struct Statements {
+    jobs: &'static str,
+    bookings: &'static str,
+    offers: &'static str,
+    visits: &'static str,
+}
+
+const OPEN: Statements = statements!("jobs.next_deadline is not null");
+const ONE: Statements = statements!("jobs.id = $1");
+
+/// Everything `restore` needs. Keys older than seven days before the newest one are left out.
+pub async fn load(mut session: Session<'_>) -> sqlx::Result<Stored> {
+    let session = &mut session;
+    let jobs = jobs(session, &OPEN, []).await?;
+    let duties = session.all("select friend, until, at from duties where on_duty", []).await?;
+    let keys = session
+        .all(
+            "select partner, key, body, job, at from partner_keys
+             where at > (select max(at) from partner_keys) - $1 order by at, partner, key",
+            [Arg::Int(KEY_KEPT_MS)],
+        )
+        .await?;
+    Ok(Stored {
+        jobs,
+        duties: duties.iter().map(duty).collect::<sqlx::Result<_>>()?,
+        keys: keys.iter().map(key).collect::<sqlx::Result<_>>()?,
+    })
+}
+
+/// One job as it is stored, open or not; none if it was never written.
+pub async fn load_job(mut session: Session<'_>, job: JobId) -> sqlx::Result<Option<StoredJob>> {
+    Ok(jobs(&mut session, &ONE, [Arg::Id(job.0)]).await?.pop())
+}
+
+async fn jobs<const N: usize>(
+    session: &mut Session<'_>,
+    statements: &Statements,
+    which: [Arg<'_>; N],
+) -> sqlx::Result<Vec<StoredJob>> {
+    let mut terms = TermsBook::default();
+    let mut bookings = HashMap::new();
+    for row in session.all(statements.bookings, which.clone()).await? {
+        bookings.insert(row.id("job")?, Arc::new(row.doc::<Booking>("doc")?));
+    }
+    let mut offers: HashMap<Uuid, Vec<Offer>> = HashMap::new();
+    for row in session.all(statements.offers, which.clone()).await? {
+        offers.entry(row.id("job")?).or_default().push(offer(&row)?);
+    }
+    let mut visits = HashMap::new();
+    for row in session.all(statements.visits, which.clone()).await? {
+        // In order of attempts: the newest stays.
+        visits.insert(row.id("job")?, visit(&row)?);
+    }
+    let mut jobs = Vec::new();
+    for row in session.all(statements.jobs, which).await? {
+        let id = row.id("id")?;
+        jobs.push(StoredJob {
+            row: JobRow {
+                id: JobId(id),
+                partner: row.word("partner")?,
+                partner_ref: row.maybe_text("partner_ref")?.map(str::to_owned),
+                terms: terms.look_up(session, &row).await?,
+                created_at: row.time("created_at")?,
+                updated_at: row.time("updated_at")?,
+                next_deadline: row.maybe_time("next_deadline")?,
+                view: row.doc("view")?,
+                progress: row.doc("progress")?,
+            },
+            booking: bookings.remove(&id).ok_or_else(|| broken("job", format_args!("no booking for {id}")))?,
+            offers: offers.remove(&id).unwrap_or_default(),
+            visit: visits.remove(&id),
+        });
+    }
+    Ok(jobs)
+}
+
+/// The documents jobs were posted under, each read once.
+#[derive(Default)]
+struct TermsBook {
+    communities: HashMap<(CommunitySlug, u32), Arc<Community>>,
+    packages: HashMap<(PackageSlug, u32), Arc<Package>>,
+}
+
+impl TermsBook {
+    async fn look_up(&mut self, session: &mut Session<'_>, job: &Row) -> sqlx::Result<Terms> {
+        let community: (CommunitySlug, u32) = (job.word("community")?, job.int("community_version")?);
+        let package: (PackageSlug, u32) = (job.word("package")?, job.int("package_version")?);
+        if !self.communities.contains_key(&community) {
+            let doc = document(session, "community", community.0.as_str(), community.1).await?;
+            self.communities.insert(community.clone(), Arc::new(doc.doc("doc")?));
+        }
+        if !self.packages.contains_key(&package) {
+            let doc = document(session, "package", package.0.as_str(), package.1).await?;
+            self.packages.insert(package.clone(), Arc::new(doc.doc("doc")?));
+        }
+        Ok(Terms {
+            package: Arc::clone(&self.packages[&package]),
+            package_version: package.1,
+            community: Arc::clone(&self.communities[&community]),
+            community_version: community.1,
+            commission: CommissionRule {
+                id: job.word("commission_rule")?,
+                basis_points: job.int("commission_basis_points")?,
+            },
+        })
+    }
+}
+
+async fn document(session: &mut Session<'_>, kind: &str, slug: &str, version: u32) -> sqlx::Result<Row> {
+    session
+        .first(
+            "select doc from documents where kind = $1 and slug = $2 and version = $3",
+            [Arg::Text(kind), Arg::Text(slug), Arg::Int(version.into())],
+        )
+        .await?
+        .ok_or_else(|| broken(kind, format_args!("a job names {slug} version {version}, which is not stored")))
+}
+
+fn offer(row: &Row) -> sqlx::Result<Offer> {
+    Ok(Offer {
+        id: OfferId(row.id("id")?),
+        friend: FriendId(row.id("friend")?),
+        attempt: row.int("attempt")?,
+        wave: row.int("wave")?,
+        wave_seat: row.int("wave_seat")?,
+        seat: row.int("seat")?,
+        revision: row.int("revision")?,
+        sent_at: row.time("sent_at")?,
+        expires_at: row.time("expires_at")?,
+        state: match row.text("state")? {
+            LIVE => OfferState::Live,
+            _ => OfferState::Closed(row.word::<ClosedReason>("state")?),
+        },
+        // Soft: `restore` waits anew for the acknowledgement of those that are live.
+        delivery: Delivery::Arrived,
+        renewed: row.flag("renewed")?,
+        distance_m: row.int("distance_m")?,
+        pay: pay(row)?,
+        why: row.word("why")?,
+        rank: row.int("rank")?,
+    })
+}
+
+fn visit(row: &Row) -> sqlx::Result<Visit> {
+    Ok(Visit {
+        friend: FriendId(row.id("friend")?),
+        offer: OfferId(row.id("offer")?),
+        attempt: row.int("attempt")?,
+        place: row.int("place")?,
+        pay: pay(row)?,
+        key: Key(row.id("accept_key")?),
+        assigned_at: row.time("assigned_at")?,
+        contact_due: row.time("contact_due")?,
+        active: row.flag("active")?,
+    })
+}
+
+fn pay(row: &Row) -> sqlx::Result<Pay> {
+    let currency: Currency = row.word("currency")?;
+    let money = |column| Ok::<_, sqlx::Error>(Money { amount: row.int(column)?, currency });
+    Ok(Pay { gross: money("gross")?, commission: money("commission")?, net: money("net")? })
+}
+
+fn duty(row: &Row) -> sqlx::Result<DutyRow> {
+    Ok(DutyRow {
+        friend: FriendId(row.id("friend")?),
+        duty: Duty { on: true, until: row.maybe_time("until")? },
+        at: row.time("at")?,
+    })
+}
+
+fn key(row: &Row) -> sqlx::Result<StoredKey> {
+    Ok(StoredKey {
+        partner: row.word("partner")?,
+        key: PartnerKey {
+            key: row.text("key")?.to_owned(),
+            body: unhex(row.text("body")?).ok_or_else(|| broken("body", "not a SHA-256"))?,
+        },
+        job: JobId(row.id("job")?),
+        at: row.time("at")?,
+    })
+}

@@ -1,0 +1,171 @@
+//! The read door: a small pool for what is no longer open, lists, and answers that are repeated. It only reads, and
+//! nobody decides from it.
+
+use kiez_protocol::friend::{ClosedReason, LostReason, Verdict};
+use kiez_protocol::ids::{FriendId, JobId, Key, OfferId, PartnerSlug};
+use kiez_protocol::partner::{JobState, JobView};
+
+use super::either::{Arg, Row, broken};
+use super::pool::Pool;
+use super::rows::{LIVE, state_word, unhex};
+
+/// The database did not answer.
+#[derive(Debug, thiserror::Error)]
+#[error("the ledger cannot be read")]
+pub struct ReadError(#[from] sqlx::Error);
+
+/// The read door.
+#[derive(Clone, Debug)]
+pub struct Reader(Pool);
+
+impl Reader {
+    pub(super) fn new(pool: Pool) -> Reader {
+        Reader(pool)
+    }
+
+    /// A partner's job. Another partner's is like one that does not exist.
+    ///
+    /// # Errors
+    /// [`ReadError`].
+    pub async fn job_view(&self, partner: &PartnerSlug, job: JobId) -> Result<Option<JobView>, ReadError> {
+        self.view(
+            "select view as doc from jobs where id = $1 and partner = $2",
+            [Arg::Id(job.0), Arg::Text(partner.as_str())],
+        )
+        .await
+    }
+
+    /// A partner's jobs, newest first, at most `limit` of them, those after `after` in that order.
+    ///
+    /// # Errors
+    /// [`ReadError`].
+    pub async fn jobs(
+        &self,
+        partner: &PartnerSlug,
+        state: Option<JobState>,
+        limit: u32,
+        after: Option<JobId>,
+    ) -> Result<Vec<JobView>, ReadError> {
+        let state = state.map(state_word);
+        let rows = self
+            .0
+            .lease()
+            .await?
+            .session()
+            .all(
+                "select view from jobs
+                 where partner = $1 and ($2 is null or state = $2) and ($3 is null or id < $3)
+                 order by id desc limit $4",
+                [
+                    Arg::Text(partner.as_str()),
+                    Arg::MaybeText(state.as_deref()),
+                    Arg::MaybeId(after.map(|after| after.0)),
+                    Arg::Int(limit.into()),
+                ],
+            )
+            .await?;
+        Ok(rows.iter().map(|row| row.doc("view")).collect::<sqlx::Result<_>>()?)
+    }
+
+    /// The answer that was given to an idempotency key; kept seven days.
+    ///
+    /// # Errors
+    /// [`ReadError`].
+    pub async fn repeated(&self, partner: &PartnerSlug, key: &str) -> Result<Option<JobView>, ReadError> {
+        self.view(
+            "select answer as doc from partner_keys where partner = $1 and key = $2",
+            [Arg::Text(partner.as_str()), Arg::Text(key)],
+        )
+        .await
+    }
+
+    /// The verdict on an accept, as the rows of the offer, the job and the visit tell it. None for an offer that is not
+    /// this friend's. [`Verdict::TryAgain`] while the offer is live.
+    ///
+    /// # Errors
+    /// [`ReadError`].
+    pub async fn verdict(
+        &self,
+        friend: FriendId,
+        offer: OfferId,
+        key: Key,
+    ) -> Result<Option<(Verdict, Option<LostReason>)>, ReadError> {
+        let row = self
+            .0
+            .lease()
+            .await?
+            .session()
+            .first(
+                "select offers.state as offer_state, jobs.state as job_state, visits.accept_key
+                 from offers join jobs on jobs.id = offers.job
+                 left join visits on visits.job = offers.job and visits.attempt = offers.attempt
+                     and visits.offer = offers.id
+                 where offers.id = $1 and offers.friend = $2",
+                [Arg::Id(offer.0), Arg::Id(friend.0)],
+            )
+            .await?;
+        Ok(row.map(|row| verdict(&row, key)).transpose()?)
+    }
+
+    /// The partner and the SHA-256 of an API key that is not revoked.
+    ///
+    /// # Errors
+    /// [`ReadError`].
+    pub async fn api_key(&self, id: &str) -> Result<Option<(PartnerSlug, [u8; 32])>, ReadError> {
+        let row = self
+            .0
+            .lease()
+            .await?
+            .session()
+            .first("select partner, sha256 from partner_api_keys where id = $1 and revoked_at is null", [Arg::Text(id)])
+            .await?;
+        let read = |row: Row| {
+            let sha256 = unhex(row.text("sha256")?).ok_or_else(|| broken("sha256", "not a SHA-256"))?;
+            Ok::<_, sqlx::Error>((row.word("partner")?, sha256))
+        };
+        Ok(row.map(read).transpose()?)
+    }
+
+    async fn view<const N: usize>(&self, sql: &'static str, args: [Arg<'_>; N]) -> Result<Option<JobView>, ReadError> {
+        let row = self.0.lease().await?.session().first(sql, args).await?;
+        Ok(row.map(|row| row.doc("doc")).transpose()?)
+    }
+}
+
+fn verdict(row: &Row, key: Key) -> sqlx::Result<(Verdict, Option<LostReason>)> {
+    // The accept that won hears the same for ever, whatever became of the job since.
+    if row.maybe_id("accept_key")? == Some(key.0) {
+        return Ok((Verdict::Won, None));
+    }
+    let lost = match row.text("offer_state")? {
+        LIVE => match row.word::<JobState>("job_state")? {
+            JobState::Cancelled => LostReason::JobCancelled,
+            JobState::Expired => LostReason::Expired,
+            JobState::Paused => LostReason::Paused,
+            JobState::NeedsInfo | JobState::Dispatching | JobState::Unfilled => return Ok((Verdict::TryAgain, None)),
+            JobState::Assigned
+            | JobState::Contacted
+            | JobState::Appointed
+            | JobState::OnTheWay
+            | JobState::InProgress
+            | JobState::Done
+            | JobState::Unsuccessful
+            | JobState::Confirmed
+            | JobState::Disputed
+            | JobState::Refunded
+            | JobState::Closed => LostReason::Taken,
+        },
+        _ => match row.word("offer_state")? {
+            ClosedReason::Won => return Ok((Verdict::Won, None)),
+            ClosedReason::Taken => LostReason::Taken,
+            ClosedReason::Cancelled => LostReason::JobCancelled,
+            ClosedReason::Expired => LostReason::Expired,
+            ClosedReason::Superseded => LostReason::Superseded,
+            ClosedReason::Paused => LostReason::Paused,
+            ClosedReason::Declined => LostReason::Declined,
+            ClosedReason::HandedBack => LostReason::Closed,
+            ClosedReason::Capacity => LostReason::Capacity,
+        },
+    };
+    Ok((Verdict::Lost, Some(lost)))
+}

@@ -1,0 +1,310 @@
+//! The writer: one task, one connection, everything in order. It takes whatever is queued the moment the previous commit
+//! returns, so that the load itself makes the batches and no timer is needed.
+//!
+//! Nothing here is ever cancelled: no timeout, no `select!`, no future dropped half-way. What fails for a while is
+//! retried for ever; what was committed without a reply is read back before it is tried again; what is refused for good
+//! puts its subject into quarantine, and everything else goes on.
+
+use std::collections::HashSet;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use tokio::sync::mpsc;
+
+use super::{Ledger, Trouble};
+use crate::clock::Stopwatch;
+use crate::dispatch::effect::{Record, StoredJob, Subject};
+
+/// Records that may be unwritten at once.
+pub const QUEUE_MAX: usize = 4096;
+/// Records in one commit at most: it bounds how long the first of them waits for the last.
+const BATCH_MAX: usize = 512;
+/// Outcomes the engine may leave unread before the writer waits for it.
+const OUTCOMES_MAX: usize = 1024;
+const BACKOFF_FIRST: Duration = Duration::from_millis(50);
+const BACKOFF_LAST: Duration = Duration::from_secs(2);
+
+/// A record on its way to the ledger.
+#[derive(Debug)]
+pub struct Submission {
+    /// Grows from one submission to the next; names it in the outcomes.
+    pub ticket: u64,
+    /// The record.
+    pub record: Record,
+    /// What it is about.
+    pub subject: Subject,
+}
+
+/// What became of submissions, in order of their tickets.
+#[derive(Debug)]
+pub enum Outcome {
+    /// Every submission up to this ticket is committed, but for those refused, and those of their subjects that were
+    /// submitted before the subject was released: they are dropped unwritten and without an outcome of their own.
+    Written {
+        /// The ticket.
+        through: u64,
+    },
+    /// The database refuses this record for good. Its subject is in quarantine until [`WriterHandle::release`].
+    Refused {
+        /// The submission.
+        ticket: u64,
+        /// What it was about.
+        subject: Subject,
+        /// The job as it is stored; none if it was never written, or the subject is not a job.
+        stored: Option<Box<StoredJob>>,
+        /// What the database said. For ops; it may name values.
+        why: String,
+    },
+    /// Another dispatcher has taken the ledger. Nothing more is written, and the process must end.
+    Fenced,
+}
+
+/// The queue is full: [`QUEUE_MAX`] records are unwritten. The submission comes back.
+#[derive(Debug)]
+pub struct Full(pub Box<Submission>);
+
+/// How the writer fares, for `/readyz` and for the rule that no timer is handled while an old record is unwritten.
+#[derive(Clone, Copy, Debug)]
+pub struct Health {
+    /// Whether the last try reached the database.
+    pub reachable: bool,
+    /// When the oldest record that is not yet committed was submitted. Records queued behind the commit in flight show
+    /// only once they are taken up.
+    pub oldest_unwritten_since: Option<Instant>,
+}
+
+/// The engine's end of the writer. When the last handle is gone, the writer writes what is queued and closes.
+#[derive(Clone, Debug)]
+pub struct WriterHandle {
+    orders: mpsc::UnboundedSender<Order>,
+    shared: Arc<Shared>,
+}
+
+#[derive(Debug)]
+enum Order {
+    Write(Submission, Instant),
+    Release(Subject),
+}
+
+#[derive(Debug)]
+struct Shared {
+    /// Submissions without an outcome; it bounds the queue, which itself has no bound so that a release always fits.
+    depth: AtomicUsize,
+    reachable: AtomicBool,
+    oldest: Mutex<Option<Instant>>,
+}
+
+impl WriterHandle {
+    /// Hands a record to the writer. Never waits.
+    ///
+    /// # Errors
+    /// [`Full`] when [`QUEUE_MAX`] records are unwritten, or when the writer has ended (its outcomes say so).
+    pub fn try_submit(&self, submission: Submission) -> Result<(), Full> {
+        let take = |depth| (depth < QUEUE_MAX).then_some(depth + 1);
+        if self.shared.depth.fetch_update(Ordering::AcqRel, Ordering::Acquire, take).is_err() {
+            return Err(Full(Box::new(submission)));
+        }
+        match self.orders.send(Order::Write(submission, Stopwatch::start().began())) {
+            Ok(()) => Ok(()),
+            Err(mpsc::error::SendError(Order::Write(submission, _))) => Err(Full(Box::new(submission))),
+            Err(mpsc::error::SendError(Order::Release(_))) => unreachable!("a write was sent"),
+        }
+    }
+
+    /// Lifts the quarantine of a subject for what is submitted from now on.
+    pub fn release(&self, subject: Subject) {
+        // A writer that has ended holds nothing in quarantine.
+        let _ = self.orders.send(Order::Release(subject));
+    }
+
+    /// Submissions without an outcome, 0 to [`QUEUE_MAX`].
+    pub fn depth(&self) -> usize {
+        self.shared.depth.load(Ordering::Acquire)
+    }
+
+    /// How many more submissions the queue takes now.
+    pub fn room(&self) -> usize {
+        QUEUE_MAX.saturating_sub(self.depth())
+    }
+
+    /// How the writer fares.
+    pub fn health(&self) -> Health {
+        Health {
+            reachable: self.shared.reachable.load(Ordering::Acquire),
+            oldest_unwritten_since: *self.shared.oldest.lock().unwrap_or_else(PoisonError::into_inner),
+        }
+    }
+}
+
+/// Starts the writer on a ledger that is locked and fenced for this process. The receiver ends when the writer has
+/// closed its connection; if that comes while a handle lives, the writer has been fenced or has panicked.
+#[expect(clippy::disallowed_methods, reason = "writes are bounded by the depth, and a release must always fit")]
+pub fn start(ledger: impl Ledger) -> (WriterHandle, mpsc::Receiver<Outcome>) {
+    let (orders, queue) = mpsc::unbounded_channel();
+    let (outcomes, receiver) = mpsc::channel(OUTCOMES_MAX);
+    let shared =
+        Arc::new(Shared { depth: AtomicUsize::new(0), reachable: AtomicBool::new(true), oldest: Mutex::new(None) });
+    let writer = Writer { ledger, outcomes, shared: Arc::clone(&shared), quarantine: HashSet::new(), batch: 0 };
+    tokio::spawn(writer.work(queue));
+    (WriterHandle { orders, shared }, receiver)
+}
+
+struct Writer<L> {
+    ledger: L,
+    outcomes: mpsc::Sender<Outcome>,
+    shared: Arc<Shared>,
+    quarantine: HashSet<Subject>,
+    /// The number of the last commit tried; each has its own.
+    batch: i64,
+}
+
+/// Why a commit did not happen.
+enum Refusal {
+    Data(String),
+    Fenced,
+}
+
+impl<L: Ledger> Writer<L> {
+    async fn work(mut self, mut queue: mpsc::UnboundedReceiver<Order>) {
+        let mut orders = Vec::with_capacity(BATCH_MAX);
+        while queue.recv_many(&mut orders, BATCH_MAX).await > 0 {
+            let mut batch = Vec::with_capacity(orders.len());
+            let mut oldest = None;
+            for order in orders.drain(..) {
+                match order {
+                    Order::Write(submission, since) => {
+                        oldest.get_or_insert(since);
+                        batch.push(submission);
+                    }
+                    Order::Release(subject) => {
+                        // What came before the release is still dropped.
+                        if self.write(std::mem::take(&mut batch), oldest.take()).await.is_err() {
+                            return self.end().await;
+                        }
+                        self.quarantine.remove(&subject);
+                    }
+                }
+            }
+            if self.write(batch, oldest).await.is_err() {
+                return self.end().await;
+            }
+        }
+        self.ledger.close().await;
+    }
+
+    /// Writes submissions and tells what became of them. An error: fenced.
+    ///
+    /// When the database refuses something in a batch, the batch is halved until the bad record stands alone, so that
+    /// one bad record among hundreds costs its neighbours some commits and not hundreds.
+    async fn write(&mut self, batch: Vec<Submission>, oldest: Option<Instant>) -> Result<(), ()> {
+        self.set_oldest(oldest);
+        let mut parts = vec![&batch[..]];
+        while let Some(part) = parts.pop() {
+            let Some(Submission { ticket: through, .. }) = part.last() else { continue };
+            let open: Vec<_> =
+                part.iter().filter(|submission| !self.quarantine.contains(&submission.subject)).collect();
+            let records: Vec<_> = open.iter().map(|submission| &submission.record).collect();
+            match (self.commit(&records).await, &open[..]) {
+                (Ok(()), _) => self.tell(Outcome::Written { through: *through }).await,
+                (Err(Refusal::Fenced), _) => return Err(()),
+                (Err(Refusal::Data(why)), [alone]) => {
+                    self.refuse(alone, why).await?;
+                    // What is dropped behind it in this part has no outcome of its own.
+                    self.tell(Outcome::Written { through: *through }).await;
+                }
+                (Err(Refusal::Data(_)), _) => {
+                    let (first, second) = part.split_at(part.len() / 2);
+                    parts.extend([second, first]);
+                }
+            }
+        }
+        self.set_oldest(None);
+        self.shared.depth.fetch_sub(batch.len(), Ordering::AcqRel);
+        Ok(())
+    }
+
+    /// Puts the subject of a refused record into quarantine and tells what is stored of it.
+    async fn refuse(&mut self, Submission { ticket, subject, .. }: &Submission, why: String) -> Result<(), ()> {
+        // `why` may name values, so it stays out of the log.
+        tracing::error!(?subject, ticket, "the ledger refuses a record; its subject is in quarantine");
+        self.quarantine.insert(*subject);
+        let stored = self.stored(*subject).await?;
+        self.tell(Outcome::Refused { ticket: *ticket, subject: *subject, stored, why }).await;
+        Ok(())
+    }
+
+    /// One commit, until it is known to be written or refused.
+    async fn commit(&mut self, records: &[&Record]) -> Result<(), Refusal> {
+        if records.is_empty() {
+            return Ok(());
+        }
+        self.batch += 1;
+        loop {
+            match self.ledger.write(self.batch, records).await {
+                Ok(()) => return Ok(()),
+                Err(Trouble::Fenced) => return Err(Refusal::Fenced),
+                Err(Trouble::Refused(why)) => return Err(Refusal::Data(why)),
+                Err(Trouble::Unreachable(why)) => {
+                    // It may have been committed without the reply: the fence row knows.
+                    if self.reconnect(&why).await.map_err(|()| Refusal::Fenced)? {
+                        return Ok(());
+                    }
+                }
+            }
+        }
+    }
+
+    /// Connects again, however long it takes. Returns whether the last batch tried was committed. An error: fenced.
+    async fn reconnect(&mut self, why: &str) -> Result<bool, ()> {
+        tracing::warn!(why, "the ledger cannot be reached; trying again");
+        self.shared.reachable.store(false, Ordering::Release);
+        let mut wait = BACKOFF_FIRST;
+        loop {
+            tokio::time::sleep(wait).await;
+            match self.ledger.written(self.batch).await {
+                Ok(written) => {
+                    tracing::info!(written, "the ledger can be reached again");
+                    self.shared.reachable.store(true, Ordering::Release);
+                    return Ok(written);
+                }
+                Err(Trouble::Fenced) => return Err(()),
+                Err(Trouble::Refused(why) | Trouble::Unreachable(why)) => {
+                    tracing::debug!(why, "the ledger still cannot be reached");
+                    wait = (wait * 2).min(BACKOFF_LAST);
+                }
+            }
+        }
+    }
+
+    /// What is stored of a subject whose record was refused.
+    async fn stored(&mut self, subject: Subject) -> Result<Option<Box<StoredJob>>, ()> {
+        let Subject::Job(job) = subject else { return Ok(None) };
+        loop {
+            match self.ledger.load_job(job).await {
+                Ok(stored) => return Ok(stored.map(Box::new)),
+                Err(Trouble::Fenced) => return Err(()),
+                Err(Trouble::Unreachable(why)) => {
+                    self.reconnect(&why).await?;
+                }
+                // Without knowing what stands nobody may go on; the process ends and its successor says the same.
+                Err(Trouble::Refused(why)) => panic!("job {job} cannot be read back: {why}"),
+            }
+        }
+    }
+
+    async fn end(mut self) {
+        tracing::error!("another dispatcher has taken the ledger: nothing more is written");
+        self.tell(Outcome::Fenced).await;
+        self.ledger.close().await;
+    }
+
+    async fn tell(&mut self, outcome: Outcome) {
+        // Nobody listens while the process ends; what is queued is written all the same.
+        let _ = self.outcomes.send(outcome).await;
+    }
+
+    fn set_oldest(&self, oldest: Option<Instant>) {
+        *self.shared.oldest.lock().unwrap_or_else(PoisonError::into_inner) = oldest;
+    }
+}

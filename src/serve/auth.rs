@@ -1,0 +1,286 @@
+//! Who may come in: friends and ops by a token (JWT, HS256, pinned), partners by an API key of which only a hash is kept,
+//! and on loopback the development key, which may do everything.
+
+use std::collections::HashMap;
+use std::sync::Mutex;
+
+use axum::http::{HeaderMap, header};
+use jsonwebtoken::{Algorithm, DecodingKey, EncodingKey, Header, Validation, decode, encode};
+use kiez_protocol::directory::OpsRole;
+use kiez_protocol::ids::{FriendId, PartnerSlug};
+use kiez_protocol::refusal::Code;
+use kiez_protocol::time::Time;
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+use subtle::ConstantTimeEq;
+
+use super::problem::Refusal;
+use crate::clock::Clock;
+use crate::ledger::{Reader, Registry, RegistryError};
+
+const FRIEND: &str = "kiez-friend";
+const OPS: &str = "kiez-ops";
+/// A token longer than this is not looked at, bytes.
+const TOKEN_BYTES_MAX: usize = 4_096;
+/// A partner's key is read from the ledger again after this, so that a revoked one is refused within it, ms.
+const KEY_FRESH_MS: i64 = 5_000;
+/// Partner keys remembered between reads.
+const KEYS_MAX: usize = 10_000;
+
+/// What a token says.
+#[derive(Debug, Serialize, Deserialize)]
+struct Claims {
+    sub: String,
+    aud: String,
+    exp: i64,
+    iat: i64,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    role: Option<OpsRole>,
+}
+
+/// A friend's token that was found good.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FriendClaim {
+    /// `sub`: the friend's subject, by default the id.
+    pub subject: String,
+    /// When it ends, real time.
+    pub expires_at: Time,
+}
+
+/// Why a token or key is refused.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Denied {
+    /// Not a token of ours, or for something else.
+    #[error("the token is not valid")]
+    Bad,
+    /// It was good once.
+    #[error("the token has expired")]
+    Expired,
+}
+
+/// Makes and checks credentials.
+pub struct Auth {
+    encoding: EncodingKey,
+    decoding: DecodingKey,
+    development_key: Option<String>,
+    keys: Mutex<HashMap<String, KnownKey>>,
+    clock: Clock,
+}
+
+/// When a key was read, whose it is, and the hash of its secret.
+type KnownKey = (i64, PartnerSlug, [u8; 32]);
+
+impl std::fmt::Debug for Auth {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Auth { … }")
+    }
+}
+
+impl Auth {
+    /// Credentials under `secret`; `development_key` only on loopback.
+    pub fn new(secret: &str, development_key: Option<String>, clock: Clock) -> Auth {
+        Auth {
+            encoding: EncodingKey::from_secret(secret.as_bytes()),
+            decoding: DecodingKey::from_secret(secret.as_bytes()),
+            development_key,
+            keys: Mutex::default(),
+            clock,
+        }
+    }
+
+    /// The secret that belongs to a development key: tokens made with the one are good with the other.
+    pub fn secret_of(development_key: &str) -> String {
+        hex(&Sha256::digest(format!("kiez development secret {development_key}")))
+    }
+
+    /// A token for a friend.
+    ///
+    /// # Errors
+    /// When the token cannot be signed.
+    pub fn friend_token(&self, friend: FriendId, minutes: u32) -> Result<(String, Time), jsonwebtoken::errors::Error> {
+        self.token(friend.to_string(), FRIEND, None, minutes)
+    }
+
+    /// A token for ops.
+    ///
+    /// # Errors
+    /// When the token cannot be signed.
+    pub fn ops_token(&self, role: OpsRole, minutes: u32) -> Result<(String, Time), jsonwebtoken::errors::Error> {
+        self.token("ops".to_owned(), OPS, Some(role), minutes)
+    }
+
+    fn token(
+        &self,
+        sub: String,
+        aud: &str,
+        role: Option<OpsRole>,
+        minutes: u32,
+    ) -> Result<(String, Time), jsonwebtoken::errors::Error> {
+        let iat = self.clock.real().0 / 1_000;
+        let exp = iat + i64::from(minutes) * 60;
+        let claims = Claims { sub, aud: aud.to_owned(), exp, iat, role };
+        let token = encode(&Header::new(Algorithm::HS256), &claims, &self.encoding)?;
+        Ok((token, Time(exp * 1_000)))
+    }
+
+    /// Checks a friend's token.
+    ///
+    /// # Errors
+    /// [`Denied`].
+    pub fn friend(&self, token: &str) -> Result<FriendClaim, Denied> {
+        let claims = self.claims(token, FRIEND)?;
+        Ok(FriendClaim { subject: claims.sub, expires_at: Time(claims.exp * 1_000) })
+    }
+
+    /// Checks an ops token or the development key.
+    ///
+    /// # Errors
+    /// [`Denied`].
+    pub fn ops(&self, token: &str) -> Result<OpsRole, Denied> {
+        if self.is_development(token) {
+            return Ok(OpsRole::Admin);
+        }
+        self.claims(token, OPS)?.role.ok_or(Denied::Bad)
+    }
+
+    fn claims(&self, token: &str, audience: &str) -> Result<Claims, Denied> {
+        if token.len() > TOKEN_BYTES_MAX {
+            return Err(Denied::Bad);
+        }
+        let mut validation = Validation::new(Algorithm::HS256);
+        validation.set_audience(&[audience]);
+        validation.leeway = 0;
+        match decode::<Claims>(token, &self.decoding, &validation) {
+            Ok(data) => Ok(data.claims),
+            Err(error) => match error.kind() {
+                jsonwebtoken::errors::ErrorKind::ExpiredSignature => Err(Denied::Expired),
+                _ => Err(Denied::Bad),
+            },
+        }
+    }
+
+    fn is_development(&self, token: &str) -> bool {
+        self.development_key.as_ref().is_some_and(|key| key.as_bytes().ct_eq(token.as_bytes()).into())
+    }
+
+    /// The role of whoever asks, if it is at least `least`.
+    ///
+    /// # Errors
+    /// [`Code::Unauthorized`] or [`Code::Forbidden`].
+    pub fn require(&self, headers: &HeaderMap, least: OpsRole) -> Result<OpsRole, Refusal> {
+        let token = bearer(headers)?;
+        let role = self.ops(token).map_err(|denied| Refusal::new(Code::Unauthorized, denied.to_string()))?;
+        if role < least {
+            return Err(Refusal::new(Code::Forbidden, "this needs another role"));
+        }
+        Ok(role)
+    }
+
+    /// The partner whose key the request carries. The tenant comes from the key, never from the body.
+    ///
+    /// # Errors
+    /// [`Code::Unauthorized`]; [`Code::Unavailable`] when the ledger cannot be read.
+    pub async fn partner(&self, headers: &HeaderMap, reader: &Reader) -> Result<PartnerSlug, Refusal> {
+        let bad = || Refusal::new(Code::Unauthorized, "the API key is not valid");
+        let token = bearer(headers)?;
+        let (id, secret) = token.strip_prefix("kz_live_").and_then(|rest| rest.split_once('_')).ok_or_else(bad)?;
+        if token.len() > 200 {
+            return Err(bad());
+        }
+        let now = self.clock.elapsed_ms();
+        let known = self
+            .keys
+            .lock()
+            .expect("no panic while held")
+            .get(id)
+            .filter(|(at, _, _)| now - at < KEY_FRESH_MS)
+            .cloned();
+        let (partner, hash) = match known {
+            Some((_, partner, hash)) => (partner, hash),
+            None => {
+                let (partner, hash) = reader.api_key(id).await?.ok_or_else(bad)?;
+                let mut keys = self.keys.lock().expect("no panic while held");
+                if keys.len() >= KEYS_MAX {
+                    keys.clear();
+                }
+                keys.insert(id.to_owned(), (now, partner.clone(), hash));
+                (partner, hash)
+            }
+        };
+        let given: [u8; 32] = Sha256::digest(secret).into();
+        if bool::from(given.ct_eq(&hash)) { Ok(partner) } else { Err(bad()) }
+    }
+}
+
+/// A new API key for a partner, `kz_live_<id>_<secret>`. It is shown once: only the secret's SHA-256 is kept.
+///
+/// # Errors
+/// [`RegistryError`] when it cannot be stored.
+pub async fn partner_key(registry: &Registry, partner: PartnerSlug) -> Result<String, RegistryError> {
+    let random = |bytes| random_hex(bytes).map_err(|error| RegistryError::Refused(error.to_string()));
+    let (id, secret) = (random(6)?, random(24)?);
+    registry.create_api_key(partner, id.clone(), Sha256::digest(&secret).into()).await?;
+    Ok(format!("kz_live_{id}_{secret}"))
+}
+
+fn bearer(headers: &HeaderMap) -> Result<&str, Refusal> {
+    let value = headers.get(header::AUTHORIZATION).and_then(|value| value.to_str().ok());
+    value
+        .and_then(|value| value.strip_prefix("Bearer "))
+        .ok_or_else(|| Refusal::new(Code::Unauthorized, "send Authorization: Bearer …"))
+}
+
+/// Bytes as hexadecimal.
+pub fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// A random text of `bytes` bytes in hexadecimal, from the machine's own source.
+///
+/// # Errors
+/// When the machine has no randomness to give.
+pub fn random_hex(bytes: usize) -> Result<String, getrandom::Error> {
+    let mut buffer = vec![0; bytes];
+    getrandom::fill(&mut buffer)?;
+    Ok(hex(&buffer))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn auth(secret: &str) -> Auth {
+        Auth::new(secret, Some("kz_dev_x".to_owned()), Clock::start())
+    }
+
+    #[test]
+    fn a_token_is_good_for_its_audience_and_time_only() {
+        let ours = auth("0123456789abcdef0123456789abcdef");
+        let friend = FriendId(Uuid::from_u128(7));
+        let (token, _) = ours.friend_token(friend, 15).expect("signs");
+        assert_eq!(ours.friend(&token).map(|claim| claim.subject), Ok(friend.to_string()));
+        assert_eq!(ours.ops(&token), Err(Denied::Bad), "a friend's token does not open the map");
+        let (ops, _) = ours.ops_token(OpsRole::Viewer, 15).expect("signs");
+        assert_eq!(ours.ops(&ops), Ok(OpsRole::Viewer));
+        assert_eq!(ours.friend(&ops), Err(Denied::Bad));
+        assert_eq!(auth("another secret of thirty-two byte").friend(&token), Err(Denied::Bad));
+        let (old, _) = ours.token(friend.to_string(), FRIEND, None, 0).expect("signs");
+        let past = Claims { sub: friend.to_string(), aud: FRIEND.to_owned(), exp: 1, iat: 0, role: None };
+        let past = encode(&Header::new(Algorithm::HS256), &past, &ours.encoding).expect("signs");
+        assert_eq!(ours.friend(&past), Err(Denied::Expired));
+        drop(old);
+    }
+
+    #[test]
+    fn tokens_of_other_kinds_are_refused() {
+        let ours = auth("0123456789abcdef0123456789abcdef");
+        // {"alg":"none"} with the claims of a friend, and no signature.
+        let none = "eyJhbGciOiJub25lIn0.eyJzdWIiOiJ4IiwiYXVkIjoia2llei1mcmllbmQiLCJleHAiOjk5OTk5OTk5OTksImlhdCI6MH0.";
+        let long = "x".repeat(8_192);
+        for token in ["", "a.b.c", none, &long] {
+            assert_eq!(ours.friend(token), Err(Denied::Bad));
+        }
+    }
+
+    use uuid::Uuid;
+}

@@ -1,0 +1,59 @@
+//! Is it alive, is it ready, and what do the meters say.
+
+use std::sync::Arc;
+
+use axum::Router;
+use axum::body::Body;
+use axum::extract::{RawQuery, State};
+use axum::http::{HeaderValue, Response, StatusCode, header};
+use axum::routing::get;
+use metrics_exporter_prometheus::PrometheusHandle;
+use serde_json::json;
+
+use super::App;
+use super::problem::answer;
+
+/// `/livez` and `/readyz`, for both listeners.
+pub fn routes() -> Router<Arc<App>> {
+    Router::new().route("/livez", get(livez)).route("/readyz", get(readyz))
+}
+
+/// `/metrics` as well, for the operator's listener.
+pub fn admin_routes() -> Router<Arc<App>> {
+    routes().route("/metrics", get(metrics))
+}
+
+/// The loop turns: 200.
+async fn livez(State(app): State<Arc<App>>) -> Response<Body> {
+    answer(StatusCode::OK, &json!({"alive": true, "turns": app.mailbox.turns()}))
+}
+
+/// Takes work: 200. Draining, or the ledger is away: 503. `?verbose` says which.
+async fn readyz(State(app): State<Arc<App>>, RawQuery(query): RawQuery) -> Response<Body> {
+    let health = app.writer.health();
+    let (draining, ledger) = (app.stop.is_cancelled(), health.reachable && !app.mailbox.is_stalled());
+    let ready = !draining && ledger;
+    let status = if ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
+    if query.is_some_and(|query| query.contains("verbose")) {
+        let detail = json!({
+            "ready": ready,
+            "draining": draining,
+            "ledger": {"reachable": health.reachable, "keeps_up": !app.mailbox.is_stalled(), "queue": app.writer.depth()},
+            "migrations": "current",
+            "jobs_open": app.mailbox.jobs_open(),
+            "friends_live": app.live.sessions.len(),
+            "mailbox": app.mailbox.len(),
+        });
+        return answer(status, &detail);
+    }
+    answer(status, &json!({"ready": ready}))
+}
+
+async fn metrics(State(app): State<Arc<App>>) -> Response<Body> {
+    metrics_process::Collector::default().collect();
+    let mut response =
+        Response::new(Body::from(app.metrics.as_ref().map(PrometheusHandle::render).unwrap_or_default()));
+    let kind = HeaderValue::from_static("text/plain; version=0.0.4; charset=utf-8");
+    response.headers_mut().insert(header::CONTENT_TYPE, kind);
+    response
+}

@@ -1,0 +1,304 @@
+//! The partner API: jobs in, their state out. Requests are checked for shape here; what becomes of a job is decided by
+//! the dispatcher, and what is read was committed.
+
+use std::sync::Arc;
+
+use axum::Router;
+use axum::extract::{Path, RawQuery, Request, State};
+use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
+use axum::routing::{get, post};
+use kiez_protocol::directory::{Community, Package};
+use kiez_protocol::ids::{JobId, PartnerSlug};
+use kiez_protocol::partner::{
+    Address, Answers, CancelJob, Customer, EditJob, JobList, JobState, PackageList, PostJob, Window,
+};
+use kiez_protocol::refusal::{Code, Fault};
+use sha2::{Digest, Sha256};
+
+use super::App;
+use super::problem::{Answered, Refusal, answer, body, json};
+use crate::dispatch::effect::Answer;
+use crate::dispatch::fits;
+use crate::dispatch::input::{Input, PartnerKey, Terms};
+use crate::dispatch::job::Booking;
+
+const WINDOWS_MAX: usize = 8;
+const KEY_LEN_MAX: usize = 255;
+const PAGE_MAX: u32 = 200;
+
+/// The routes.
+pub fn routes() -> Router<Arc<App>> {
+    Router::new()
+        .route("/v1/jobs", post(post_job).get(list))
+        .route("/v1/jobs/{id}", get(one).patch(edit))
+        .route("/v1/jobs/{id}/cancel", post(cancel))
+        .route("/v1/packages", get(packages))
+}
+
+async fn post_job(State(app): State<Arc<App>>, headers: HeaderMap, request: Request) -> Answered {
+    let partner = app.auth.partner(&headers, &app.reader).await?;
+    let key = idempotency_key(&headers)?;
+    let bytes = body(request, app.limits.body_bytes_max).await?;
+    let key = key.map(|key| PartnerKey { key, body: Sha256::digest(&bytes).into() });
+    // While the first request of a key is answered, a second hears that it is.
+    let _in_flight = match &key {
+        Some(key) => Some(app.in_flight.enter(&partner, &key.key).ok_or_else(|| {
+            Refusal::new(Code::KeyInFlight, "a request with this idempotency key is being answered; try again")
+        })?),
+        None => None,
+    };
+    let posted: PostJob = json(&bytes)?;
+    let (booking, terms) = check(&app, &partner, posted)?;
+    let received_at = app.clock.now();
+    let name = key.as_ref().map(|key| key.key.clone());
+    let (booking, asker) = (Arc::new(booking), partner.clone());
+    let answered =
+        app.mailbox.ask(|request| Input::Posted { request, partner: asker, key, booking, terms, received_at });
+    let view = match answered.await? {
+        Answer::Posted(view) | Answer::Job(view) => *view,
+        Answer::Repeated { job } => {
+            let name = name.ok_or_else(|| Refusal::new(Code::Internal, "a repeat without a key"))?;
+            let stored = app.reader.repeated(&partner, &name).await?;
+            stored.ok_or_else(|| {
+                Refusal::new(Code::Unavailable, format!("job {job} is still being written; try again"))
+            })?
+        }
+        Answer::Refused { code, detail } => return Err(Refusal::new(code, detail)),
+    };
+    let mut response = answer(StatusCode::CREATED, &view);
+    let location = HeaderValue::from_str(&format!("/v1/jobs/{}", view.id)).expect("an id is plain text");
+    response.headers_mut().insert(header::LOCATION, location);
+    Ok(response)
+}
+
+fn idempotency_key(headers: &HeaderMap) -> Result<Option<String>, Refusal> {
+    let Some(value) = headers.get("idempotency-key") else { return Ok(None) };
+    let key = value.to_str().ok().filter(|key| (1..=KEY_LEN_MAX).contains(&key.len()));
+    key.map(|key| Some(key.to_owned())).ok_or_else(|| {
+        Refusal::param(
+            Code::BadRequest,
+            "Idempotency-Key",
+            format!("takes 1 to {KEY_LEN_MAX} visible ASCII characters"),
+        )
+    })
+}
+
+/// A post as the dispatcher takes it: its shape is right, its words are known.
+fn check(app: &App, partner: &PartnerSlug, posted: PostJob) -> Result<(Booking, Terms), Refusal> {
+    let (profile, _) =
+        app.live.directory.partner(partner).ok_or_else(|| Refusal::new(Code::Forbidden, "the partner is not known"))?;
+    let slug = posted.community.or_else(|| profile.community.clone());
+    let slug =
+        slug.ok_or_else(|| Refusal::param(Code::Invalid, "community", "name a community: the partner has no default"))?;
+    let (community, community_version) = app.live.directory.community(&slug).ok_or_else(|| {
+        Refusal::param(Code::UnknownCommunity, "community", format!("there is no community `{slug}`"))
+    })?;
+    let (package, package_version) = app.live.directory.package(&posted.package).ok_or_else(|| {
+        Refusal::param(Code::UnknownPackage, "package", format!("there is no package `{}`", posted.package))
+    })?;
+    if !offers(&community, &package) {
+        let detail = format!("`{}` is not offered in `{slug}`", package.slug);
+        return Err(Refusal::param(Code::NotOffered, "package", detail));
+    }
+    let mut faults = Vec::new();
+    check_address(&posted.address, &mut faults);
+    if posted.address.country != community.country {
+        faults.push(fault("address.country", "is not the community's country"));
+    }
+    check_customer(&posted.customer, &mut faults);
+    check_windows(&posted.windows, &mut faults);
+    check_answers(&package, &posted.answers, &mut faults);
+    check_reference(posted.partner_ref.as_deref(), &mut faults);
+    if !package.payment_methods.is_empty() && !package.payment_methods.contains(&posted.payment_method) {
+        faults.push(fault("payment_method", "the package cannot be paid this way"));
+    }
+    if posted.max_hourly_rate.is_some_and(|rate| rate.currency != community.currency || rate.amount <= 0) {
+        faults.push(fault("max_hourly_rate", "takes a positive amount in the community's currency"));
+    }
+    if !faults.is_empty() {
+        return Err(Refusal::faults(faults));
+    }
+    let booking = Booking {
+        place: posted.location,
+        address: posted.address,
+        customer: posted.customer,
+        answers: posted.answers,
+        windows: posted.windows,
+        urgency: posted.urgency,
+        payment_method: posted.payment_method,
+        max_hourly_rate: posted.max_hourly_rate,
+        partner_ref: posted.partner_ref,
+    };
+    let commission = profile.commission.clone().unwrap_or_else(|| community.commission.clone());
+    Ok((booking, Terms { package, package_version, community, community_version, commission }))
+}
+
+fn offers(community: &Community, package: &Package) -> bool {
+    package.pricing.currency() == community.currency
+        && (package.communities.is_empty() || package.communities.contains(&community.slug))
+}
+
+async fn one(State(app): State<Arc<App>>, headers: HeaderMap, Path(id): Path<String>) -> Answered {
+    let partner = app.auth.partner(&headers, &app.reader).await?;
+    let view = app.reader.job_view(&partner, job_id(&id)?).await?.ok_or_else(|| Refusal::not_found("job"))?;
+    Ok(answer(StatusCode::OK, &view))
+}
+
+async fn list(State(app): State<Arc<App>>, headers: HeaderMap, RawQuery(query): RawQuery) -> Answered {
+    let partner = app.auth.partner(&headers, &app.reader).await?;
+    let (mut state, mut limit, mut after) = (None, 50, None);
+    for pair in query.as_deref().unwrap_or_default().split('&').filter(|pair| !pair.is_empty()) {
+        let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
+        match name {
+            "state" => state = Some(job_state(value)?),
+            "limit" => {
+                limit = value
+                    .parse()
+                    .ok()
+                    .filter(|limit| (1..=PAGE_MAX).contains(limit))
+                    .ok_or_else(|| Refusal::param(Code::Invalid, "limit", format!("takes 1 to {PAGE_MAX}")))?;
+            }
+            "after" => after = Some(job_id(value)?),
+            other => return Err(Refusal::param(Code::BadRequest, other, "takes state, limit and after")),
+        }
+    }
+    let mut jobs = app.reader.jobs(&partner, state, limit + 1, after).await?;
+    let more = jobs.len() > limit as usize;
+    jobs.truncate(limit as usize);
+    let after = if more { jobs.last().map(|job| job.id) } else { None };
+    Ok(answer(StatusCode::OK, &JobList { jobs, after }))
+}
+
+async fn edit(State(app): State<Arc<App>>, headers: HeaderMap, Path(id): Path<String>, request: Request) -> Answered {
+    let partner = app.auth.partner(&headers, &app.reader).await?;
+    let job = job_id(&id)?;
+    let edit: EditJob = json(&body(request, app.limits.body_bytes_max).await?)?;
+    let current = app.reader.job_view(&partner, job).await?.ok_or_else(|| Refusal::not_found("job"))?;
+    let mut faults = Vec::new();
+    if edit.location.is_some() != edit.address.is_some() {
+        faults.push(fault("location", "a new place needs both `location` and `address`"));
+    }
+    if let Some(address) = &edit.address {
+        check_address(address, &mut faults);
+    }
+    if let Some(customer) = &edit.customer {
+        check_customer(customer, &mut faults);
+    }
+    if let Some(windows) = &edit.windows {
+        check_windows(windows, &mut faults);
+    }
+    if let (Some(answers), Some((package, _))) = (&edit.answers, app.live.directory.package(&current.package)) {
+        check_answers(&package, answers, &mut faults);
+    }
+    check_reference(edit.partner_ref.as_deref(), &mut faults);
+    if !faults.is_empty() {
+        return Err(Refusal::faults(faults));
+    }
+    let received_at = app.clock.now();
+    let edit = Box::new(edit);
+    let asked = app.mailbox.ask(|request| Input::Edited { request, partner: partner.clone(), job, edit, received_at });
+    changed(&app, &partner, job, asked.await?, None).await
+}
+
+async fn cancel(State(app): State<Arc<App>>, headers: HeaderMap, Path(id): Path<String>, request: Request) -> Answered {
+    let partner = app.auth.partner(&headers, &app.reader).await?;
+    let job = job_id(&id)?;
+    let CancelJob { reason } = json(&body(request, app.limits.body_bytes_max).await?)?;
+    if reason.as_ref().is_some_and(|reason| reason.chars().count() > 300) {
+        return Err(Refusal::param(Code::Invalid, "reason", "takes at most 300 characters"));
+    }
+    let received_at = app.clock.now();
+    let asked =
+        app.mailbox.ask(|request| Input::Cancelled { request, partner: partner.clone(), job, reason, received_at });
+    changed(&app, &partner, job, asked.await?, Some(JobState::Cancelled)).await
+}
+
+/// The answer to a change. A job the dispatcher no longer holds may have ended: then its state says why it cannot change,
+/// unless it is the state that was `wanted`.
+async fn changed(app: &App, partner: &PartnerSlug, job: JobId, answered: Answer, wanted: Option<JobState>) -> Answered {
+    match answered {
+        Answer::Posted(view) | Answer::Job(view) => Ok(answer(StatusCode::OK, &*view)),
+        Answer::Repeated { .. } => Err(Refusal::new(Code::Internal, "a change is not a repeat")),
+        Answer::Refused { code: Code::NotFound, .. } => match app.reader.job_view(partner, job).await? {
+            // Cancelled again, after a lost answer or not: it is cancelled.
+            Some(view) if Some(view.state) == wanted => Ok(answer(StatusCode::OK, &view)),
+            Some(view) => {
+                Err(Refusal::new(Code::WrongState, format!("the job is {}; nothing more can change", view.state)))
+            }
+            None => Err(Refusal::not_found("job")),
+        },
+        Answer::Refused { code, detail } => Err(Refusal::new(code, detail)),
+    }
+}
+
+async fn packages(State(app): State<Arc<App>>, headers: HeaderMap) -> Answered {
+    app.auth.partner(&headers, &app.reader).await?;
+    let packages = app.live.directory.packages().into_iter().map(|package| (*package).clone()).collect();
+    Ok(answer(StatusCode::OK, &PackageList { packages }))
+}
+
+fn job_id(text: &str) -> Result<JobId, Refusal> {
+    text.parse().map_err(|_| Refusal::not_found("job"))
+}
+
+fn job_state(text: &str) -> Result<JobState, Refusal> {
+    serde_json::from_value(serde_json::Value::String(text.to_owned()))
+        .map_err(|_| Refusal::param(Code::Invalid, "state", format!("`{text}` is not a state of a job")))
+}
+
+fn fault(param: &str, detail: &str) -> Fault {
+    Fault { param: param.to_owned(), detail: detail.to_owned() }
+}
+
+fn check_text(param: &str, text: &str, most: usize, faults: &mut Vec<Fault>) {
+    let length = text.trim().chars().count();
+    if length == 0 || text.chars().count() > most {
+        faults.push(Fault { param: param.to_owned(), detail: format!("takes 1 to {most} characters") });
+    }
+}
+
+fn check_address(address: &Address, faults: &mut Vec<Fault>) {
+    check_text("address.street", &address.street, 200, faults);
+    check_text("address.postcode", &address.postcode, 12, faults);
+    check_text("address.city", &address.city, 100, faults);
+}
+
+fn check_customer(customer: &Customer, faults: &mut Vec<Fault>) {
+    check_text("customer.name", &customer.name, 200, faults);
+    let digits = customer.phone.chars().filter(char::is_ascii_digit).count();
+    if !customer.phone.starts_with('+') || !(6..=15).contains(&digits) || customer.phone.len() > 32 {
+        faults.push(fault("customer.phone", "takes an international number such as +49301234567"));
+    }
+    if customer.email.as_ref().is_some_and(|email| email.len() > 254 || !email.contains('@')) {
+        faults.push(fault("customer.email", "takes an e-mail address"));
+    }
+}
+
+fn check_windows(windows: &[Window], faults: &mut Vec<Fault>) {
+    if windows.len() > WINDOWS_MAX {
+        faults.push(Fault { param: "windows".to_owned(), detail: format!("takes at most {WINDOWS_MAX} windows") });
+    }
+    if windows.iter().any(|window| window.from >= window.to) {
+        faults.push(fault("windows", "a window ends after it begins"));
+    }
+}
+
+fn check_answers(package: &Package, answers: &Answers, faults: &mut Vec<Fault>) {
+    for (name, answer) in answers {
+        let param = format!("answers.{name}");
+        match package.questions.iter().find(|question| question.name == *name) {
+            None => faults.push(Fault { param, detail: "the package asks no such question".to_owned() }),
+            Some(question) => {
+                if let Err(detail) = fits(answer, &question.answer) {
+                    faults.push(Fault { param, detail });
+                }
+            }
+        }
+    }
+}
+
+fn check_reference(reference: Option<&str>, faults: &mut Vec<Fault>) {
+    if let Some(reference) = reference {
+        check_text("partner_ref", reference, 100, faults);
+    }
+}

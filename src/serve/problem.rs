@@ -1,0 +1,183 @@
+//! Refusals in HTTP: `application/problem+json` with a code and the request's id. Errors of the world are turned into
+//! words here, once.
+
+use std::time::Duration;
+
+use axum::body::{Body, Bytes};
+use axum::extract::Request;
+use axum::http::{HeaderValue, Response, StatusCode, header};
+use axum::middleware::Next;
+use axum::response::IntoResponse;
+use http_body_util::{BodyExt, LengthLimitError, Limited};
+use kiez_protocol::refusal::{Code, Fault, Problem};
+use serde::de::DeserializeOwned;
+use tracing::Instrument;
+use uuid::Uuid;
+
+use crate::engine::Overloaded;
+use crate::metrics;
+
+/// The answer of a handler.
+pub type Answered = Result<Response<Body>, Refusal>;
+
+/// A request is refused.
+#[derive(Clone, Debug)]
+pub struct Refusal {
+    code: Code,
+    detail: String,
+    errors: Vec<Fault>,
+    retry_after: Option<Duration>,
+}
+
+impl Refusal {
+    /// A refusal with a code, in words.
+    pub fn new(code: Code, detail: impl Into<String>) -> Refusal {
+        let retry_after = (code == Code::Unavailable).then_some(Duration::from_secs(1));
+        Refusal { code, detail: detail.into(), errors: Vec::new(), retry_after }
+    }
+
+    /// One field is wrong.
+    pub fn param(code: Code, param: impl Into<String>, detail: impl Into<String>) -> Refusal {
+        let detail = detail.into();
+        let fault = Fault { param: param.into(), detail: detail.clone() };
+        Refusal { errors: vec![fault], ..Refusal::new(code, detail) }
+    }
+
+    /// Several fields are wrong.
+    pub fn faults(errors: Vec<Fault>) -> Refusal {
+        let detail =
+            errors.iter().map(|fault| format!("{}: {}", fault.param, fault.detail)).collect::<Vec<_>>().join("; ");
+        Refusal { errors, ..Refusal::new(Code::Invalid, detail) }
+    }
+
+    /// A thing that does not exist, or is not theirs.
+    pub fn not_found(what: &str) -> Refusal {
+        Refusal::new(Code::NotFound, format!("there is no such {what}"))
+    }
+
+    /// The code.
+    pub fn code(&self) -> Code {
+        self.code
+    }
+}
+
+impl From<Overloaded> for Refusal {
+    fn from(_: Overloaded) -> Refusal {
+        Refusal::new(Code::Unavailable, "kiez cannot take this now; nothing was changed, try again")
+    }
+}
+
+impl From<crate::ledger::ReadError> for Refusal {
+    fn from(error: crate::ledger::ReadError) -> Refusal {
+        tracing::warn!(%error, "the ledger could not be read");
+        Refusal::new(Code::Unavailable, "the ledger cannot be read now; try again")
+    }
+}
+
+impl IntoResponse for Refusal {
+    fn into_response(self) -> Response<Body> {
+        let status = StatusCode::from_u16(self.code.status()).expect("codes have valid statuses");
+        let mut response = status.into_response();
+        response.extensions_mut().insert(self);
+        response
+    }
+}
+
+/// Gives each request an id, its log a span, and each refusal its body.
+pub async fn frame(request: Request, next: Next) -> Response<Body> {
+    let request_id = Uuid::now_v7().simple().to_string();
+    let span = tracing::debug_span!("request", id = request_id, method = %request.method());
+    let mut response = next.run(request).instrument(span).await;
+    metrics::http(response.status().as_u16());
+    let refusal = response.extensions_mut().remove::<Refusal>().or_else(|| plain(response.status()));
+    if let Some(refusal) = refusal {
+        tracing::debug!(id = request_id, code = ?refusal.code, "refused");
+        let problem = problem(&refusal, &request_id);
+        let body = serde_json::to_vec(&problem).expect("a problem is plain data");
+        let retry_after = refusal.retry_after.map(|after| HeaderValue::from(after.as_secs().max(1)));
+        let status = StatusCode::from_u16(refusal.code.status()).expect("codes have valid statuses");
+        response = Response::new(Body::from(body));
+        *response.status_mut() = status;
+        let headers = response.headers_mut();
+        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
+        if let Some(after) = retry_after {
+            headers.insert(header::RETRY_AFTER, after);
+        }
+        if status == StatusCode::UNAUTHORIZED {
+            headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+        }
+    }
+    let id = HeaderValue::from_str(&request_id).expect("hexadecimal");
+    response.headers_mut().insert("x-request-id", id);
+    response
+}
+
+/// What the router itself refuses.
+fn plain(status: StatusCode) -> Option<Refusal> {
+    match status {
+        StatusCode::NOT_FOUND => Some(Refusal::new(Code::NotFound, "there is no such route")),
+        StatusCode::METHOD_NOT_ALLOWED => Some(Refusal::new(Code::MethodNotAllowed, Code::MethodNotAllowed.title())),
+        _ => None,
+    }
+}
+
+fn problem(refusal: &Refusal, request_id: &str) -> Problem {
+    let name = serde_json::to_value(refusal.code).ok().and_then(|code| code.as_str().map(ToOwned::to_owned));
+    Problem {
+        kind: format!("urn:kiez:problem:{}", name.unwrap_or_default()),
+        title: refusal.code.title().to_owned(),
+        status: refusal.code.status(),
+        detail: refusal.detail.clone(),
+        code: refusal.code,
+        param: refusal.errors.first().map(|fault| fault.param.clone()),
+        errors: if refusal.errors.len() > 1 { refusal.errors.clone() } else { Vec::new() },
+        request_id: request_id.to_owned(),
+    }
+}
+
+/// The whole body, at most `bytes_max`.
+///
+/// # Errors
+/// [`Code::TooLarge`], or [`Code::BadRequest`] when it breaks off.
+pub async fn body(request: Request, bytes_max: usize) -> Result<Bytes, Refusal> {
+    let collected = Limited::new(request.into_body(), bytes_max).collect().await;
+    collected.map(http_body_util::Collected::to_bytes).map_err(|error| {
+        if error.is::<LengthLimitError>() {
+            Refusal::new(Code::TooLarge, format!("the body has more than {bytes_max} bytes"))
+        } else {
+            Refusal::new(Code::BadRequest, "the body broke off")
+        }
+    })
+}
+
+/// A body as the type its route takes. An empty one counts as `{}`.
+///
+/// # Errors
+/// [`Code::BadRequest`] for what is not JSON, [`Code::Invalid`] with the path for what does not fit.
+pub fn json<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Refusal> {
+    let bytes = if bytes.is_empty() { b"{}" } else { bytes };
+    let mut deserializer = serde_json::Deserializer::from_slice(bytes);
+    let value = serde_path_to_error::deserialize(&mut deserializer).map_err(|error| {
+        let path = error.path().to_string();
+        let inner = error.into_inner();
+        match inner.classify() {
+            serde_json::error::Category::Data => Refusal::param(Code::Invalid, path, inner.to_string()),
+            serde_json::error::Category::Syntax
+            | serde_json::error::Category::Eof
+            | serde_json::error::Category::Io => {
+                Refusal::new(Code::BadRequest, format!("the body is not JSON: {inner}"))
+            }
+        }
+    })?;
+    deserializer.end().map_err(|error| Refusal::new(Code::BadRequest, format!("the body is not JSON: {error}")))?;
+    Ok(value)
+}
+
+/// A JSON answer.
+pub fn answer<T: serde::Serialize>(status: StatusCode, value: &T) -> Response<Body> {
+    let body = serde_json::to_vec(value).expect("the wire's types are plain data");
+    let mut response = Response::new(Body::from(body));
+    *response.status_mut() = status;
+    response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    response
+}

@@ -1,0 +1,272 @@
+//! The rooms wired into one running server: open the ledger, restore the dispatcher, listen. Used by `kiez serve`, by
+//! the demo and by the tests.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use kiez_protocol::directory::OpsRole;
+use kiez_protocol::time::Time;
+use metrics_exporter_prometheus::PrometheusHandle;
+use tokio::net::TcpListener;
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use crate::clock::Clock;
+use crate::config::Config;
+use crate::dispatch::{Dispatcher, Pace};
+use crate::engine::{Engine, EngineEnd};
+use crate::ledger::{self, OpenError, OpenOptions, RegistryError};
+use crate::live::Live;
+use crate::metrics;
+use crate::serve::auth::{Auth, random_hex};
+use crate::serve::{self, App, InFlight};
+
+/// How a server is started besides its configuration.
+#[derive(Clone, Debug, Default)]
+pub struct Start {
+    /// Development: a database that may lose commits is accepted.
+    pub dev: bool,
+    /// How many times as fast as real time the trade's time runs; 0 counts as 1.
+    pub time_scale: u32,
+    /// The meters, if they were installed.
+    pub metrics: Option<PrometheusHandle>,
+}
+
+/// Why a server could not start, in words for the operator.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// The ledger.
+    #[error(transparent)]
+    Ledger(#[from] OpenError),
+    /// The directory.
+    #[error(transparent)]
+    Directory(#[from] RegistryError),
+    /// A listener.
+    #[error("cannot listen on {address}: {error}")]
+    Listen {
+        /// Where.
+        address: String,
+        /// Why.
+        error: std::io::Error,
+    },
+    /// Keys.
+    #[error(
+        "auth.secret is not set and {address} is not loopback: set KIEZ_AUTH__SECRET to a random text of at least 32 \
+         characters (a development key is made on loopback only)"
+    )]
+    NoSecret {
+        /// The address.
+        address: String,
+    },
+    /// A development key in public.
+    #[error("auth.development_key is set and {address} is not loopback: it may do everything, and is refused there")]
+    DevelopmentInPublic {
+        /// The address.
+        address: String,
+    },
+    /// Randomness.
+    #[error("the machine gives no randomness: {0}")]
+    Random(#[from] getrandom::Error),
+    /// The clock of the database.
+    #[error("this database runs with --time-scale {stored}: start with the same, or with a database of its own")]
+    OtherScale {
+        /// The scale it was first started with.
+        stored: String,
+    },
+}
+
+/// The credentials of a start.
+#[derive(Clone, Debug)]
+pub struct Keys {
+    /// The secret of friend and ops tokens.
+    pub secret: String,
+    /// The development key, on loopback.
+    pub development_key: Option<String>,
+    /// Whether the development key was made just now.
+    pub made: bool,
+}
+
+impl Keys {
+    /// The credentials the configuration asks for. On loopback without any a development key is made.
+    ///
+    /// # Errors
+    /// [`StartError::NoSecret`] and [`StartError::DevelopmentInPublic`] off loopback.
+    pub fn of(config: &Config) -> Result<Keys, StartError> {
+        let address = config.server.listen.clone();
+        let loopback = address.parse::<SocketAddr>().is_ok_and(|address| address.ip().is_loopback());
+        let (secret, key) = (config.auth.secret.clone(), config.auth.development_key.clone());
+        match (secret.is_empty(), key.is_empty(), loopback) {
+            (_, false, false) => Err(StartError::DevelopmentInPublic { address }),
+            (true, true, false) => Err(StartError::NoSecret { address }),
+            (true, true, true) => {
+                let key = format!("kz_dev_{}", random_hex(16)?);
+                Ok(Keys { secret: Auth::secret_of(&key), development_key: Some(key), made: true })
+            }
+            (true, false, true) => Ok(Keys { secret: Auth::secret_of(&key), development_key: Some(key), made: false }),
+            (false, true, _) => Ok(Keys { secret, development_key: None, made: false }),
+            (false, false, true) => Ok(Keys { secret, development_key: Some(key), made: false }),
+        }
+    }
+}
+
+/// A server that runs.
+#[derive(Debug)]
+pub struct Running {
+    /// Where friends, partners and ops connect.
+    pub address: SocketAddr,
+    /// Where the operator looks.
+    pub admin_address: SocketAddr,
+    /// What its handlers share.
+    pub app: Arc<App>,
+    /// Its credentials.
+    pub keys: Keys,
+    stop: CancellationToken,
+    engine: JoinHandle<EngineEnd>,
+    engine_stop: CancellationToken,
+}
+
+impl Running {
+    /// Starts a server.
+    ///
+    /// # Errors
+    /// [`StartError`] in words that say what to do.
+    pub async fn start(config: &Config, start: Start) -> Result<Running, StartError> {
+        let keys = Keys::of(config)?;
+        // Bound first: two servers on one address are told so before either touches the ledger.
+        let (listener, admin) = (listen(&config.server.listen).await?, listen(&config.admin.listen).await?);
+        let opened = ledger::open(&config.database.url, OpenOptions { dev: start.dev }).await?;
+        let clock = clock(&opened.registry, start.time_scale.max(1)).await?;
+        let live = Arc::new(Live::default());
+        let rows = opened.registry.load_directory().await?;
+        let directory_version = rows.version;
+        serve::fill(&live, rows);
+        for row in &opened.stored.duties {
+            live.roster.set_duty(row.friend, row.duty.on);
+        }
+        let mut seed = [0; 8];
+        getrandom::fill(&mut seed)?;
+        let pace = Pace { scale: i64::from(clock.scale()) };
+        let dispatcher = Dispatcher::restore(opened.stored, u64::from_le_bytes(seed), pace, clock.now());
+        let ledger = (opened.writer.clone(), opened.outcomes, opened.reader.clone());
+        let (engine, mailbox) = Engine::new(dispatcher, clock, live.clone(), ledger, config.limits.mailbox_len_max);
+        let (stop, engine_stop) = (CancellationToken::new(), CancellationToken::new());
+        let app = Arc::new(App {
+            clock,
+            auth: Auth::new(&keys.secret, keys.development_key.clone(), clock),
+            limits: config.limits.clone(),
+            token_minutes: config.auth.token_minutes,
+            live,
+            mailbox,
+            reader: opened.reader,
+            registry: opened.registry,
+            writer: opened.writer,
+            metrics: start.metrics,
+            stop: stop.clone(),
+            tasks: TaskTracker::new(),
+            in_flight: InFlight::default(),
+            strangers: Arc::default(),
+            directory_version: tokio::sync::Mutex::new(directory_version),
+        });
+        let address = listener
+            .local_addr()
+            .map_err(|error| StartError::Listen { address: config.server.listen.clone(), error })?;
+        let admin_address =
+            admin.local_addr().map_err(|error| StartError::Listen { address: config.admin.listen.clone(), error })?;
+        let engine = tokio::spawn(engine.run(engine_stop.clone()));
+        tokio::spawn(serve::accept(app.clone(), listener, serve::public(app.clone())));
+        tokio::spawn(serve::accept(app.clone(), admin, serve::operator(app.clone())));
+        tokio::spawn(housekeeping(app.clone()));
+        Ok(Running { address, admin_address, app, keys, stop, engine, engine_stop })
+    }
+
+    /// A token for the map, for `minutes`.
+    ///
+    /// # Errors
+    /// When it cannot be signed.
+    pub fn ops_token(&self, role: OpsRole, minutes: u32) -> Result<String, jsonwebtoken::errors::Error> {
+        self.app.auth.ops_token(role, minutes).map(|(token, _)| token)
+    }
+
+    /// Resolves when the engine has ended by itself: fenced, or without its writer. The process must end too.
+    pub async fn ended(&mut self) -> EngineEnd {
+        match (&mut self.engine).await {
+            Ok(end) => end,
+            // A task that panicked: the process ends and is started again, never limps on with half a state.
+            Err(error) => {
+                tracing::error!(%error, "the engine has panicked");
+                EngineEnd::WriterGone
+            }
+        }
+    }
+
+    /// Stops: no new connections, sockets are told to come back, everything submitted is written and told.
+    pub async fn stop(self) {
+        let Running { app, stop, engine, engine_stop, .. } = self;
+        stop.cancel();
+        let goodbye = crate::live::outbox::Goodbye {
+            code: kiez_protocol::refusal::close::RESTARTING,
+            reason: "the server restarts",
+        };
+        for (_, outbox) in app.live.sessions.outboxes() {
+            outbox.push(kiez_protocol::friend::FriendMessage::Draining { reconnect_in_ms: 1_000 }, false);
+            outbox.close(goodbye);
+        }
+        app.tasks.close();
+        if tokio::time::timeout(Duration::from_secs(5), app.tasks.wait()).await.is_err() {
+            tracing::warn!(left = app.tasks.len(), "some connections did not take the goodbye");
+        }
+        engine_stop.cancel();
+        // The writer ends with its last handle, and one of them is here.
+        drop(app);
+        if tokio::time::timeout(Duration::from_secs(10), engine).await.is_err() {
+            tracing::warn!("the ledger did not take the last records in time; they were told to nobody");
+        }
+    }
+}
+
+async fn listen(address: &str) -> Result<TcpListener, StartError> {
+    TcpListener::bind(address).await.map_err(|error| StartError::Listen { address: address.to_owned(), error })
+}
+
+/// The clock of this database: its scale and anchor are those of its first start.
+async fn clock(registry: &ledger::Registry, scale: u32) -> Result<Clock, StartError> {
+    let clock = Clock::start();
+    let stored = registry.keep("time_scale", &scale.to_string()).await?;
+    if stored != scale.to_string() {
+        return Err(StartError::OtherScale { stored });
+    }
+    if scale == 1 {
+        return Ok(clock);
+    }
+    let anchor = registry.keep("time_anchor_ms", &clock.real().0.to_string()).await?;
+    let anchor = anchor.parse().map(Time).unwrap_or(clock.real());
+    Ok(clock.scaled(anchor, scale))
+}
+
+/// Once a second: the roster is swept, the directory followed, the gauges set.
+async fn housekeeping(app: Arc<App>) {
+    let mut seconds = tokio::time::interval(Duration::from_secs(1));
+    seconds.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    loop {
+        tokio::select! {
+            _ = seconds.tick() => {}
+            () = app.stop.cancelled() => return,
+        }
+        app.live.sweep(app.clock.elapsed_ms(), app.limits.suspect_ms);
+        if let Err(error) = app.refresh_directory().await {
+            tracing::debug!(%error, "the directory could not be read");
+        }
+        metrics::levels(metrics::Levels {
+            friends_live: app.live.sessions.len(),
+            friends_placed: app.live.roster.len(),
+            jobs_open: app.mailbox.jobs_open(),
+            mailbox: app.mailbox.len(),
+            ledger_queue: app.writer.depth(),
+        });
+        if let Some(handle) = &app.metrics {
+            handle.run_upkeep();
+        }
+    }
+}

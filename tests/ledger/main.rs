@@ -1,0 +1,71 @@
+//! The contract of the ledger, told as stories; each runs on both engines. What one of them holds, the other holds too.
+
+#![expect(clippy::unwrap_used, reason = "a story that cannot go on has failed")]
+
+mod cast;
+mod faults;
+mod pace;
+mod reading;
+mod writing;
+
+/// Makes a test of every story for both engines.
+macro_rules! stories {
+    ($module:ident: $($story:ident),* $(,)?) => {
+        mod $module {
+            mod sqlite {
+                $(
+                    #[tokio::test]
+                    async fn $story() {
+                        let place = crate::cast::Place::sqlite().await;
+                        crate::$module::$story(&place).await;
+                        place.remove().await;
+                    }
+                )*
+            }
+            mod postgres {
+                $(
+                    #[tokio::test]
+                    async fn $story() {
+                        let Some(place) = crate::cast::Place::postgres().await else { return };
+                        crate::$module::$story(&place).await;
+                        place.remove().await;
+                    }
+                )*
+            }
+        }
+    };
+}
+
+mod told {
+    stories! { writing:
+        a_posted_job_comes_back_as_it_was,
+        the_last_row_of_a_batch_stands,
+        two_active_visits_of_a_job_are_refused_and_the_others_go_on,
+        two_winners_of_a_run_are_refused,
+        a_place_is_taken_once,
+        a_place_is_freed_and_taken_in_one_batch,
+        a_key_makes_one_job,
+        an_event_is_written_once,
+        a_job_without_a_deadline_is_refused,
+        duty_is_remembered,
+    }
+    stories! { faults:
+        a_raised_fence_ends_the_writer,
+        a_held_lock_is_refused,
+        an_unknown_commit_that_happened_is_not_repeated,
+        an_unknown_commit_that_did_not_happen_is_repeated,
+        a_database_that_is_away_bounds_the_queue,
+        a_taken_over_ledger_fences_who_reconnects,
+        a_newer_schema_is_refused,
+        many_at_once_are_all_written,
+    }
+    stories! { reading:
+        a_partner_sees_its_own_jobs,
+        verdicts_follow_from_the_rows,
+        outcomes_tell_every_run,
+        an_import_is_all_or_nothing,
+        documents_have_versions,
+        api_keys_are_kept_as_hashes,
+        a_value_is_kept_from_the_first_start_on,
+    }
+}
