@@ -210,6 +210,19 @@ fn an_accept_in_the_grace_after_expiry_wins_and_a_later_one_does_not() {
 }
 
 #[test]
+fn where_time_runs_sixty_times_faster_the_grace_is_two_seconds_of_the_wall() {
+    for (late_ms, wins) in [(2 * MINUTE, true), (2 * MINUTE + 1, false)] {
+        let mut town = Town::at_scale(60);
+        town.community.policy.normal.alarm_ms = 20 * 60 * MINUTE;
+        let anna = town.friend(100);
+        let job = town.post();
+        town.wait(30 * MINUTE + late_ms);
+        let key = town.accept(anna, job);
+        assert_eq!(town.won(key), wins);
+    }
+}
+
+#[test]
 fn declined_and_then_accepted_is_lost_and_the_next_still_can() {
     let mut town = Town::new();
     let [anna, ben] = town.friends([100, 200]);

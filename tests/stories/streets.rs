@@ -1,6 +1,6 @@
 //! Who is near, as plain maps.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet};
 
 use h3o::CellIndex;
 use kiez::dispatch::globe::Vector;
@@ -12,31 +12,27 @@ use kiez_protocol::ids::FriendId;
 pub struct Streets {
     friends: BTreeMap<FriendId, Standing>,
     leaves: BTreeMap<CellIndex, BTreeSet<FriendId>>,
-    counts: HashMap<CellIndex, u32>,
-    centres: HashMap<CellIndex, Vector>,
+    // How many stand in a cell that anybody ever stood in, and its centre.
+    cells: BTreeMap<CellIndex, (u32, Vector)>,
 }
 
 impl Streets {
     pub fn place(&mut self, standing: Standing) {
-        let friend = standing.friend;
-        self.friends.insert(friend, standing);
-        let mut cell = cell_at(self.friends[&friend].position, LEAF);
-        self.centres.entry(cell).or_insert_with(|| Vector::centre(cell));
-        while let Some(coarser) = cell.resolution().pred().filter(|coarser| *coarser >= COARSEST) {
-            cell = cell.parent(coarser).expect("one resolution up");
-            self.centres.entry(cell).or_insert_with(|| Vector::centre(cell));
+        self.leave(standing.friend);
+        let leaf = cell_at(standing.position, LEAF);
+        self.leaves.entry(leaf).or_default().insert(standing.friend);
+        for cell in upwards(leaf) {
+            self.cells.entry(cell).or_insert_with(|| (0, Vector::centre(cell))).0 += 1;
         }
-        self.leaves.clear();
-        self.counts.clear();
-        for standing in self.friends.values() {
-            let mut cell = cell_at(standing.position, LEAF);
-            self.leaves.entry(cell).or_default().insert(standing.friend);
-            *self.counts.entry(cell).or_default() += 1;
-            while cell.resolution() > COARSEST {
-                let coarser = cell.resolution().pred().expect("finer than the coarsest");
-                cell = cell.parent(coarser).expect("one resolution up");
-                *self.counts.entry(cell).or_default() += 1;
-            }
+        self.friends.insert(standing.friend, standing);
+    }
+
+    fn leave(&mut self, friend: FriendId) {
+        let Some(standing) = self.friends.remove(&friend) else { return };
+        let leaf = cell_at(standing.position, LEAF);
+        self.leaves.entry(leaf).or_default().remove(&friend);
+        for cell in upwards(leaf) {
+            self.cells.get_mut(&cell).expect("stood there").0 -= 1;
         }
     }
 
@@ -50,7 +46,7 @@ impl Streets {
 
 impl Nearby for Streets {
     fn count(&self, cell: CellIndex) -> u32 {
-        self.counts.get(&cell).copied().unwrap_or(0)
+        self.cells.get(&cell).map_or(0, |(count, _)| *count)
     }
 
     fn each(&self, leaf: CellIndex, visit: &mut dyn FnMut(Standing)) {
@@ -60,15 +56,24 @@ impl Nearby for Streets {
     }
 
     fn roots(&self, visit: &mut dyn FnMut(CellIndex)) {
-        let roots: BTreeSet<_> = self.counts.keys().filter(|cell| cell.resolution() == COARSEST).collect();
-        roots.into_iter().for_each(|cell| visit(*cell));
+        let roots = self.cells.iter().filter(|(cell, (count, _))| cell.resolution() == COARSEST && *count > 0);
+        roots.for_each(|(cell, _)| visit(*cell));
     }
 
     fn centre(&self, cell: CellIndex) -> Option<Vector> {
-        self.counts.contains_key(&cell).then(|| self.centres[&cell])
+        self.cells.get(&cell).filter(|(count, _)| *count > 0).map(|(_, centre)| *centre)
     }
 
     fn find(&self, friend: FriendId) -> Option<Standing> {
         self.friends.get(&friend).cloned()
     }
+}
+
+/// A leaf and the cells above it, up to the coarsest.
+fn upwards(leaf: CellIndex) -> impl Iterator<Item = CellIndex> {
+    let finer = |cell: &CellIndex| {
+        let coarser = cell.resolution().pred().filter(|coarser| *coarser >= COARSEST)?;
+        cell.parent(coarser)
+    };
+    std::iter::successors(Some(leaf), finer)
 }

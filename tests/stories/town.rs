@@ -45,6 +45,7 @@ pub struct Accept(pub Input);
 
 pub struct Town {
     pub core: Dispatcher,
+    pub pace: Pace,
     pub now: Time,
     pub streets: Streets,
     pub ledger: Ledger,
@@ -83,6 +84,11 @@ pub fn ada() -> PartnerSlug {
 
 impl Town {
     pub fn new() -> Town {
+        Town::at_scale(1)
+    }
+
+    /// A town where so many ms of the trade pass in one ms of the wall.
+    pub fn at_scale(scale: i64) -> Town {
         let now = Time(1_790_000_000_000);
         let community = json!({
             "slug": "berlin-tech", "brand": "Berlin Tech", "country": "DE", "currency": "EUR",
@@ -98,7 +104,8 @@ impl Town {
             ],
         });
         Town {
-            core: Dispatcher::restore(Stored::default(), 1, Pace { scale: 1 }, now),
+            core: Dispatcher::restore(Stored::default(), 1, Pace { scale }, now),
+            pace: Pace { scale },
             now,
             streets: Streets::default(),
             ledger: Ledger::default(),
@@ -407,9 +414,12 @@ impl Town {
         if let Some((holder, _, _)) = self.waiting.remove(&key) {
             assert_eq!(holder, friend, "a verdict goes to who accepted");
         }
-        let before = self.verdicts.insert(key, (verdict, reason));
-        let won = |told: Option<(Verdict, _)>| told.is_some_and(|(verdict, _)| verdict == Verdict::Won);
-        assert!(!won(before) || verdict == Verdict::Won, "told won, and then {verdict:?} {reason:?}");
+        // To be told to try again takes nothing back.
+        let has_won = self.verdicts.get(&key).is_some_and(|(verdict, _)| *verdict == Verdict::Won);
+        assert!(!has_won || verdict != Verdict::Lost, "told won, and then lost: {reason:?}");
+        if !has_won {
+            self.verdicts.insert(key, (verdict, reason));
+        }
     }
 
     /// Tells a message, and holds it against what is written.
@@ -543,7 +553,7 @@ impl Town {
         self.quarantined.clear();
         self.hands.clear();
         self.starts += 1;
-        self.core = Dispatcher::restore(self.ledger.stored(), self.starts, Pace { scale: 1 }, self.now);
+        self.core = Dispatcher::restore(self.ledger.stored(), self.starts, self.pace, self.now);
     }
 
     // What stands.

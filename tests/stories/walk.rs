@@ -7,9 +7,9 @@ use std::collections::BTreeMap;
 
 use kiez::dispatch::claim::Word;
 use kiez::dispatch::input::Input;
-use kiez::dispatch::is_final;
-use kiez::dispatch::job::{Delivery, OfferState};
+use kiez::dispatch::job::{Delivery, Offer, OfferState, Run};
 use kiez::dispatch::nearest::Nearby;
+use kiez::dispatch::{Dispatcher, Pace, is_final};
 use kiez_protocol::directory::{Crowd, Tier};
 use kiez_protocol::friend::{ClosedReason, DeclineReason, Verdict, VisitEvent};
 use kiez_protocol::ids::{FriendId, JobId, Key, OfferId};
@@ -239,6 +239,9 @@ impl Walk {
         let ms = i64::try_from(self.dice.below(usize::try_from(most).expect("small"))).expect("small");
         // What was taken before a deadline is handled before it.
         self.drain();
+        if self.dice.one_in(4) {
+            self.compare_with_a_restart();
+        }
         self.town.now = self.town.now + ms;
         self.town.tick();
         self.look();
@@ -252,6 +255,25 @@ impl Walk {
                 self.look();
             }
             self.town.write_next();
+        }
+    }
+
+    /// With everything written, a restart would bring back what is there.
+    fn compare_with_a_restart(&mut self) {
+        let restored = Dispatcher::restore(self.town.ledger.stored(), 7, Pace { scale: 1 }, self.town.now);
+        assert_eq!(restored.jobs_len(), self.town.core.jobs_len());
+        for id in self.jobs() {
+            let facts = |core: &Dispatcher| {
+                let job = core.job(id)?;
+                let offers: Vec<_> =
+                    job.offers.iter().map(|offer| Offer { delivery: Delivery::Arrived, ..offer.clone() }).collect();
+                // A look that found nobody is not written.
+                let run = Run { next_wave_at: job.run.started_at, ..job.run.clone() };
+                let ends = (job.expire_at, job.state_due, job.settled, job.hand_backs, job.reason.clone());
+                let counts = (job.state, job.sequence, job.attempt, job.revision);
+                Some((counts, ends, run, offers, job.visit.clone(), job.blocked.clone(), job.booking.clone()))
+            };
+            assert_eq!(facts(&restored), facts(&self.town.core));
         }
     }
 
@@ -354,19 +376,24 @@ impl Walk {
         self.drain();
         assert!(self.town.waiting.is_empty(), "without a verdict: {:?}", self.town.waiting);
         self.town.held = false;
-        for _ in 0..60 {
+        for _ in 0..100 {
             let open: Vec<JobId> = self.jobs().into_iter().filter(|job| !self.town.over(*job)).collect();
-            if open.is_empty() {
-                break;
-            }
             // Who is still looked for after all this is cancelled: a look every five minutes for days proves little.
+            let mut running = false;
             for job in open {
-                if !matches!(self.town.state(job), JobState::Assigned | JobState::Done | JobState::Confirmed) {
-                    self.town.cancel(job);
+                match self.town.state(job) {
+                    JobState::Assigned if !self.dice.one_in(4) => running = true,
+                    JobState::Done | JobState::Confirmed => {}
+                    _ => {
+                        self.town.cancel(job);
+                    }
                 }
             }
-            self.town.wait(13 * HOUR);
+            self.town.wait(if running { HOUR } else { 24 * HOUR });
             self.look();
+            if self.town.core.jobs_len() == 0 {
+                break;
+            }
         }
         assert_eq!(self.town.core.jobs_len(), 0, "jobs that never end");
         for (key, friend, offer, _) in &self.keys {
