@@ -37,13 +37,13 @@ async fn a_friend_in_the_terminal_takes_a_job() {
     profile.radius_m = 100_000;
     let token = fake.know(profile);
     let http = Http::new(fake.server(), "key");
-    let communities = world.documents().into_iter().filter(|line| matches!(line, ImportLine::Community(_)));
-    AdminClient::new(http.clone()).import(&communities.collect::<Vec<_>>()).await.unwrap();
+    let partners = world.documents().into_iter().filter(|line| matches!(line, ImportLine::Partner(_)));
+    AdminClient::new(http.clone()).import(&partners.collect::<Vec<_>>()).await.unwrap();
 
     let arguments = ["friend", "--url", &fake.url, "--token", &token, "--for", "20s"];
     let mut friend =
         kiez_load(&arguments).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
-    let job = world.job(&mut Chance::new(1), Time(0)).job;
+    let draft = world.job(&mut Chance::new(1), Time(0));
     let story = spawn_blocking(move || {
         let mut stdin = friend.stdin.take().unwrap();
         stdin.write_all(b"d\np 52.5 13.4\n").unwrap();
@@ -52,7 +52,8 @@ async fn a_friend_in_the_terminal_takes_a_job() {
             let line = line.unwrap();
             // Duty is answered, and the position is said again: now a job finds the friend.
             if line.starts_with(r#"< {"type":"done""#) {
-                let (partner, job) = (PartnerClient::new(http.clone(), 1_000), job.clone());
+                let (partner, job) =
+                    (PartnerClient::new(http.with_key(draft.partner.as_str()), 1_000), draft.job.clone());
                 tokio::spawn(async move {
                     tokio::time::sleep(Duration::from_millis(100)).await;
                     partner.post(&job, "one").await.unwrap();
