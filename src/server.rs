@@ -270,3 +270,30 @@ async fn housekeeping(app: Arc<App>) {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn keys(listen: &str, secret: &str, development_key: &str) -> Result<Keys, StartError> {
+        let knobs = [
+            ("KIEZ_SERVER__LISTEN", listen),
+            ("KIEZ_AUTH__SECRET", secret),
+            ("KIEZ_AUTH__DEVELOPMENT_KEY", development_key),
+        ];
+        let knobs = knobs.iter().filter(|(_, value)| !value.is_empty());
+        let knobs = knobs.map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
+        Keys::of(&Config::load(None, knobs, &[]).expect("the configuration fits").config)
+    }
+
+    #[test]
+    fn a_development_key_is_made_on_loopback_and_refused_elsewhere() {
+        let (loopback, public, secret) = ("127.0.0.1:8080", "0.0.0.0:8080", "0123456789abcdef0123456789abcdef");
+        let made = keys(loopback, "", "").expect("loopback needs nothing");
+        assert!(made.made && made.development_key.is_some_and(|key| key.starts_with("kz_dev_")));
+        assert!(keys(loopback, secret, "").expect("a secret").development_key.is_none());
+        assert!(matches!(keys(public, "", ""), Err(StartError::NoSecret { .. })));
+        assert!(matches!(keys(public, secret, "kz_dev_x"), Err(StartError::DevelopmentInPublic { .. })));
+        assert!(keys(public, secret, "").is_ok());
+    }
+}
