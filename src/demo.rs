@@ -194,7 +194,8 @@ impl Demo {
         );
         println!("  The map         http://{address}/ops#token={ops}\n");
         // Through `cargo run` there is no `kiez-load` on the path yet.
-        let load = if std::env::var_os("CARGO").is_some() { "cargo run --release -p kiez-load --" } else { "kiez-load" };
+        let load =
+            if std::env::var_os("CARGO").is_some() { "cargo run --release -p kiez-load --" } else { "kiez-load" };
         println!(
             "  Be a friend     {load} friend --url http://{address} --at {:.5},{:.5} --token {token}\n",
             guest.home.lat(),

@@ -149,7 +149,7 @@ impl Running {
         getrandom::fill(&mut seed)?;
         let pace = Pace { scale: i64::from(clock.scale()) };
         let dispatcher = Dispatcher::restore(opened.stored, u64::from_le_bytes(seed), pace, clock.now());
-        let ledger = (opened.writer.clone(), opened.outcomes, opened.reader.clone());
+        let ledger = (opened.writer, opened.outcomes, opened.reader.clone());
         let (engine, mailbox) = Engine::new(dispatcher, clock, live.clone(), ledger, config.limits.mailbox_len_max);
         let (stop, engine_stop) = (CancellationToken::new(), CancellationToken::new());
         let app = Arc::new(App {
@@ -161,7 +161,6 @@ impl Running {
             mailbox,
             reader: opened.reader,
             registry: opened.registry,
-            writer: opened.writer,
             metrics: start.metrics,
             stop: stop.clone(),
             tasks: TaskTracker::new(),
@@ -263,7 +262,7 @@ async fn housekeeping(app: Arc<App>) {
             friends_placed: app.live.roster.len(),
             jobs_open: app.mailbox.jobs_open(),
             mailbox: app.mailbox.len(),
-            ledger_queue: app.writer.depth(),
+            ledger_queue: app.mailbox.ledger_queue_len(),
         });
         if let Some(handle) = &app.metrics {
             handle.run_upkeep();

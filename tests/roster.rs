@@ -10,7 +10,6 @@ use std::time::Duration;
 use h3o::{CellIndex, Resolution};
 use kiez::clock::Stopwatch;
 use kiez::dispatch::job::cell_at;
-use kiez::clock::Stopwatch;
 use kiez::dispatch::nearest::{COARSEST, LEAF, Nearby, nearest};
 use kiez::live::roster::{Bounds, Placed, Roster};
 use kiez_protocol::directory::Friend;
