@@ -409,7 +409,7 @@ impl Walk {
 fn walk(seed: u64) -> Walk {
     let mut walk = Walk::new(seed);
     walk.town.held = true;
-    if seed % 10 == 0 {
+    if seed.is_multiple_of(10) {
         walk.town.journal = Some(String::new());
     }
     for _ in 0..STEPS {
