@@ -193,8 +193,11 @@ impl Demo {
             self.jobs_per_minute,
         );
         println!("  The map         http://{address}/ops#token={ops}\n");
+        // Through `cargo run` there is no `kiez-load` on the path yet.
+        let load =
+            if std::env::var_os("CARGO").is_some() { "cargo run --release -p kiez-load --" } else { "kiez-load" };
         println!(
-            "  Be a friend     kiez-load friend --url http://{address} --at {:.5},{:.5} --token {token}\n",
+            "  Be a friend     {load} friend --url http://{address} --at {:.5},{:.5} --token {token}\n",
             guest.home.lat(),
             guest.home.lng()
         );

@@ -32,6 +32,7 @@ pub struct Mailbox {
     reserve: usize,
     answers: Arc<Answers>,
     state: Arc<EngineState>,
+    writer: WriterHandle,
 }
 
 /// What health and admission look at.
@@ -106,6 +107,16 @@ impl Mailbox {
     /// Jobs that are not final.
     pub fn jobs_open(&self) -> usize {
         self.state.jobs_open.load(Ordering::Relaxed)
+    }
+
+    /// Whether the ledger answered the last time it was tried.
+    pub fn ledger_is_reachable(&self) -> bool {
+        self.writer.health().reachable
+    }
+
+    /// Records waiting for the ledger.
+    pub fn ledger_queue_len(&self) -> usize {
+        self.writer.depth()
     }
 
     /// Turns of the loop so far: it lives while this grows.
@@ -191,8 +202,13 @@ impl Engine {
         let (sender, inputs) = mpsc::channel(mailbox_len_max);
         let answers = Arc::new(Answers::default());
         let state = Arc::new(EngineState::default());
-        let mailbox =
-            Mailbox { inputs: sender, reserve: mailbox_len_max / 4, answers: answers.clone(), state: state.clone() };
+        let mailbox = Mailbox {
+            inputs: sender,
+            reserve: mailbox_len_max / 4,
+            answers: answers.clone(),
+            state: state.clone(),
+            writer: writer.clone(),
+        };
         let engine = Engine {
             dispatcher,
             clock,

@@ -149,7 +149,7 @@ impl Running {
         getrandom::fill(&mut seed)?;
         let pace = Pace { scale: i64::from(clock.scale()) };
         let dispatcher = Dispatcher::restore(opened.stored, u64::from_le_bytes(seed), pace, clock.now());
-        let ledger = (opened.writer.clone(), opened.outcomes, opened.reader.clone());
+        let ledger = (opened.writer, opened.outcomes, opened.reader.clone());
         let (engine, mailbox) = Engine::new(dispatcher, clock, live.clone(), ledger, config.limits.mailbox_len_max);
         let (stop, engine_stop) = (CancellationToken::new(), CancellationToken::new());
         let app = Arc::new(App {
@@ -161,7 +161,6 @@ impl Running {
             mailbox,
             reader: opened.reader,
             registry: opened.registry,
-            writer: opened.writer,
             metrics: start.metrics,
             stop: stop.clone(),
             tasks: TaskTracker::new(),
@@ -263,10 +262,37 @@ async fn housekeeping(app: Arc<App>) {
             friends_placed: app.live.roster.len(),
             jobs_open: app.mailbox.jobs_open(),
             mailbox: app.mailbox.len(),
-            ledger_queue: app.writer.depth(),
+            ledger_queue: app.mailbox.ledger_queue_len(),
         });
         if let Some(handle) = &app.metrics {
             handle.run_upkeep();
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn keys(listen: &str, secret: &str, development_key: &str) -> Result<Keys, StartError> {
+        let knobs = [
+            ("KIEZ_SERVER__LISTEN", listen),
+            ("KIEZ_AUTH__SECRET", secret),
+            ("KIEZ_AUTH__DEVELOPMENT_KEY", development_key),
+        ];
+        let knobs = knobs.iter().filter(|(_, value)| !value.is_empty());
+        let knobs = knobs.map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
+        Keys::of(&Config::load(None, knobs, &[]).expect("the configuration fits").config)
+    }
+
+    #[test]
+    fn a_development_key_is_made_on_loopback_and_refused_elsewhere() {
+        let (loopback, public, secret) = ("127.0.0.1:8080", "0.0.0.0:8080", "0123456789abcdef0123456789abcdef");
+        let made = keys(loopback, "", "").expect("loopback needs nothing");
+        assert!(made.made && made.development_key.is_some_and(|key| key.starts_with("kz_dev_")));
+        assert!(keys(loopback, secret, "").expect("a secret").development_key.is_none());
+        assert!(matches!(keys(public, "", ""), Err(StartError::NoSecret { .. })));
+        assert!(matches!(keys(public, secret, "kz_dev_x"), Err(StartError::DevelopmentInPublic { .. })));
+        assert!(keys(public, secret, "").is_ok());
     }
 }

@@ -19,7 +19,7 @@ fn demo(arguments: &[&str]) -> Report {
         .expect("kiez starts");
     let text = String::from_utf8_lossy(&out.stdout).into_owned() + &String::from_utf8_lossy(&out.stderr);
     assert!(out.status.success(), "{text}");
-    assert!(text.contains("/ops#token=") && text.contains("kiez-load friend --url"), "{text}");
+    assert!(text.contains("/ops#token=") && text.contains(" friend --url http://127.0.0.1:"), "{text}");
     serde_json::from_str(&std::fs::read_to_string(&file).expect("a report")).expect("JSON")
 }
 

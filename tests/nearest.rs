@@ -1,6 +1,8 @@
 //! The nearest suitable friends, compared with asking everybody: over the roster and over a plain map, in cities and in
 //! empty country, where the grid is regular and where it is not.
 
+#![expect(clippy::unwrap_used, reason = "a story that cannot go on has failed")]
+
 use std::collections::BTreeMap;
 use std::f64::consts::TAU;
 use std::sync::Arc;

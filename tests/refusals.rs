@@ -171,6 +171,7 @@ async fn missing_answers_wait_and_lists_go_page_by_page() {
 
 type Raw = WebSocketStream<TcpStream>;
 
+#[expect(clippy::disallowed_methods, reason = "a small client of the tests, on loopback")]
 async fn raw(server: &TestServer) -> Raw {
     let mut request = format!("ws://{}/v1/friend", server.address()).into_client_request().expect("a request");
     request.headers_mut().insert("sec-websocket-protocol", "kiez.v1".parse().expect("a header"));

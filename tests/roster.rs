@@ -1,11 +1,14 @@
 //! The roster as its callers see it: who stands on it and when, and what a search sees while friends move.
 
+#![expect(clippy::unwrap_used, reason = "a story that cannot go on has failed")]
+
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use h3o::{CellIndex, Resolution};
+use kiez::clock::Stopwatch;
 use kiez::dispatch::job::cell_at;
 use kiez::dispatch::nearest::{COARSEST, LEAF, Nearby, nearest};
 use kiez::live::roster::{Bounds, Placed, Roster};
@@ -181,7 +184,7 @@ fn who_moves_among_the_nearest_is_never_missed() {
             roster.sweep();
         }),
     ];
-    let (begun, mut searches) = (Instant::now(), 0u64);
+    let (begun, mut searches) = (Stopwatch::start(), 0u64);
     while begun.elapsed() < Duration::from_millis(1_200) {
         let walk = nearest(&*roster, middle, 3_800.0, 4, &mut |_, _| Ok(()));
         let mut four: Vec<_> = walk.suitable.iter().map(|found| found.standing.friend).collect();

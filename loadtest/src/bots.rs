@@ -180,7 +180,7 @@ pub(crate) async fn live(bot: Bot, config: FriendConfig, shared: Arc<Shared>) {
         tokio::select! {
             event = life.client.next() => match event {
                 FriendEvent::Up { welcome, .. } => life.up(&welcome),
-                FriendEvent::Message(envelope) => life.heard(envelope),
+                FriendEvent::Message(envelope) => life.heard(*envelope),
                 FriendEvent::Down { .. } => life.on_duty = false,
                 FriendEvent::Over { code, cause } => {
                     shared.trouble(format!("friend {friend} was sent away: {code} {cause}"));

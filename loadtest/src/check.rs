@@ -1,60 +1,18 @@
-//! Was the server right? Judged by brute force over everything the observer saw: every friend is weighed for every
-//! choice. Nothing of the server's own search is used here, so that the two cannot be wrong together.
-//!
-//! A choice was made somewhere within a window of time, and what the server knew then can be told only up to what was in
-//! flight. So each friend is weighed twice: with all that may have been (a fault that no possibility excuses is a wrong
-//! choice), and with what was last sent and heard (a fault there that a possibility excuses is counted as explained).
+//! Was the server right? At the end of a run, or now and then in one without an end: every choice of friends is judged,
+//! every accept must have its one verdict, and whatever was acknowledged must still be there.
 
-use kiez_protocol::directory::{Community, Crowd, Package, Pricing, Tier, WavePlan};
-use kiez_protocol::friend::{Verdict, WhyReason};
-use kiez_protocol::ids::{FriendId, JobId};
+use kiez_protocol::friend::Verdict;
+use kiez_protocol::ids::JobId;
 use kiez_protocol::partner::{JobState, JobView, Urgency};
-use kiez_protocol::place::rounded_m;
 
+use crate::judge::{Judgement, Terms, no_more_since};
 use crate::observe::Observation;
-use crate::observe::friend::FriendTrace;
 use crate::observe::job::{Choice, JobTrace, Posted};
-use crate::observe::span::{Held, Moment};
+use crate::observe::span::Moment;
 use crate::report::Report;
-
-/// Two computations of the same distance may differ by so much, metres; a candidate so near to the edge of a step may
-/// lie on either side of it.
-const EDGE_M: f64 = 0.01;
 
 /// A job that has not ended is forgotten after so long, in a run that forgets at all: 6 h.
 const FORGOTTEN_US: Moment = 6 * 3_600 * 1_000_000;
-
-/// The verdict on a choice.
-#[derive(Clone, Debug, PartialEq)]
-pub(crate) enum Judgement {
-    /// The nearest suitable friends.
-    Right,
-    /// Right, given what was in flight.
-    Explained,
-    /// Not the nearest suitable friends, and why.
-    Wrong(String),
-}
-
-/// What can be said of a friend at the time of a choice.
-#[derive(Clone, Copy, Debug)]
-struct Weighed {
-    /// Whether they were suitable.
-    suitable: Held,
-    /// Why not, if they surely were not.
-    failed: &'static str,
-    /// The least distance they may have stood at, metres.
-    near_m: f64,
-    /// The greatest.
-    far_m: f64,
-}
-
-/// The documents a job was dispatched by.
-struct Terms<'a> {
-    posted: &'a Posted,
-    community: &'a Community,
-    package: &'a Package,
-    plan: &'a WavePlan,
-}
 
 impl Observation {
     /// Judges all choices made before `until` that have not been judged, and counts what came of them. What is still to
@@ -186,168 +144,6 @@ impl Observation {
         };
         Some(Terms { posted, community, package, plan })
     }
-
-    fn judge(&self, job: &JobTrace, terms: &Terms<'_>, choice: &Choice) -> Judgement {
-        let possible = self.fault(terms, choice, |friend| self.weigh(job, terms, choice, friend));
-        if let Some(fault) = possible {
-            let arrived =
-                |friend| self.friends.get(friend).is_some_and(|trace| trace.arrived_before(choice.to, &self.rules));
-            return match &choice.members[..] {
-                // Somebody who comes on duty or into reach is considered alone, whoever else is near by now.
-                [only] if !choice.with_post && fault.by_order && arrived(&only.friend) => Judgement::Explained,
-                _ => Judgement::Wrong(fault.what),
-            };
-        }
-        match self.fault(terms, choice, |friend| self.weigh_as_last_known(job, terms, choice, friend)) {
-            Some(_) => Judgement::Explained,
-            None => Judgement::Right,
-        }
-    }
-
-    /// What is wrong with a choice when friends are weighed like this.
-    fn fault(&self, terms: &Terms<'_>, choice: &Choice, weigh: impl Fn(&FriendTrace) -> Weighed) -> Option<Fault> {
-        let policy = &terms.community.policy;
-        let asked_max = usize::from(terms.plan.waves) * usize::from(policy.seats);
-        let seats = usize::from(policy.seats).min(asked_max.saturating_sub(choice.before.len()));
-        if choice.members.len() > seats.max(1) {
-            return Some(Fault::of(format!("{} were asked at once, of at most {seats}", choice.members.len())));
-        }
-        // The farthest seat that was given by nearness; a fairness seat has a rule of its own.
-        let mut last: Option<(u32, FriendId)> = None;
-        for asked in &choice.members {
-            let Some(trace) = self.friends.get(&asked.friend) else { continue };
-            let weighed = weigh(trace);
-            if weighed.suitable == Held::No {
-                return Some(Fault::of(format!("{} was asked but {}", asked.friend, weighed.failed)));
-            }
-            let shown = (rounded_m((weighed.near_m - EDGE_M).max(0.0)), rounded_m(weighed.far_m + EDGE_M));
-            if !(shown.0..=shown.1).contains(&asked.distance_m) {
-                let what = format!("{} stands at {} to {} m, not {}", asked.friend, shown.0, shown.1, asked.distance_m);
-                return Some(Fault::of(what));
-            }
-            if asked.why.reason == WhyReason::Nearest {
-                last = last.max(Some((asked.distance_m, asked.friend)));
-            }
-        }
-        let short = choice.opened && choice.members.len() < seats && !self.strangers;
-        if last.is_none() && !short {
-            return None;
-        }
-        // Seats may have gone to friends whose connection was gone, and nobody will have heard of it.
-        let mut unheard = 0;
-        let mut left_out = None;
-        for trace in self.friends.values() {
-            let id = trace.profile.id;
-            if choice.before.contains(&id) || choice.members.iter().any(|asked| asked.friend == id) {
-                continue;
-            }
-            let weighed = weigh(trace);
-            if weighed.suitable != Held::No && trace.may_have_missed(choice.from, choice.to, &self.rules) {
-                unheard += 1;
-            }
-            if weighed.suitable != Held::Surely {
-                continue;
-            }
-            let at_most_m = rounded_m(weighed.far_m + EDGE_M);
-            if let Some((last_m, friend)) = last.filter(|(last_m, _)| at_most_m < *last_m) {
-                let what = format!("{friend} at {last_m} m was asked, and {id} at {at_most_m} m was not");
-                return Some(Fault { what, by_order: true });
-            }
-            left_out = left_out.max(Some((at_most_m, id)));
-        }
-        let (at_m, id) = left_out.filter(|_| short && choice.members.len() + unheard < seats)?;
-        Some(Fault::of(format!("only {} were asked, and {id} at {at_m} m was not", choice.members.len())))
-    }
-
-    /// With all that may have been in the window of the choice.
-    fn weigh(&self, job: &JobTrace, terms: &Terms<'_>, choice: &Choice, friend: &FriendTrace) -> Weighed {
-        let (from, to, rules) = (choice.from, choice.to, &self.rules);
-        let mut weighed = Weighed { suitable: Held::Surely, failed: "", near_m: f64::INFINITY, far_m: 0.0 };
-        for (_, place) in friend.positions(from, to, rules) {
-            let distance_m = place.distance_m(terms.posted.job.location);
-            weighed.near_m = weighed.near_m.min(distance_m);
-            weighed.far_m = weighed.far_m.max(distance_m);
-        }
-        let (held, held_at_most) = FriendTrace::count(&friend.jobs, from, to);
-        let (hand, hand_at_most) = FriendTrace::count(&friend.hand, from, to);
-        let (places, hand_max) =
-            (usize::from(friend.profile.jobs_held_max), usize::from(terms.community.policy.hand_max));
-        let limit_m = limit_m(terms, friend);
-        let no_more_since = no_more_since(job, friend.profile.id);
-        weighed
-            .gate(static_gates(terms, choice.wave, friend))
-            .gate((friend.available(from, to, rules), "was not on duty or in reach"))
-            .gate((between(weighed.far_m <= limit_m - EDGE_M, weighed.near_m <= limit_m + EDGE_M), "is too far away"))
-            .gate((between(held_at_most < places, held < places), "has no free place"))
-            .gate((
-                between(
-                    no_more_since.is_none_or(|since| since > to),
-                    no_more_since.is_none_or(|since| since + rules.in_flight_us > from),
-                ),
-                "had declined or handed back",
-            ))
-            .gate((between(!choice.before.contains(&friend.profile.id), false), "had been asked in this run"))
-            .gate((between(hand_at_most < hand_max, hand < hand_max), "had a full hand"))
-    }
-
-    /// With what was last sent and heard when the first offer of the choice came.
-    fn weigh_as_last_known(&self, job: &JobTrace, terms: &Terms<'_>, choice: &Choice, friend: &FriendTrace) -> Weighed {
-        let at = choice.to;
-        let mut weighed = Weighed { suitable: Held::Surely, failed: "", near_m: f64::INFINITY, far_m: 0.0 };
-        if let Some((_, place)) = friend.fixes.iter().rev().find(|(sent_at, _)| *sent_at <= at) {
-            weighed.near_m = place.distance_m(terms.posted.job.location);
-            weighed.far_m = weighed.near_m;
-        }
-        let now = |holdings: &[crate::observe::friend::Holding]| {
-            holdings.iter().filter(|holding| holding.span.sure_from < at && at < holding.span.maybe_to).count()
-        };
-        let (places, hand_max) =
-            (usize::from(friend.profile.jobs_held_max), usize::from(terms.community.policy.hand_max));
-        let limit_m = limit_m(terms, friend);
-        let sure = |open: bool| between(open, false);
-        let available = friend.available(at, at, &self.rules) != Held::No;
-        let free = no_more_since(job, friend.profile.id).is_none_or(|since| since > at);
-        weighed
-            .gate(static_gates(terms, choice.wave, friend))
-            .gate((sure(available), "was not on duty or in reach"))
-            .gate((sure(weighed.near_m <= limit_m + EDGE_M), "is too far away"))
-            .gate((sure(now(&friend.jobs) < places), "has no free place"))
-            .gate((sure(free), "had declined or handed back"))
-            .gate((sure(!choice.before.contains(&friend.profile.id)), "had been asked in this run"))
-            .gate((sure(now(&friend.hand) < hand_max), "had a full hand"))
-    }
-}
-
-/// Something wrong with a choice.
-struct Fault {
-    what: String,
-    /// Only the order is wrong: somebody nearer was passed over.
-    by_order: bool,
-}
-
-impl Fault {
-    fn of(what: String) -> Fault {
-        Fault { what, by_order: false }
-    }
-}
-
-impl Weighed {
-    /// Passes one more gate; the first that surely fails is remembered.
-    fn gate(mut self, (open, failed): (Held, &'static str)) -> Weighed {
-        if open == Held::No && self.suitable != Held::No {
-            self.failed = failed;
-        }
-        self.suitable = self.suitable.min(open);
-        self
-    }
-}
-
-fn between(surely: bool, perhaps: bool) -> Held {
-    match (surely, perhaps) {
-        (true, _) => Held::Surely,
-        (false, true) => Held::Maybe,
-        (false, false) => Held::No,
-    }
 }
 
 /// A post that nobody was asked for.
@@ -362,59 +158,4 @@ fn nobody_asked(posted: &Posted) -> Choice {
         from: posted.sent_at,
         to: posted.answered_at,
     }
-}
-
-/// How far the friend may stand: a cap that holds fewer than four gives way to the next in the same step, so whoever is
-/// among the nearest is limited by the last cap only.
-fn limit_m(terms: &Terms<'_>, friend: &FriendTrace) -> f64 {
-    let cap_m = terms.plan.caps_m.last().copied().unwrap_or(u32::MAX);
-    f64::from(cap_m.min(friend.profile.radius_m))
-}
-
-/// When the friend first said that they do not want the job.
-fn no_more_since(job: &JobTrace, friend: FriendId) -> Option<Moment> {
-    let declined = job.declined.iter().filter(|(_, who)| *who == friend).map(|(at, _)| *at);
-    let handed_back = job.handed_back.iter().filter(|(_, who, _)| *who == friend).map(|(at, ..)| *at);
-    declined.chain(handed_back).min()
-}
-
-/// The gates that do not change while a run goes on.
-fn static_gates(terms: &Terms<'_>, wave: u8, trace: &FriendTrace) -> (Held, &'static str) {
-    let Terms { posted, community, package, plan } = terms;
-    let friend = &*trace.profile;
-    let crowd_joined = match community.crowd {
-        Crowd::Own => false,
-        Crowd::OwnThenAll => wave >= plan.crowd_joins_wave,
-        Crowd::All => true,
-    };
-    let member = friend.communities.contains(&community.slug);
-    let tier_fits = match (package.tier, friend.tier) {
-        (Tier::Friend, Tier::Friend) | (Tier::Pro, Tier::Pro) => true,
-        (Tier::Friend, Tier::Pro) => wave >= plan.pros_join_wave,
-        (Tier::Pro, Tier::Friend) => false,
-    };
-    let rate_fits = match package.pricing {
-        Pricing::Fixed { .. } | Pricing::Guide { .. } => true,
-        Pricing::Hourly { from, to } => friend.hourly_rate.is_some_and(|rate| {
-            rate.currency == from.currency
-                && (from.amount..=to.amount).contains(&rate.amount)
-                && posted.job.max_hourly_rate.is_none_or(|most| rate.amount <= most.amount)
-        }),
-    };
-    let language = posted.job.customer.language;
-    let gates = [
-        (friend.active, "is not active"),
-        (member || crowd_joined, "is not of the community"),
-        (friend.country == community.country, "is in another country"),
-        (tier_fits, "is not of the tier"),
-        (package.skills.iter().all(|need| friend.level(&need.skill) >= need.level), "lacks a skill"),
-        (
-            !community.partner_customer || !member || friend.customer_of.contains(&posted.partner),
-            "is not the partner's customer",
-        ),
-        (friend.languages.is_empty() || friend.languages.contains(&language), "does not speak the language"),
-        (rate_fits, "has another rate"),
-    ];
-    let failed = gates.into_iter().find(|(open, _)| !open);
-    failed.map_or((Held::Surely, ""), |(_, what)| (Held::No, what))
 }

@@ -18,6 +18,7 @@ pub mod check;
 pub mod client;
 pub mod clock;
 pub mod fleet;
+mod judge;
 pub mod observe;
 pub mod replay;
 pub mod report;

@@ -72,9 +72,9 @@ fn world() -> World {
 async fn post(fake: &FakeKiez, world: &World) -> kiez_protocol::partner::JobView {
     let http = Http::new(fake.server(), "key");
     let admin = AdminClient::new(http.clone());
-    let communities: Vec<ImportLine> =
-        world.documents().into_iter().filter(|line| matches!(line, ImportLine::Community(_))).collect();
-    admin.import(&communities).await.unwrap();
+    let partners: Vec<ImportLine> =
+        world.documents().into_iter().filter(|line| matches!(line, ImportLine::Partner(_))).collect();
+    admin.import(&partners).await.unwrap();
     let draft = world.job(&mut kiez_load::chance::Chance::new(1), Time(0));
     let partner = PartnerClient::new(http.with_key(admin.partner_key(&draft.partner).await.unwrap().token), 5_000);
     let view = partner.post(&draft.job, "one").await.unwrap();

@@ -3,20 +3,30 @@
 
 mod common;
 
-use std::process::Stdio;
+use std::io::{BufRead as _, BufReader, Write as _};
+use std::process::{Command, Output, Stdio};
+use std::time::Duration;
 
 use common::{FakeKiez, Mischief};
+use kiez_load::chance::Chance;
 use kiez_load::client::{AdminClient, Http, PartnerClient};
 use kiez_load::world::{World, WorldKind};
 use kiez_protocol::directory::ImportLine;
 use kiez_protocol::time::Time;
-use tokio::io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader};
-use tokio::process::Command;
+use tokio::task::spawn_blocking;
 
-fn kiez_load() -> Command {
+const SMALL: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/traces/small");
+
+fn kiez_load(arguments: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_kiez-load"));
-    command.env_remove("KIEZ_DEV_KEY").kill_on_drop(true);
+    command.env_remove("KIEZ_DEV_KEY").args(arguments);
     command
+}
+
+/// Runs to the end beside the stand-in server.
+async fn output(arguments: &[&str]) -> Output {
+    let mut command = kiez_load(arguments);
+    spawn_blocking(move || command.output().unwrap()).await.unwrap()
 }
 
 #[tokio::test]
@@ -27,91 +37,81 @@ async fn a_friend_in_the_terminal_takes_a_job() {
     profile.radius_m = 100_000;
     let token = fake.know(profile);
     let http = Http::new(fake.server(), "key");
-    let communities = world.documents().into_iter().filter(|line| matches!(line, ImportLine::Community(_)));
-    AdminClient::new(http.clone()).import(&communities.collect::<Vec<_>>()).await.unwrap();
+    let partners = world.documents().into_iter().filter(|line| matches!(line, ImportLine::Partner(_)));
+    AdminClient::new(http.clone()).import(&partners.collect::<Vec<_>>()).await.unwrap();
 
-    let mut friend = kiez_load()
-        .args(["friend", "--url", &fake.url, "--token", &token, "--for", "20s"])
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::null())
-        .spawn()
-        .unwrap();
-    let mut stdin = friend.stdin.take().unwrap();
-    let mut lines = BufReader::new(friend.stdout.take().unwrap()).lines();
-    stdin.write_all(b"d\np 52.5 13.4\n").await.unwrap();
-    let mut fixes = 0;
-    let mut seen = Vec::new();
-    let mut won = false;
-    while let Some(line) = lines.next_line().await.unwrap() {
-        if line.starts_with(r#"> {"type":"fix""#) {
-            fixes += 1;
+    let arguments = ["friend", "--url", &fake.url, "--token", &token, "--for", "20s"];
+    let mut friend =
+        kiez_load(&arguments).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
+    let draft = world.job(&mut Chance::new(1), Time(0));
+    let story = spawn_blocking(move || {
+        let mut stdin = friend.stdin.take().unwrap();
+        stdin.write_all(b"d\np 52.5 13.4\n").unwrap();
+        let mut seen = Vec::new();
+        for line in BufReader::new(friend.stdout.take().unwrap()).lines() {
+            let line = line.unwrap();
+            // Duty is answered, and the position is said again: now a job finds the friend.
+            if line.starts_with(r#"< {"type":"done""#) {
+                let (partner, job) =
+                    (PartnerClient::new(http.with_key(draft.partner.as_str()), 1_000), draft.job.clone());
+                tokio::spawn(async move {
+                    tokio::time::sleep(Duration::from_millis(100)).await;
+                    partner.post(&job, "one").await.unwrap();
+                });
+            }
+            if line.starts_with(r#"< {"type":"offer""#) {
+                stdin.write_all(b"a\n").unwrap();
+            }
+            if line.contains(r#""result":"won""#) {
+                stdin.write_all(b"q\n").unwrap();
+            }
+            seen.push(line);
         }
-        // Duty is answered, and the position is said again: now a job finds the friend.
-        if line.contains(r#"< {"type":"done""#) && fixes < 9 {
-            fixes = 9;
-            let draft = world.job(&mut kiez_load::chance::Chance::new(1), Time(0));
-            let partner = PartnerClient::new(http.clone(), 1_000);
-            tokio::spawn(async move {
-                tokio::time::sleep(std::time::Duration::from_millis(100)).await;
-                partner.post(&draft.job, "one").await.unwrap();
-            });
-        }
-        if line.contains(r#"< {"type":"offer""#) {
-            stdin.write_all(b"a\n").await.unwrap();
-        }
-        if line.contains(r#""result":"won""#) {
-            won = true;
-            stdin.write_all(b"q\n").await.unwrap();
-        }
-        seen.push(line);
-    }
-    assert!(won, "{seen:#?}");
-    assert!(friend.wait().await.unwrap().success());
+        (friend.wait().unwrap(), seen)
+    });
+    let (status, seen) = story.await.unwrap();
+    assert!(status.success() && seen.iter().any(|line| line.contains(r#""result":"won""#)), "{seen:#?}");
     assert!(seen.iter().all(|line| !line.contains(&token)), "the token is never printed");
 }
 
 #[tokio::test]
 async fn a_friend_who_is_not_welcome_hears_why() {
     let fake = FakeKiez::start(Mischief::None, 1).await;
-    let output =
-        kiez_load().args(["friend", "--url", &fake.url, "--token", "nobody's", "--for", "5s"]).output().await.unwrap();
+    let output = output(&["friend", "--url", &fake.url, "--token", "nobody's", "--for", "5s"]).await;
     assert_eq!(output.status.code(), Some(2));
     assert!(String::from_utf8_lossy(&output.stderr).contains("4500"));
 }
 
+async fn replay_ends_with(mischief: Mischief, code: i32, says: &str) {
+    let fake = FakeKiez::start(mischief, 400).await;
+    let folder = tempfile::tempdir().unwrap();
+    let report = folder.path().join("r.json");
+    let mut arguments = vec!["replay", "--url", &fake.url, "--key", "development", "--trace", SMALL];
+    arguments.extend(["--day", "2026-03-02", "--hours", "16-17", "--speed", "400", "--tail-minutes", "5"]);
+    arguments.extend(["--jobs-from", "booking", "--friends-from", "helper", "--report", report.to_str().unwrap()]);
+    let output = output(&arguments).await;
+    let said = String::from_utf8_lossy(&output.stdout).into_owned();
+    assert_eq!(output.status.code(), Some(code), "{said}{}", String::from_utf8_lossy(&output.stderr));
+    assert!(said.contains(says), "{said}");
+    let json: serde_json::Value = serde_json::from_slice(&std::fs::read(&report).unwrap()).unwrap();
+    assert_eq!(json["jobs_posted"], 23);
+}
+
 #[tokio::test]
 async fn a_replay_says_with_its_exit_code_whether_all_was_right() {
-    for (mischief, code) in [(Mischief::None, 0), (Mischief::ForgetsJobs, 1)] {
-        let fake = FakeKiez::start(mischief, 400).await;
-        let folder = tempfile::tempdir().unwrap();
-        let report = folder.path().join("r.json");
-        let trace = concat!(env!("CARGO_MANIFEST_DIR"), "/traces/small");
-        let output = kiez_load()
-            .args(["replay", "--url", &fake.url, "--trace", trace, "--day", "2026-03-02", "--hours", "16-17"])
-            .args(["--speed", "400", "--jobs-from", "booking", "--friends-from", "helper", "--tail-minutes", "5"])
-            .arg("--report")
-            .arg(&report)
-            .env("KIEZ_DEV_KEY", "development")
-            .output()
-            .await
-            .unwrap();
-        let said = String::from_utf8_lossy(&output.stdout).into_owned();
-        assert_eq!(output.status.code(), Some(code), "{said}{}", String::from_utf8_lossy(&output.stderr));
-        assert!(said.contains(if code == 0 { "clean" } else { "FAILED: 23 lost jobs" }), "{said}");
-        let json: serde_json::Value = serde_json::from_slice(&std::fs::read(&report).unwrap()).unwrap();
-        assert_eq!(json["jobs_posted"], 23);
-    }
+    tokio::join!(
+        replay_ends_with(Mischief::None, 0, "clean"),
+        replay_ends_with(Mischief::ForgetsJobs, 1, "FAILED: 23 lost jobs")
+    );
 }
 
 #[tokio::test]
 async fn only_this_machine_and_only_with_a_key() {
-    let trace = concat!(env!("CARGO_MANIFEST_DIR"), "/traces/small");
-    let day = ["replay", "--trace", trace, "--day", "2026-03-02", "--jobs-from", "booking", "--friends-from", "helper"];
-    let no_key = kiez_load().args(day).output().await.unwrap();
+    let day = ["replay", "--trace", SMALL, "--day", "2026-03-02"];
+    let no_key = output(&day).await;
     assert_eq!(no_key.status.code(), Some(2));
     assert!(String::from_utf8_lossy(&no_key.stderr).contains("--key"));
-    let far = kiez_load().args(day).args(["--key", "k", "--url", "http://192.0.2.1:8080"]).output().await.unwrap();
+    let far = output(&[&day[..], &["--key", "k", "--url", "http://192.0.2.1:8080"]].concat()).await;
     assert_eq!(far.status.code(), Some(2));
     assert!(String::from_utf8_lossy(&far.stderr).contains("not on this machine"));
 }

@@ -30,15 +30,14 @@ async fn livez(State(app): State<Arc<App>>) -> Response<Body> {
 
 /// Takes work: 200. Draining, or the ledger is away: 503. `?verbose` says which.
 async fn readyz(State(app): State<Arc<App>>, RawQuery(query): RawQuery) -> Response<Body> {
-    let health = app.writer.health();
-    let (draining, ledger) = (app.stop.is_cancelled(), health.reachable && !app.mailbox.is_stalled());
+    let (draining, ledger) = (app.stop.is_cancelled(), app.mailbox.ledger_is_reachable() && !app.mailbox.is_stalled());
     let ready = !draining && ledger;
     let status = if ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
     if query.is_some_and(|query| query.contains("verbose")) {
         let detail = json!({
             "ready": ready,
             "draining": draining,
-            "ledger": {"reachable": health.reachable, "keeps_up": !app.mailbox.is_stalled(), "queue": app.writer.depth()},
+            "ledger": {"reachable": app.mailbox.ledger_is_reachable(), "keeps_up": !app.mailbox.is_stalled(), "queue": app.mailbox.ledger_queue_len()},
             "migrations": "current",
             "jobs_open": app.mailbox.jobs_open(),
             "friends_live": app.live.sessions.len(),

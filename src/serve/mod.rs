@@ -30,7 +30,7 @@ use tokio_util::task::TaskTracker;
 use crate::clock::Clock;
 use crate::config::Limits;
 use crate::engine::Mailbox;
-use crate::ledger::{Reader, Registry, RegistryError, WriterHandle};
+use crate::ledger::{Reader, Registry, RegistryError};
 use crate::live::Live;
 use crate::live::outbox::OutboxLimits;
 use auth::Auth;
@@ -54,8 +54,6 @@ pub struct App {
     pub reader: Reader,
     /// What admins maintain.
     pub registry: Registry,
-    /// How the ledger's writer does.
-    pub writer: WriterHandle,
     /// The meters, if they were installed.
     pub metrics: Option<PrometheusHandle>,
     /// The server goes down.

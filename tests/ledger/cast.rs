@@ -44,6 +44,7 @@ enum Kind {
 }
 
 impl Place {
+    #[expect(clippy::unused_async, reason = "both engines are asked alike")]
     pub async fn sqlite() -> Place {
         let dir = tempfile::tempdir().expect("a directory");
         Place { url: format!("sqlite:{}", dir.path().join("kiez.db").display()), kind: Kind::Sqlite(dir) }
@@ -381,7 +382,7 @@ pub fn posted(key: Option<&str>) -> JobRecord {
     JobRecord {
         job: JobRow {
             id,
-            partner: partner.clone(),
+            partner,
             partner_ref: Some("A-4711".to_owned()),
             terms: Terms {
                 package: Arc::new(package()),

@@ -2,7 +2,9 @@
 //! three events and a decision. Figures for a reader, not for a gate:
 //! `cargo test --release -p kiez --test ledger pace -- --ignored --nocapture --test-threads 1`.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
+
+use kiez::clock::Stopwatch;
 
 use kiez::ledger::Outcome;
 
@@ -18,7 +20,7 @@ async fn pace(place: &Place, engine: &str) {
         let mut records: Vec<_> = (0..30_000).map(|_| posted(None)).collect();
         let backend = backend(place).await;
         let cpu = (cpu_us("self"), backend.as_deref().map(cpu_us));
-        let (began, mut told, mut commits) = (Instant::now(), engineer.ticket, 0u32);
+        let (began, mut told, mut commits) = (Stopwatch::start(), engineer.ticket, 0u32);
         let first = told;
         while began.elapsed() < LONG {
             while engineer.ticket - told < unwritten_max {

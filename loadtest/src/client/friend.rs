@@ -4,27 +4,23 @@
 //! All methods but [`FriendClient::next`] only note what is to be sent; `next` does the reading and writing and must be
 //! awaited in a loop. It may be dropped at any await without losing anything, so it belongs into a `select!`.
 
-use std::collections::VecDeque;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll, ready};
+use std::task::Poll;
 use std::time::Duration;
 
 use futures_util::future::BoxFuture;
-use futures_util::{FutureExt as _, Sink as _, SinkExt as _, StreamExt as _};
-use kiez_protocol::FRIEND_SUBPROTOCOL;
+use futures_util::{FutureExt as _, SinkExt as _, StreamExt as _};
 use kiez_protocol::directory::Language;
 use kiez_protocol::friend::{DeclineReason, Envelope, FriendFrame, FriendMessage, Verdict, VisitEvent, Welcome};
 use kiez_protocol::ids::{JobId, Key, OfferId, SessionId};
 use kiez_protocol::place::Point;
 use kiez_protocol::refusal::close;
-use tokio::net::TcpStream;
 use tokio::time::{Instant, Sleep};
-use tokio_tungstenite::tungstenite::protocol::WebSocketConfig;
-use tokio_tungstenite::tungstenite::{self, Message, Utf8Bytes};
-use tokio_tungstenite::{WebSocketStream, client_async_with_config};
+use tokio_tungstenite::tungstenite::{self, Message};
 
 use super::http::{CallError, Server};
+use super::link::{Break, Greeted, Live, greet, seq_of, text};
 use crate::chance::{Chance, new_key};
 
 /// The longest wait for a connection with its welcome, ms.
@@ -33,8 +29,6 @@ const CONNECT_MS: u64 = 15_000;
 const WRITE_MS: u64 = 5_000;
 /// Between two acknowledgements, ms: the wire's rule for apps.
 const ACK_EVERY_MS: u64 = 1_000;
-/// The largest message read, bytes: what the server keeps for one friend at most.
-const MESSAGE_LEN_MAX: usize = 64 << 10;
 /// The least wait before a frame that was answered `try_again` is sent again, ms; the most is five times that.
 const TRY_AGAIN_MS: u64 = 200;
 
@@ -125,7 +119,7 @@ pub enum FriendEvent {
         repeated: Vec<Key>,
     },
     /// A message. Acknowledging it is taken care of.
-    Message(Envelope),
+    Message(Box<Envelope>),
     /// A message of a type or shape that this client does not know; apps ignore it.
     Unknown(String),
     /// The frame with this key was sent again, because the server could not answer it before.
@@ -146,44 +140,6 @@ pub enum FriendEvent {
         /// What the server said.
         cause: String,
     },
-}
-
-type Socket = WebSocketStream<TcpStream>;
-
-/// A break and what the server said about coming back.
-#[derive(Debug)]
-struct Break {
-    code: Option<u16>,
-    cause: String,
-    come_back_ms: Option<u64>,
-}
-
-impl Break {
-    fn because(cause: impl std::fmt::Display) -> Break {
-        Break { code: None, cause: cause.to_string(), come_back_ms: None }
-    }
-}
-
-struct Live {
-    socket: Socket,
-    out: VecDeque<Message>,
-    unflushed: bool,
-    /// When a write began to wait.
-    stuck_since: Option<Instant>,
-    heard_at: Instant,
-    /// Silence after which the server is taken for gone.
-    silence_max: Duration,
-    seq_acked: u64,
-    ack_at: Option<Instant>,
-    acked_at: Option<Instant>,
-    come_back_ms: Option<u64>,
-}
-
-/// A connection with its welcome, and the token that opened it.
-struct Greeted {
-    socket: Socket,
-    welcome: Welcome,
-    token: String,
 }
 
 enum Link {
@@ -445,7 +401,7 @@ impl FriendClient {
         let offered = matches!(envelope.message, FriendMessage::Offer(_));
         self.note_seq(envelope.seq, if offered { self.config.ack_ms } else { ACK_EVERY_MS });
         self.note_answer(&envelope.message);
-        Some(FriendEvent::Message(envelope))
+        Some(FriendEvent::Message(Box::new(envelope)))
     }
 
     /// Plans the acknowledgement of `seq` within `ack_ms`, but not sooner than a second after the last.
@@ -500,7 +456,6 @@ impl FriendClient {
         }
         self.session = Some(welcome.session);
         let repeated = self.owed.iter().map(|owed| owed.key).collect();
-        let now = Instant::now();
         if let Some(tap) = &self.config.tap {
             tap.heard(&FriendMessage::Welcome(welcome.clone()));
         }
@@ -510,19 +465,8 @@ impl FriendClient {
                 tap.sent(&owed.frame);
             }
         }
-        self.link = Link::Up(Box::new(Live {
-            socket,
-            out: self.owed.iter().map(|owed| text(&owed.frame)).collect(),
-            unflushed: false,
-            stuck_since: None,
-            heard_at: now,
-            // Two heartbeats missed, and some for the wire.
-            silence_max: Duration::from_millis(u64::from(welcome.heartbeat_ms).max(1_000) * 2 + 5_000),
-            seq_acked: self.seq_seen,
-            ack_at: None,
-            acked_at: None,
-            come_back_ms: None,
-        }));
+        let out = self.owed.iter().map(|owed| text(&owed.frame)).collect();
+        self.link = Link::Up(Box::new(Live::new(socket, &welcome, out, self.seq_seen)));
         FriendEvent::Up { welcome, repeated }
     }
 
@@ -574,89 +518,4 @@ impl FriendClient {
         }
         .boxed()
     }
-}
-
-impl Live {
-    fn poll_write(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), tungstenite::Error>> {
-        let written = self.poll_write_out(cx);
-        match &written {
-            Poll::Pending => {
-                self.stuck_since.get_or_insert_with(Instant::now);
-            }
-            Poll::Ready(_) => self.stuck_since = None,
-        }
-        written
-    }
-
-    fn poll_write_out(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), tungstenite::Error>> {
-        while !self.out.is_empty() {
-            ready!(Pin::new(&mut self.socket).poll_ready(cx))?;
-            if let Some(message) = self.out.pop_front() {
-                Pin::new(&mut self.socket).start_send(message)?;
-                self.unflushed = true;
-            }
-        }
-        if self.unflushed {
-            ready!(Pin::new(&mut self.socket).poll_flush(cx))?;
-            self.unflushed = false;
-        }
-        Poll::Ready(Ok(()))
-    }
-}
-
-/// Connects, says hello and waits for the welcome.
-async fn greet(server: &Server, hello: FriendFrame) -> Result<(Socket, Welcome), Break> {
-    let stream = TcpStream::connect(server.authority()).await.map_err(Break::because)?;
-    stream.set_nodelay(true).map_err(Break::because)?;
-    let request = tungstenite::ClientRequestBuilder::new(
-        format!("ws://{}/v1/friend", server.authority()).parse().expect("a checked authority makes a URL"),
-    )
-    .with_sub_protocol(FRIEND_SUBPROTOCOL);
-    let config = WebSocketConfig::default()
-        .read_buffer_size(2 << 10)
-        .write_buffer_size(0)
-        .max_write_buffer_size(MESSAGE_LEN_MAX)
-        .max_message_size(Some(MESSAGE_LEN_MAX))
-        .max_frame_size(Some(MESSAGE_LEN_MAX))
-        .accept_unmasked_frames(false);
-    let (mut socket, _) =
-        client_async_with_config(request, stream, Some(config)).await.map_err(|fault| match &fault {
-            // Overload: 503 with the time to come back.
-            tungstenite::Error::Http(answer) => {
-                let wait =
-                    answer.headers().get("retry-after").and_then(|value| value.to_str().ok()?.parse::<u64>().ok());
-                Break { come_back_ms: wait.map(|seconds| seconds * 1_000), ..Break::because(&fault) }
-            }
-            _ => Break::because(&fault),
-        })?;
-    socket.send(text(&hello)).await.map_err(Break::because)?;
-    loop {
-        match socket.next().await {
-            Some(Ok(Message::Text(text))) => match serde_json::from_str::<Envelope>(&text) {
-                Ok(Envelope { message: FriendMessage::Welcome(welcome), .. }) => return Ok((socket, welcome)),
-                Ok(_) | Err(_) => continue,
-            },
-            Some(Ok(Message::Close(Some(frame)))) => {
-                let cause = frame.reason.to_string();
-                return Err(Break { code: Some(frame.code.into()), cause, come_back_ms: None });
-            }
-            Some(Ok(_)) => continue,
-            Some(Err(fault)) => return Err(Break::because(fault)),
-            None => return Err(Break::because("closed before the welcome")),
-        }
-    }
-}
-
-fn text(frame: &FriendFrame) -> Message {
-    let json = serde_json::to_string(frame).expect("frames have string keys and finite numbers");
-    Message::Text(Utf8Bytes::from(json))
-}
-
-/// The `seq` of a message that could not be read as a whole.
-fn seq_of(text: &str) -> Option<u64> {
-    #[derive(serde::Deserialize)]
-    struct Counted {
-        seq: Option<u64>,
-    }
-    serde_json::from_str::<Counted>(text).ok()?.seq
 }

@@ -4,6 +4,7 @@
 pub mod admin;
 pub mod friend;
 pub mod http;
+mod link;
 pub mod partner;
 
 pub use admin::AdminClient;

@@ -69,7 +69,7 @@ struct State {
     jobs: BTreeMap<JobId, Job>,
     keys: HashMap<String, JobId>,
     held: HashMap<FriendId, Vec<JobId>>,
-    community: Option<CommunitySlug>,
+    communities: HashMap<String, CommunitySlug>,
     seen_accepts: Vec<OfferId>,
     acks: u64,
     hellos: u64,
@@ -77,7 +77,7 @@ struct State {
 }
 
 enum Out {
-    Message(FriendMessage),
+    Message(Box<FriendMessage>),
     Close(u16),
 }
 
@@ -117,7 +117,7 @@ impl FakeKiez {
 
     pub fn send(&self, friend: FriendId, message: FriendMessage) {
         let state = self.state.lock().unwrap();
-        state.sockets[&friend].send(Out::Message(message)).unwrap();
+        state.sockets[&friend].send(Out::Message(Box::new(message))).unwrap();
     }
 
     pub fn close(&self, friend: FriendId, code: u16) {
@@ -173,9 +173,9 @@ impl FakeKiez {
                     heartbeat_ms: 25_000,
                     friend: *friend,
                 };
-                let _ = out.send(Out::Message(FriendMessage::Welcome(welcome)));
+                let _ = out.send(Out::Message(Box::new(FriendMessage::Welcome(welcome))));
                 let snapshot = state.snapshot(*friend);
-                let _ = out.send(Out::Message(FriendMessage::Snapshot(snapshot)));
+                let _ = out.send(Out::Message(Box::new(FriendMessage::Snapshot(snapshot))));
             })
         };
         let Some(friend) = welcomed else {
@@ -188,9 +188,9 @@ impl FakeKiez {
             tokio::select! {
                 message = outbox.recv() => match message {
                     Some(Out::Message(message)) => {
-                        let owed = !matches!(message, FriendMessage::Welcome(_) | FriendMessage::Snapshot(_));
+                        let owed = !matches!(*message, FriendMessage::Welcome(_) | FriendMessage::Snapshot(_));
                         seq += u64::from(owed);
-                        let text = serde_json::to_string(&Envelope { seq: owed.then_some(seq), message }).unwrap();
+                        let text = serde_json::to_string(&Envelope { seq: owed.then_some(seq), message: *message }).unwrap();
                         if socket.send(Message::text(text)).await.is_err() {
                             return;
                         }
@@ -248,8 +248,9 @@ impl FakeKiez {
             buffer.drain(..head_len + body_len);
             let mut words = head.split_whitespace();
             let (method, path) = (words.next().unwrap(), words.next().unwrap());
-            assert!(header("authorization").is_some_and(|key| key.starts_with("Bearer ")));
-            let answer = self.state.lock().unwrap().call(method, path, header("idempotency-key"), &body);
+            let bearer = header("authorization").unwrap();
+            let partner = bearer.strip_prefix("Bearer ").unwrap().trim_start_matches("kz_live_");
+            let answer = self.state.lock().unwrap().call(method, path, partner, header("idempotency-key"), &body);
             let (status, retry, body) = match answer {
                 Ok(body) => (200, "", body),
                 Err(code) => {
@@ -276,19 +277,26 @@ impl FakeKiez {
 }
 
 impl State {
-    fn call(&mut self, method: &str, path: &str, key: Option<String>, body: &str) -> Result<String, Code> {
+    fn call(
+        &mut self,
+        method: &str,
+        path: &str,
+        partner: &str,
+        key: Option<String>,
+        body: &str,
+    ) -> Result<String, Code> {
         let json = |value: &dyn erased::Json| value.json();
         match (method, path) {
             ("POST", "/v1/admin/import") => {
                 let mut report = ImportReport::default();
                 for line in body.lines() {
                     let kind = match serde_json::from_str(line).unwrap() {
-                        ImportLine::Community(community) => {
-                            self.community = Some(community.slug);
-                            "community"
-                        }
+                        ImportLine::Community(_) => "community",
                         ImportLine::Package(_) => "package",
-                        ImportLine::Partner(_) => "partner",
+                        ImportLine::Partner(partner) => {
+                            self.communities.insert(partner.slug.to_string(), partner.community.unwrap());
+                            "partner"
+                        }
                         ImportLine::Friend(friend) => {
                             self.friends.insert(friend.id, friend);
                             "friend"
@@ -321,7 +329,7 @@ impl State {
                 }
                 let post: PostJob = serde_json::from_str(body).unwrap();
                 let id = JobId(Uuid::now_v7_like(self.jobs.len() as u128));
-                let view = self.post(id, post);
+                let view = self.post(id, post, self.communities[partner].clone());
                 self.keys.insert(key, id);
                 Ok(json(&view))
             }
@@ -353,7 +361,7 @@ impl State {
         near.into_iter().skip(skip).take(wanted).collect()
     }
 
-    fn post(&mut self, id: JobId, post: PostJob) -> JobView {
+    fn post(&mut self, id: JobId, post: PostJob, community: CommunitySlug) -> JobView {
         let view = JobView {
             id,
             state: JobState::Dispatching,
@@ -364,7 +372,7 @@ impl State {
             revision: 1,
             sequence: 1,
             package: post.package.clone(),
-            community: self.community.clone().unwrap(),
+            community,
             price: None,
             commission: None,
             missing_answers: vec![],
@@ -398,7 +406,7 @@ impl State {
 
     fn tell(&self, friend: FriendId, message: FriendMessage) {
         if let Some(socket) = self.sockets.get(&friend) {
-            let _ = socket.send(Out::Message(message));
+            let _ = socket.send(Out::Message(Box::new(message)));
         }
     }
 
