@@ -7,7 +7,7 @@ mod sync {
     pub use loom::sync::atomic::{AtomicU64, Ordering};
 }
 
-#[allow(dead_code)]
+#[allow(dead_code, reason = "the models need not everything the word can do")]
 #[path = "../src/dispatch/claim.rs"]
 mod claim;
 
