@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use kiez_protocol::directory::Friend;
 use kiez_protocol::friend::{
-    DeclineReason, Envelope, FriendMessage, JobCard, Offer, Snapshot, Verdict, VisitEvent, Welcome,
+    ClosedReason, DeclineReason, Envelope, FriendMessage, JobCard, Offer, Snapshot, Verdict, VisitEvent, Welcome,
 };
 use kiez_protocol::ids::{JobId, Key, OfferId};
 use kiez_protocol::partner::JobState;
@@ -31,6 +31,11 @@ pub struct Takes {
     pub sigma: f64,
 }
 
+/// Somebody with the phone in the hand.
+const QUICK: Takes = Takes { median_ms: 2_000.0, sigma: 0.1 };
+/// Who would have accepted within this time of the end of an offer may have the finger on its way, ms of the trade's time.
+const RUSH_MS: u64 = 30_000;
+
 /// What bots do, how often and how fast. Shares are 0 to 1.
 #[derive(Clone, Copy, Debug)]
 pub struct Habits {
@@ -42,6 +47,10 @@ pub struct Habits {
     pub decline_share: f64,
     /// From the offer to the accept or decline.
     pub thinking: Takes,
+    /// Accepts that come from somebody with the phone in the hand, all about two seconds after the offer: they meet.
+    pub quick_share: f64,
+    /// Accepts that are sent although the offer has just been taken: the finger was on its way.
+    pub rush_share: f64,
     /// From the win to the contact.
     pub contact: Takes,
     /// From the contact to the end of the work.
@@ -68,6 +77,8 @@ impl Habits {
             accept_share: 0.6,
             decline_share: 0.15,
             thinking: Takes { median_ms: 5_000.0, sigma: 0.7 },
+            quick_share: 0.08,
+            rush_share: 0.2,
             contact: Takes { median_ms: 5_000.0, sigma: 0.5 },
             work: Takes { median_ms: 20_000.0, sigma: 0.5 },
             hand_back_share: 0.03,
@@ -218,7 +229,12 @@ impl Life {
                     self.consider(&renewed);
                 }
             }
-            FriendMessage::OfferClosed { offer, .. } => self.drop_offer(offer),
+            FriendMessage::OfferClosed { offer, reason } => {
+                if reason == ClosedReason::Taken && self.rushes(offer) {
+                    self.act_on_accept(offer);
+                }
+                self.drop_offer(offer);
+            }
             FriendMessage::AcceptResult { offer, result: Verdict::Won, .. } => {
                 if let Some((job, _)) = self.offers.get(&offer).copied() {
                     self.plan_visit(job);
@@ -309,7 +325,8 @@ impl Life {
             return;
         };
         let least = Duration::from_millis(self.shared.accept_delay_min_ms.load(Ordering::Relaxed));
-        let wait = self.takes(habits.thinking).max(least);
+        let quick = matches!(deed, Deed::Accept(_)) && self.chance.happens(habits.quick_share);
+        let wait = self.takes(if quick { QUICK } else { habits.thinking }).max(least);
         self.plan.push((Instant::now() + wait, deed));
     }
 
@@ -353,14 +370,7 @@ impl Life {
             match deed {
                 Deed::Fix => self.tick(now),
                 Deed::Accept(_) | Deed::Decline(_) if self.shared.quiet.load(Ordering::Relaxed) => {}
-                Deed::Accept(offer) => {
-                    if let Some((_, revision)) = self.offers.get(&offer).copied() {
-                        let key = self.client.accept(offer, revision);
-                        if self.chance.happens(self.shared.habits.double_tap_share) {
-                            self.client.repeat(key);
-                        }
-                    }
-                }
+                Deed::Accept(offer) => self.act_on_accept(offer),
                 Deed::Decline(offer) => {
                     if self.offers.remove(&offer).is_some() {
                         let reasons = [DeclineReason::NoTime, DeclineReason::TooFar, DeclineReason::Other];
@@ -383,6 +393,22 @@ impl Life {
                 }
             }
         }
+    }
+
+    fn act_on_accept(&mut self, offer: OfferId) {
+        if let Some((_, revision)) = self.offers.get(&offer).copied() {
+            let key = self.client.accept(offer, revision);
+            if self.chance.happens(self.shared.habits.double_tap_share) {
+                self.client.repeat(key);
+            }
+        }
+    }
+
+    /// Whether the finger was on its way to accept this offer.
+    fn rushes(&mut self, offer: OfferId) -> bool {
+        let soon = Instant::now() + Duration::from_millis(RUSH_MS / u64::from(self.shared.habits.time_scale));
+        let planned = self.plan.iter().any(|(at, deed)| *deed == Deed::Accept(offer) && *at <= soon);
+        planned && !self.shared.quiet.load(Ordering::Relaxed) && self.chance.happens(self.shared.habits.rush_share)
     }
 
     /// Looks where the friend is and says so if they have moved, or have not said so for long.

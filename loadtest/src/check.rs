@@ -42,6 +42,10 @@ impl Observation {
             if choice.with_post {
                 self.tally.first_choices += 1;
                 self.tally.first_filled += choice.members.len() as u64;
+                for asked in choice.members.iter().filter(|asked| asked.since.is_none()) {
+                    // The window of such a choice begins with the post.
+                    self.tally.offer_us.note(asked.heard_at.saturating_sub(choice.from));
+                }
             }
             match judgement {
                 Judgement::Right => {}

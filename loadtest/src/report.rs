@@ -196,7 +196,7 @@ pub struct Report {
     pub refused: BTreeMap<String, u64>,
     /// Accept sent to verdict received, real ms.
     pub accept_ms: P50P99,
-    /// Post sent to offer received, first waves, real ms.
+    /// Post sent to offer received, of those asked with the post itself, real ms.
     pub offer_ms: P50P99,
     /// Post sent to the first `won` received, ms of the trade's time (real ms times `time_scale`).
     pub time_to_assign_ms: P50P80P99,

@@ -73,7 +73,7 @@ async fn post(fake: &FakeKiez, world: &World) -> kiez_protocol::partner::JobView
     let http = Http::new(fake.server(), "key");
     let admin = AdminClient::new(http.clone());
     let partners: Vec<ImportLine> =
-        world.documents().into_iter().filter(|line| matches!(line, ImportLine::Partner(_))).collect();
+        world.documents(1).into_iter().filter(|line| matches!(line, ImportLine::Partner(_))).collect();
     admin.import(&partners).await.unwrap();
     let draft = world.job(&mut kiez_load::chance::Chance::new(1), Time(0));
     let partner = PartnerClient::new(http.with_key(admin.partner_key(&draft.partner).await.unwrap().token), 5_000);

@@ -37,7 +37,7 @@ async fn a_friend_in_the_terminal_takes_a_job() {
     profile.radius_m = 100_000;
     let token = fake.know(profile);
     let http = Http::new(fake.server(), "key");
-    let partners = world.documents().into_iter().filter(|line| matches!(line, ImportLine::Partner(_)));
+    let partners = world.documents(1).into_iter().filter(|line| matches!(line, ImportLine::Partner(_)));
     AdminClient::new(http.clone()).import(&partners.collect::<Vec<_>>()).await.unwrap();
 
     let arguments = ["friend", "--url", &fake.url, "--token", &token, "--for", "20s"];

@@ -30,7 +30,7 @@ async fn a_small_city_lives_for_five_seconds() {
         }
     }
     let admin = AdminClient::new(Http::new(fake.server(), "development"));
-    let documents = world.documents();
+    let documents = world.documents(scale);
     let imported = admin.import(&documents).await.unwrap().imported;
     assert_eq!((imported["friend"], imported["community"]), (12, 5));
 

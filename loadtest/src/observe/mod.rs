@@ -166,9 +166,6 @@ impl Observation {
         self.tally.jobs_posted += 1;
         let trace = self.jobs.entry(view.id).or_default();
         for asked in &trace.asked {
-            if (asked.attempt, asked.wave) == (1, 1) {
-                self.tally.offer_us.note(asked.heard_at.saturating_sub(sent_at));
-            }
             // No offer is older than its job.
             let hand = self.friends.get_mut(&asked.friend).map(|friend| &mut friend.hand).into_iter().flatten();
             for holding in hand.filter(|holding| holding.offer == asked.offer) {
@@ -222,6 +219,15 @@ impl Observer {
         // Inside of the lock, so that moments grow in the order of the notes.
         let at = self.began.elapsed().as_micros() as Moment;
         note(&mut observation, at)
+    }
+
+    /// For a run without an end, every few seconds: judges what is a minute old, and forgets what is older than three.
+    pub fn tidy(&self) {
+        const MINUTE_US: Moment = 60_000_000;
+        self.note(|seen, at| {
+            seen.settle(at.saturating_sub(MINUTE_US));
+            seen.forget(at.saturating_sub(3 * MINUTE_US));
+        });
     }
 
     fn lock(&self) -> MutexGuard<'_, Observation> {

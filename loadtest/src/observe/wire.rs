@@ -153,11 +153,6 @@ impl Observation {
             heard_at: at,
             since,
         });
-        if let Some(posted) = &trace.posted
-            && (offer.attempt, offer.wave) == (1, 1)
-        {
-            self.tally.offer_us.note(at.saturating_sub(posted.sent_at));
-        }
         let posted_at = trace.posted.as_ref().map_or(0, |posted| posted.sent_at);
         let maybe_from = since.unwrap_or(at).saturating_sub(self.rules.in_flight_us).max(posted_at);
         if let Some(friend) = self.friends.get_mut(&friend) {

@@ -343,13 +343,17 @@ impl State {
 
     fn nearest(&self, place: Point, asked: &[FriendId], wanted: usize) -> Vec<(u32, FriendId)> {
         let mut near: Vec<(u32, FriendId)> = Vec::new();
+        let mut hands: HashMap<FriendId, usize> = HashMap::new();
+        for (_, who, _) in self.jobs.values().flat_map(|job| &job.offers).filter(|(.., live)| *live) {
+            *hands.entry(*who).or_default() += 1;
+        }
         for (friend, at) in &self.places {
-            let hand = self.jobs.values().flat_map(|job| &job.offers).filter(|(_, who, live)| who == friend && *live);
+            let hand = hands.get(friend).copied().unwrap_or(0);
             let held = self.held.get(friend).map_or(0, Vec::len);
             let profile = &self.friends[friend];
             let fits = self.on_duty.get(friend) == Some(&true)
                 && !asked.contains(friend)
-                && hand.count() < 3
+                && hand < 3
                 && held < usize::from(profile.jobs_held_max)
                 && at.distance_m(place) <= f64::from(profile.radius_m);
             if fits {
