@@ -151,7 +151,7 @@ pub async fn replay(config: &ReplayConfig, mut progress: impl FnMut(Progress)) -
     fleet::room_for(day.friends.len()).map_err(ReplayError::Files)?;
 
     let names = Names::new();
-    let (documents, profiles) = documents(&names, &day, seed, config.speed);
+    let (documents, profiles) = documents(&names, &day, seed);
     let admin = AdminClient::new(Http::new(server.clone(), &config.key));
     admin.import(&documents).await?;
     let rules = config.rules.unwrap_or_else(|| Rules::at_scale(config.speed));
@@ -290,7 +290,7 @@ impl Names {
     }
 }
 
-fn documents(names: &Names, day: &DayTrace, seed: u64, speed: u32) -> (Vec<ImportLine>, Vec<Arc<Friend>>) {
+fn documents(names: &Names, day: &DayTrace, seed: u64) -> (Vec<ImportLine>, Vec<Arc<Friend>>) {
     let texts = |text: &str| Texts { de: text.to_owned(), en: text.to_owned(), fr: None, it: None, pl: None };
     let wifi = || SkillLevel { skill: "wifi".parse().expect("a word"), level: 2 };
     let community = Community {
@@ -302,11 +302,7 @@ fn documents(names: &Names, day: &DayTrace, seed: u64, speed: u32) -> (Vec<Impor
         crowd: Crowd::Own,
         commission: CommissionRule { id: "replay".parse().expect("a word"), basis_points: 1_000 },
         partner_customer: false,
-        policy: Policy {
-            // Acknowledgements travel in real time, however fast the trade's runs.
-            delivery_ms: Policy::default().delivery_ms * i64::from(speed),
-            ..Policy::default()
-        },
+        policy: Policy::default(),
     };
     let package = Package {
         slug: names.0.parse().expect("a slug"),

@@ -1,6 +1,12 @@
 //! The observer must be able to fail: each story is one thing a server could do wrong, and the report must say so; beside
 //! it stands the nearest thing that is right.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::disallowed_methods,
+    reason = "a cast member that cannot go on has failed its story"
+)]
+
 use kiez_load::observe::{Observation, Rules};
 use kiez_load::report::Report;
 use kiez_load::world::area::moved;

@@ -1,6 +1,12 @@
 //! The small trace, replayed against a server that does it right and against servers that do not: the whole way, from the
 //! tables to the report, over real sockets.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::disallowed_methods,
+    reason = "a cast member that cannot go on has failed its story"
+)]
+
 mod common;
 
 use std::path::PathBuf;

@@ -149,7 +149,8 @@ pub struct Policy {
     pub seats: u8,
     /// Live offers one friend may hold, 1 to 16. Renewed offers of unfilled jobs do not count.
     pub hand_max: u8,
-    /// A friend's offer counts as undelivered without an acknowledgement after this many ms of real time, at least 1,000.
+    /// A friend's offer counts as undelivered without an acknowledgement after this many ms, at least 1,000. Real time,
+    /// however fast the trade's runs: networks do not hurry.
     pub delivery_ms: i64,
     /// The contact clock: ms from the win to the first contact with the customer, at least 60,000.
     pub contact_ms: i64,

@@ -63,6 +63,13 @@ impl Dispatcher {
                 }
                 change.then.extend(done.map(|message| Message::Friend { friend, message }));
             }
+            // Too late to give a seat away, and still a no: should the job be dispatched again, they are not asked.
+            OfferState::Closed(closed) if closed != ClosedReason::Won && job.blocked.insert(friend) => {
+                let why = Some(decline_reason(reason).to_owned());
+                let state = job.state;
+                change.event(&mut job, state, "declined_late", Actor::Friend(friend), why);
+                change.then.extend(done.map(|message| Message::Friend { friend, message }));
+            }
             // Declined before, or over anyhow: nothing is left to do.
             OfferState::Live | OfferState::Closed(_) => {
                 change.then.extend(done.map(|message| Message::Friend { friend, message }));

@@ -5,7 +5,7 @@ use kiez_protocol::ids::FriendId;
 use kiez_protocol::ops::AlarmKind;
 use kiez_protocol::partner::JobState;
 
-use super::town::{HOUR, MINUTE, Town};
+use super::town::{HOUR, MINUTE, SECOND, Town};
 
 #[test]
 fn contacted_completed_confirmed_closed() {
@@ -64,6 +64,20 @@ fn a_hand_back_is_told_once_and_its_retry_hears_done() {
     let key = town.visit(anna, job, VisitEvent::HandBack);
     assert!(town.hears(anna).any(|message| *message == FriendMessage::Done { key }));
     assert_eq!(town.job(job).holder(), Some(ben), "and Ben still holds it");
+}
+
+// Found by the replay of a day: a no that came after the job was taken was answered `done` and forgotten.
+#[test]
+fn a_no_that_came_too_late_keeps_the_job_away_after_a_hand_back() {
+    let mut town = Town::new();
+    let [anna, ben, carl] = town.friends([100, 200, 300]);
+    let job = town.post();
+    town.accept(anna, job);
+    town.decline(ben, job);
+    town.crash();
+    town.wait(20 * SECOND);
+    town.visit(anna, job, VisitEvent::HandBack);
+    assert_eq!(town.asked(job), vec![carl]);
 }
 
 #[test]

@@ -30,11 +30,9 @@ pub const PARTNERS: &[(&str, &str, &str, f64)] = &[
     ("zurich-provider", "Anbieter Zürich", ZURICH, 1.0),
 ];
 
-/// All communities, for a trade's time that runs `time_scale` times as fast as the wall's.
-pub fn communities(time_scale: u32) -> Vec<Community> {
-    let usual = Policy::default();
-    // Acknowledgements travel in real time, however fast the trade's runs.
-    let policy = Policy { delivery_ms: usual.delivery_ms * i64::from(time_scale), ..usual };
+/// All communities.
+pub fn communities() -> Vec<Community> {
+    let policy = Policy::default();
     let community = |slug: &str, brand: &str, crowd, basis_points, partner_customer| {
         let swiss = slug == ZURICH;
         Community {

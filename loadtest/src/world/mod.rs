@@ -99,10 +99,9 @@ impl World {
         World { seed, residents, berlin, zurich, with_zurich }
     }
 
-    /// Everything the directory must know, in an order in which it can be imported, for a server whose trade's time runs
-    /// `time_scale` times as fast as the wall's.
-    pub fn documents(&self, time_scale: u32) -> Vec<ImportLine> {
-        let communities = communities::communities(time_scale).into_iter().map(ImportLine::Community);
+    /// Everything the directory must know, in an order in which it can be imported.
+    pub fn documents(&self) -> Vec<ImportLine> {
+        let communities = communities::communities().into_iter().map(ImportLine::Community);
         let packages = packages::packages().into_iter().map(ImportLine::Package);
         let partners = communities::partners().into_iter().map(ImportLine::Partner);
         let friends = self.residents.iter().map(|resident| ImportLine::Friend(resident.profile.clone()));
@@ -312,7 +311,7 @@ mod tests {
             let world = World::new(WorldKind::Dense, 50, seed);
             let mut chance = Chance::of(seed, "jobs", 0);
             let jobs: Vec<PostJob> = (0..20).map(|_| world.job(&mut chance, Time(1_000_000)).job).collect();
-            serde_json::to_string(&(world.documents(1), jobs)).unwrap()
+            serde_json::to_string(&(world.documents(), jobs)).unwrap()
         };
         assert_eq!(text(3), text(3));
         assert_ne!(text(3), text(4));
@@ -326,7 +325,7 @@ mod tests {
         let world = World::new(WorldKind::Dense, 30, 1);
         let mut communities = BTreeSet::new();
         let mut partners = BTreeSet::new();
-        for document in world.documents(1) {
+        for document in world.documents() {
             let line = serde_json::to_string(&document).unwrap();
             assert!(line.len() < 16 << 10, "a line of an import is at most 16 KiB");
             assert_eq!(serde_json::from_str::<ImportLine>(&line).unwrap(), document);

@@ -1,6 +1,11 @@
 //! A small stand-in for a kiez server: enough of the wire to dispatch for real, and able to do it wrong on purpose. It
 //! keeps everything in memory and searches by brute force.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::disallowed_methods,
+    reason = "a cast member that cannot go on has failed its story"
+)]
 #![allow(dead_code, reason = "each test uses a part of it")]
 
 use std::collections::{BTreeMap, HashMap};
