@@ -137,11 +137,12 @@ impl Demo {
         fleet::room_for(friends + GUESTS as usize).map_err(anyhow::Error::msg)?;
         let world = Arc::new(World::new(self.world, friends, self.seed));
         let guests: Vec<Resident> = (0..GUESTS).map(|number| world.guest(number)).collect();
-        let mut documents = world.documents();
-        documents.extend(guests.iter().map(|guest| ImportLine::Friend(guest.profile.clone())));
+        let documents = world.documents();
+        let guest_documents: Vec<_> = guests.iter().map(|guest| ImportLine::Friend(guest.profile.clone())).collect();
         let server = Server::at(&format!("http://{}", running.address))?;
         let admin = AdminClient::new(Http::new(server.clone(), key));
         admin.import(&documents).await?;
+        admin.import(&guest_documents).await?;
 
         let rules = Rules::at_scale(self.speed);
         let settle = Duration::from_micros(rules.in_flight_us);

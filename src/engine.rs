@@ -336,10 +336,11 @@ impl Engine {
                 tracing::error!(?subject, ticket, why, "the ledger refused a record for good");
                 metrics::record_refused();
                 self.quarantine(subject);
+                // Before the job is read again: what that leads to (a standby's win) is a record of this subject too.
+                self.writer.release(subject);
                 if let Subject::Job(job) = subject {
                     self.handle(Input::Reread { job, stored });
                 }
-                self.writer.release(subject);
             }
             Outcome::Fenced => unreachable!("handled in the loop"),
         }
