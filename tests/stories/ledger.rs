@@ -82,7 +82,10 @@ impl Ledger {
         }
         for offer in &record.offers {
             let old = rows.offers.insert(offer.id, Offer { delivery: Delivery::Arrived, ..offer.clone() });
-            let blocked = before.iter().any(|rows| rows.row.progress.blocked.contains(&offer.friend));
+            // From the offers alone, not from whom the core says it has blocked: who declined, or won and gave it back.
+            let over = [ClosedReason::Declined, ClosedReason::Won].map(OfferState::Closed);
+            let theirs = before.iter().flat_map(|rows| rows.offers.values());
+            let blocked = theirs.filter(|old| old.friend == offer.friend).any(|old| over.contains(&old.state));
             match old.map(|old| old.state) {
                 None => assert!(!blocked, "who declined or handed back is never asked again"),
                 Some(OfferState::Live) => {}

@@ -132,3 +132,22 @@ fn a_wave_that_is_refused_is_asked_again() {
     town.wait(1);
     assert_eq!(town.asked(job), friends);
 }
+
+/// Taught by a walk: the winner's retry can stand behind a record that is refused. `try_again` takes nothing back.
+#[test]
+fn a_retry_that_falls_into_the_quarantine_hears_won_at_the_next_try() {
+    let mut town = Town::new();
+    let anna = town.friend(100);
+    let job = town.post();
+    let key = town.accept(anna, job);
+    town.held = true;
+    town.visit(anna, job, VisitEvent::HandBack);
+    town.verdicts.clear();
+    town.accept_again(anna, job, key);
+    town.refuses = true;
+    town.release();
+    assert_eq!(town.verdict_on(key), Some((Verdict::TryAgain, None)));
+    town.accept_again(anna, job, key);
+    assert!(town.won(key));
+    assert_eq!(town.job(job).holder(), Some(anna));
+}

@@ -249,6 +249,17 @@ fn who_handed_back_is_not_asked_in_the_new_wave() {
     assert_eq!(town.job(job).attempt, 2);
 }
 
+#[test]
+fn who_declined_is_not_asked_when_the_winner_hands_back() {
+    let mut town = Town::new();
+    let [anna, ben, carla] = town.friends([100, 200, 300]);
+    let job = town.post();
+    town.decline(ben, job);
+    town.accept(anna, job);
+    town.visit(anna, job, VisitEvent::HandBack);
+    assert_eq!(town.asked(job), [carla]);
+}
+
 fn moved(metres: u32) -> EditJob {
     EditJob { location: Some(north(metres)), ..EditJob::default() }
 }

@@ -245,6 +245,11 @@ impl Walk {
         self.town.now = self.town.now + ms;
         self.town.tick();
         self.look();
+        for id in self.jobs() {
+            let Some(job) = self.town.core.job(id) else { continue };
+            let mut ends = job.live_offers().map(|offer| offer.expires_at).filter(|end| *end < job.expire_at);
+            assert!(ends.all(|end| end > self.town.now), "an offer that is over is still live");
+        }
     }
 
     /// Everything in the mailbox is handled and everything decided is written.
