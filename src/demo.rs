@@ -211,6 +211,8 @@ impl Demo {
         let watch = Stopwatch::start();
         let mut show = tokio::time::interval(Duration::from_millis(if terminal { 500 } else { 5_000 }));
         let mut care = tokio::time::interval(Duration::from_millis(GUEST_JOB_MS));
+        // What has long ended is counted and forgotten: a demo may run for days.
+        let mut tidy = tokio::time::interval(Duration::from_secs(10));
         let mut chance = Chance::of(self.seed, "guests", 0);
         let end = self.lasts.unwrap_or(Duration::MAX);
         let over = async {
@@ -232,6 +234,7 @@ impl Demo {
                     let left = end.saturating_sub(watch.elapsed());
                     print_live(terminal, watch.elapsed(), self.lasts.map(|_| left), &live);
                 }
+                _ = tidy.tick() => stage.observer.tidy(),
                 _ = care.tick() => {
                     number += 1;
                     self.care(stage, &mut chance, number).await;

@@ -184,6 +184,7 @@ pub struct Engine {
     state: Arc<EngineState>,
     waiting: VecDeque<Waiting>,
     ticket: u64,
+    written: u64,
     effects: Effects,
     // Inputs that telling has led to; handled before anything else.
     next: VecDeque<Input>,
@@ -221,6 +222,7 @@ impl Engine {
             state,
             waiting: VecDeque::new(),
             ticket: 0,
+            written: 0,
             effects: Effects::default(),
             next: VecDeque::new(),
         };
@@ -323,6 +325,8 @@ impl Engine {
     fn outcome(&mut self, outcome: Outcome) {
         match outcome {
             Outcome::Written { through } => {
+                metrics::records(through.saturating_sub(self.written));
+                self.written = through;
                 while self.waiting.front().is_some_and(|waiting| waiting.ticket <= through) {
                     let Some(waiting) = self.waiting.pop_front() else { break };
                     metrics::told(waiting.since.elapsed());
