@@ -232,6 +232,7 @@ impl Engine {
     /// Runs until it is stopped, fenced, or the writer has ended. On `stop` everything submitted is still told.
     pub async fn run(mut self, stop: CancellationToken) -> EngineEnd {
         let mut inputs = Vec::with_capacity(TURN_INPUTS_MAX);
+        let mut closed = false;
         loop {
             self.note();
             let has_room = self.writer.room() >= RECORDS_PER_INPUT_MAX;
@@ -246,7 +247,9 @@ impl Engine {
                     Some(outcome) => self.outcome(outcome),
                     None => return EngineEnd::WriterGone,
                 },
-                _ = self.inputs.recv_many(&mut inputs, room), if room > 0 => {
+                count = self.inputs.recv_many(&mut inputs, room), if room > 0 && !closed => {
+                    // Nobody is left who could send anything.
+                    closed = count == 0;
                     for input in inputs.drain(..) {
                         self.handle(input);
                     }
