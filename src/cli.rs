@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use anyhow::Context;
-use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap::{Args, CommandFactory, Parser, Subcommand, ValueEnum};
 use kiez::clock::Clock;
 use kiez::config::{Config, Loaded};
 use kiez::ledger;
@@ -87,6 +87,12 @@ Examples:
         file: PathBuf,
         #[command(flatten)]
         common: Common,
+    },
+    /// Prints completions for a shell.
+    #[command(after_help = "Example:\n  kiez completions bash > ~/.local/share/bash-completion/completions/kiez")]
+    Completions {
+        /// Which shell.
+        shell: clap_complete::Shell,
     },
     /// Checks or shows the configuration.
     Config {
@@ -193,6 +199,10 @@ enum ConfigAction {
     Check(Common),
     /// Shows every value, where it came from, and what it is for.
     Print(Common),
+    /// Lists the environment variables, each with its default.
+    Env,
+    /// Prints a JSON Schema of the configuration file.
+    Schema,
 }
 
 impl Cli {
@@ -213,6 +223,10 @@ impl Cli {
             Command::Token { whose } => token(whose).await,
             Command::Import { kind, file, common } => import(kind, &file, &common).await,
             Command::Config { action } => config(action),
+            Command::Completions { shell } => {
+                clap_complete::generate(shell, &mut Cli::command(), "kiez", &mut std::io::stdout());
+                Ok(())
+            }
         }
     }
 }
@@ -368,6 +382,12 @@ fn config(action: ConfigAction) -> anyhow::Result<()> {
             common.load(&[])?;
             println!("the configuration can be used");
         }
+        ConfigAction::Env => {
+            for knob in kiez::config::knobs() {
+                println!("{}={}  # {}", knob.variable(), knob.default, knob.reason);
+            }
+        }
+        ConfigAction::Schema => println!("{:#}", kiez::config::schema()),
         ConfigAction::Print(common) => {
             let loaded = common.load(&[])?;
             let knobs = kiez::config::knobs();

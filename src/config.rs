@@ -79,6 +79,34 @@ pub struct Knob {
     pub reason: &'static str,
 }
 
+impl Knob {
+    /// The environment variable that sets it: `KIEZ_SECTION__KEY`.
+    pub fn variable(&self) -> String {
+        format!("KIEZ_{}", self.path.to_uppercase().replace('.', "__"))
+    }
+}
+
+/// A JSON Schema of the configuration file, for editors.
+pub fn schema() -> serde_json::Value {
+    let mut sections = serde_json::Map::new();
+    for knob in knobs() {
+        let (section, key) = knob.path.split_once('.').expect("every knob has a section");
+        let kind = if knob.default.is_integer() { "integer" } else { "string" };
+        let default = serde_json::to_value(&knob.default).expect("a default is plain data");
+        let section = sections
+            .entry(section)
+            .or_insert_with(|| serde_json::json!({"type": "object", "additionalProperties": false, "properties": {}}));
+        section["properties"][key] = serde_json::json!({"type": kind, "default": default, "description": knob.reason});
+    }
+    serde_json::json!({
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "title": "kiez.toml",
+        "type": "object",
+        "additionalProperties": false,
+        "properties": sections,
+    })
+}
+
 /// Where a value came from.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Source {
@@ -301,6 +329,17 @@ mod tests {
         assert!(error.to_string().starts_with("limits.hello_ms: "), "{error}");
         let error = load(&[("KIEZ_SERVER__LISTEN", "everywhere")], &[]).expect_err("not an address");
         assert!(error.to_string().starts_with("server.listen: "), "{error}");
+    }
+
+    #[test]
+    fn every_variable_is_taken_and_every_key_is_in_the_schema() {
+        let schema = schema();
+        for knob in knobs() {
+            let value = knob.default.as_str().map_or_else(|| knob.default.to_string(), ToOwned::to_owned);
+            assert!(load(&[(&knob.variable(), &value)], &[]).is_ok(), "{}", knob.variable());
+            let pointer = format!("/properties/{}", knob.path.replace('.', "/properties/"));
+            assert!(schema.pointer(&pointer).is_some(), "{pointer}");
+        }
     }
 
     #[test]

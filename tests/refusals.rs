@@ -292,3 +292,21 @@ async fn health_and_meters_answer() {
     assert_eq!(problem.code, Code::Unauthorized, "the development key is nobody's API key");
     server.down().await;
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_friend_who_talks_all_the_time_is_pinged_all_the_same() {
+    let mut server = TestServer::with(&[("KIEZ_LIMITS__HEARTBEAT_MS", "300")], 1).await;
+    server.town(&north(&[100.0])).await;
+    let mut socket = session(&server).await;
+    let wait = async {
+        loop {
+            tokio::select! {
+                heard = socket.next() => if let Some(Ok(Message::Ping(_))) = heard { return },
+                () = tokio::time::sleep(Duration::from_millis(100)) => say(&mut socket, r#"{"type":"ack","seq":0}"#).await,
+            }
+        }
+    };
+    // The app takes a silent server for gone: it must hear that the line is good.
+    tokio::time::timeout(Duration::from_secs(3), wait).await.expect("pinged");
+    server.down().await;
+}

@@ -117,10 +117,11 @@ struct Session {
     frames: Bucket,
     refusals: Bucket,
     pending: Vec<(i64, OfferId)>,
-    // The friend has asked to go on duty, and this is the newest fix since: placed once the duty is committed.
+    // The friend has asked to go on duty: a fix right behind it waits until the duty is committed.
     going_on: bool,
+    // The newest fix that could not be placed yet.
     held_fix: Option<Point>,
-    last_heard: i64,
+    next_ping: i64,
     pinged: Option<i64>,
 }
 
@@ -150,6 +151,7 @@ impl Session {
         }
         app.live.roster.join(friend, id, profile.clone());
         let now = app.clock.elapsed_ms();
+        let next_ping = now + beat_ms(id, app.limits.heartbeat_ms);
         let limits = &app.limits;
         Session {
             fixes: Bucket::new(5, limits.fix_interval_ms, now),
@@ -169,7 +171,7 @@ impl Session {
             pending: Vec::new(),
             going_on: false,
             held_fix: None,
-            last_heard: now,
+            next_ping,
             pinged: None,
         }
     }
@@ -210,7 +212,6 @@ impl Session {
                     Next::Close(goodbye) => return (goodbye.code, goodbye.reason),
                 },
                 incoming = socket.receive() => {
-                    self.last_heard = self.app.clock.elapsed_ms();
                     self.pinged = None;
                     match incoming {
                         Incoming::Text(text) => if let Err(end) = self.frame(&text) { return end },
@@ -231,7 +232,7 @@ impl Session {
         let ms = |ms: u64| i64::try_from(ms).unwrap_or(i64::MAX);
         let heartbeat = match self.pinged {
             Some(at) => at + ms(limits.pong_ms),
-            None => self.last_heard + ms(limits.heartbeat_ms),
+            None => self.next_ping,
         };
         let token = self.token_ends - self.app.clock.real().0 + now;
         let token = if self.warned { token + TOKEN_GRACE_MS } else { token - EXPIRING_MS };
@@ -243,20 +244,21 @@ impl Session {
 
     async fn woken(&mut self, socket: &mut Socket) -> Result<(), End> {
         let now = self.app.clock.elapsed_ms();
-        let (pong_ms, heartbeat_ms) =
-            (self.app.limits.pong_ms.cast_signed(), self.app.limits.heartbeat_ms.cast_signed());
+        let pong_ms = self.app.limits.pong_ms.cast_signed();
         for (_, offer) in self.pending.extract_if(.., |(at, _)| now - *at >= PENDING_MS.cast_signed()) {
             if self.outbox.awaits_verdict(offer) {
                 self.outbox.push(FriendMessage::AcceptPending { offer }, false);
             }
         }
-        if self.held_fix.is_some() && self.app.live.roster.on_duty(self.friend()) {
+        if self.held_fix.is_some() && self.app.live.roster.on_duty(self.friend()) && self.fixes.take(now) {
             self.place_held();
         }
         match self.pinged {
             Some(at) if now - at >= pong_ms => return Err((close::NO_PONG, "no pong")),
-            None if now - self.last_heard >= heartbeat_ms => {
+            // Whether or not the friend was heard meanwhile: the app, too, must hear that the line is good.
+            None if now >= self.next_ping => {
                 self.pinged = Some(now);
+                self.next_ping = now + beat_ms(self.registered.session(), self.app.limits.heartbeat_ms);
                 if !socket.ping().await {
                     return Err((1000, ""));
                 }
@@ -291,7 +293,9 @@ impl Session {
             if !self.refusals.take(now) {
                 return Err((close::TOO_FAST, "too many frames"));
             }
-            if let FriendFrame::Fix { .. } = frame {
+            if let FriendFrame::Fix { lat, lng, .. } = frame {
+                // The newest is kept and placed when it may be.
+                self.held_fix = Point::new(lat, lng).ok().or(self.held_fix);
                 metrics::fix("too_fast");
                 return Ok(());
             }
@@ -465,6 +469,13 @@ impl Session {
         let owed = key.is_some();
         self.outbox.push(FriendMessage::Error { code, key, offer, job: None, message_key, allowed: Vec::new() }, owed);
     }
+}
+
+/// The time between two pings of a session: a tenth more or less than the rule, so that a thousand who came together do
+/// not ping together for ever.
+fn beat_ms(session: SessionId, heartbeat_ms: u64) -> i64 {
+    let share = (session.0.as_u128() % 21) as u64;
+    (heartbeat_ms * (90 + share) / 100).cast_signed()
 }
 
 fn key_of(frame: &FriendFrame) -> Option<Key> {
