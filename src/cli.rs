@@ -383,30 +383,41 @@ fn config(action: ConfigAction) -> anyhow::Result<()> {
             println!("the configuration can be used");
         }
         ConfigAction::Env => {
-            for knob in kiez::config::knobs() {
-                println!("{}={}  # {}", knob.variable(), knob.default, knob.reason);
-            }
+            let knobs = kiez::config::knobs();
+            let line = |knob: &kiez::config::Knob| format!("{}={}  # {}\n", knob.variable(), knob.default, knob.reason);
+            say(&knobs.iter().map(line).collect::<String>())?;
         }
-        ConfigAction::Schema => println!("{:#}", kiez::config::schema()),
+        ConfigAction::Schema => say(&format!("{:#}\n", kiez::config::schema()))?,
         ConfigAction::Print(common) => {
             let loaded = common.load(&[])?;
             let knobs = kiez::config::knobs();
+            let mut page = String::new();
             let mut section = "";
             for knob in &knobs {
                 let (here, key) = knob.path.split_once('.').context("every knob has a section")?;
                 if here != section {
-                    println!("{}[{here}]", if section.is_empty() { "" } else { "\n" });
+                    page += &format!("{}[{here}]\n", if section.is_empty() { "" } else { "\n" });
                     section = here;
                 }
                 let (value, source) = &loaded.sources[knob.path];
                 let secret =
                     here == "auth" && value.as_str().is_some_and(|text| !text.is_empty()) && key != "token_minutes";
                 let value = if secret { "\"…\"".to_owned() } else { without_password(&value.to_string()) };
-                println!("{key} = {value}  # {source}; {}", knob.reason);
+                page += &format!("{key} = {value}  # {source}; {}\n", knob.reason);
             }
+            say(&page)?;
         }
     }
     Ok(())
+}
+
+/// Prints a page. Whoever reads only its beginning (`| head`) has read enough.
+fn say(page: &str) -> anyhow::Result<()> {
+    use std::io::Write;
+    match std::io::stdout().write_all(page.as_bytes()) {
+        Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => Ok(()),
+        written => written.context("the page could not be printed"),
+    }
 }
 
 /// A URL's password is not for the screen.

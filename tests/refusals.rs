@@ -140,7 +140,8 @@ async fn missing_answers_wait_and_lists_go_page_by_page() {
     let edit = EditJob { answers: Some(answers.into()), ..EditJob::default() };
     let complete = partner.edit(vague.id, &edit).await.expect("edited");
     assert_eq!((complete.state, complete.offers_out), (JobState::Dispatching, 1));
-    assert_eq!(friends[0].offer().await.job, vague.id);
+    let offer = friends[0].offer().await;
+    assert_eq!((offer.job, offer.revision), (vague.id, complete.revision), "an accept of what is shown is good");
 
     for number in 0..5 {
         partner.post(&job(&format!("P-{number}")), &format!("page-{number}")).await.expect("posted");

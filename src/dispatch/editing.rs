@@ -79,6 +79,10 @@ impl Dispatcher {
         if shifted && job.plan().expire_ms == 0 {
             job.expire_at = expire_at(job).max(now);
         }
+        // Before anybody is asked: the first offers of a job whose answers have come name this revision.
+        if material {
+            job.revision += 1;
+        }
         let actor = Actor::Partner(job.partner.clone());
         if job.state == JobState::NeedsInfo && card::missing_answers(job).is_empty() {
             job.state_due = None;
@@ -87,9 +91,6 @@ impl Dispatcher {
             self.start_run(job, &mut change, nearby);
         } else {
             change.event(job, job.state, "edited", actor, None);
-        }
-        if material {
-            job.revision += 1;
         }
         if open && material {
             job.claim = Arc::new(Claim::new());

@@ -50,6 +50,9 @@ impl Dispatcher {
             effects.now.push(Message::Friend { friend, message: refused(Code::NotFound, key, Some(id), None) });
             return;
         };
+        // A no to an offer of an earlier run is a no to the job: the newer offer goes with it.
+        let newer = job.offers.iter().position(|offer| offer.friend == friend && offer.state == OfferState::Live);
+        let index = newer.unwrap_or(index);
         match job.offers[index].state {
             OfferState::Live if takes_accepts(&job) => {
                 job.blocked.insert(friend);
@@ -68,6 +71,11 @@ impl Dispatcher {
                 let why = Some(decline_reason(reason).to_owned());
                 let state = job.state;
                 change.event(&mut job, state, "declined_late", Actor::Friend(friend), why);
+                // An expired offer would come back when the job is unfilled; a declined one does not.
+                if closed == ClosedReason::Expired {
+                    job.offers[index].state = OfferState::Closed(ClosedReason::Declined);
+                    change.offer(index);
+                }
                 change.then.extend(done.map(|message| Message::Friend { friend, message }));
             }
             // Declined before, or over anyhow: nothing is left to do.

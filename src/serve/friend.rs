@@ -250,8 +250,14 @@ impl Session {
                 self.outbox.push(FriendMessage::AcceptPending { offer }, false);
             }
         }
-        if self.held_fix.is_some() && self.app.live.roster.on_duty(self.friend()) && self.fixes.take(now) {
-            self.place_held();
+        if self.held_fix.is_some() {
+            if self.app.live.roster.on_duty(self.friend()) {
+                if self.fixes.take(now) {
+                    self.place_held();
+                }
+            } else if !self.going_on {
+                self.held_fix = None;
+            }
         }
         match self.pinged {
             Some(at) if now - at >= pong_ms => return Err((close::NO_PONG, "no pong")),
@@ -293,10 +299,14 @@ impl Session {
             if !self.refusals.take(now) {
                 return Err((close::TOO_FAST, "too many frames"));
             }
-            if let FriendFrame::Fix { lat, lng, .. } = frame {
-                // The newest is kept and placed when it may be.
-                self.held_fix = Point::new(lat, lng).ok().or(self.held_fix);
+            if let FriendFrame::Fix { lat, lng, accuracy_m, .. } = frame {
                 metrics::fix("too_fast");
+                // The newest is kept and placed when it may be.
+                if let Some(point) =
+                    usable(lat, lng, accuracy_m).filter(|_| self.app.live.roster.on_duty(self.friend()))
+                {
+                    self.held_fix = Some(point);
+                }
                 return Ok(());
             }
             self.refuse(Code::TooMany, key_of(&frame), None, "error.too_many");
@@ -469,6 +479,12 @@ impl Session {
         let owed = key.is_some();
         self.outbox.push(FriendMessage::Error { code, key, offer, job: None, message_key, allowed: Vec::new() }, owed);
     }
+}
+
+/// A fix that is on the earth and accurate enough.
+fn usable(lat: f64, lng: f64, accuracy_m: Option<f64>) -> Option<Point> {
+    let accurate = accuracy_m.is_none_or(|accuracy| (0.0..=ACCURACY_MAX_M).contains(&accuracy));
+    Point::new(lat, lng).ok().filter(|_| accurate)
 }
 
 /// The time between two pings of a session: a tenth more or less than the rule, so that a thousand who came together do

@@ -90,8 +90,11 @@ impl Ledger {
                 None => assert!(!blocked, "who declined or handed back is never asked again"),
                 Some(OfferState::Live) => {}
                 Some(OfferState::Closed(ClosedReason::Expired)) => assert!(
-                    matches!(offer.state, OfferState::Live | OfferState::Closed(ClosedReason::Won)),
-                    "an expired offer is renewed, or won in its grace"
+                    matches!(
+                        offer.state,
+                        OfferState::Live | OfferState::Closed(ClosedReason::Won | ClosedReason::Declined)
+                    ),
+                    "an expired offer is renewed, won in its grace, or declined late"
                 ),
                 Some(OfferState::Closed(reason)) => panic!("closed twice: {reason:?}, then {:?}", offer.state),
             }
