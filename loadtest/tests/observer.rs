@@ -500,6 +500,28 @@ fn a_declined_seat_goes_to_the_next_and_never_back() {
     assert_eq!(refill(0, 100), (2, 1, 0), "friend 0 had declined");
 }
 
+// Taught by a day on Postgres, where two refills were committed together and told in one go.
+#[test]
+fn two_refills_told_in_one_go_may_arrive_in_any_order() {
+    let mut street = Street::with(SIX);
+    let (job, offers) = street.post(1, NEAREST_FOUR);
+    street.pause(3 * SECOND);
+    for number in 0..2 {
+        let key = street.key();
+        let offer = offers[number];
+        street.send(number, FriendFrame::Decline { offer, reason: DeclineReason::NoTime, key: Some(key) });
+        street.hear(number, FriendMessage::Done { key });
+    }
+    let made = (street.now / 1_000) as i64 + 1_800_000;
+    for (number, distance_m, seat, expires_at) in [(5, 600, 1, Time(made + 2)), (4, 500, 0, Time(made))] {
+        let offer =
+            an_offer(OfferId(Uuid::from_u128(0x9000 + number as u128)), job, 1, 1, seat, distance_m, expires_at);
+        street.hear(number, FriendMessage::Offer(offer));
+    }
+    let report = street.report();
+    assert_eq!(counts(&report), (3, 0, 0), "{report}");
+}
+
 #[test]
 fn the_next_wave_asks_the_next_nearest() {
     let mut street = Street::with(&[100.0, 200.0, 300.0, 400.0, 500.0, 600.0, 700.0, 800.0, 900.0]);

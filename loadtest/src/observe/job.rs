@@ -150,7 +150,9 @@ impl JobTrace {
                 None => groups.push(vec![*asked]),
             }
         }
-        groups.sort_by_key(|group| (group[0].attempt, group[0].wave, heard_first(group)));
+        // In the order in which they were made: within a wave a later choice ends later. Two that were told in one go arrive
+        // on their sockets in any order.
+        groups.sort_by_key(|group| (group[0].attempt, group[0].wave, group[0].expires_at, heard_first(group)));
         let posted_at = self.posted.as_ref().map_or(0, |posted| posted.sent_at);
         let answered_at = self.posted.as_ref().map_or(Moment::MAX, |posted| posted.answered_at);
         let mut choices: Vec<Choice> = Vec::new();
