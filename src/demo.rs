@@ -29,6 +29,8 @@ use tokio_util::sync::CancellationToken;
 const GUESTS: u64 = 3;
 /// The bots leave a person so long before they accept, ms.
 const LEAVE_TIME_MS: u64 = 15_000;
+/// How often the demo looks whether a person has joined, ms.
+const GUEST_LOOK_MS: u64 = 100;
 /// A person without an offer gets a job near by this often, ms.
 const GUEST_JOB_MS: u64 = 10_000;
 /// A demo's tokens last a day.
@@ -210,6 +212,7 @@ impl Demo {
         let terminal = std::io::stdout().is_terminal();
         let watch = Stopwatch::start();
         let mut show = tokio::time::interval(Duration::from_millis(if terminal { 500 } else { 5_000 }));
+        let mut guests = tokio::time::interval(Duration::from_millis(GUEST_LOOK_MS));
         let mut care = tokio::time::interval(Duration::from_millis(GUEST_JOB_MS));
         // What has long ended is counted and forgotten: a demo may run for days.
         let mut tidy = tokio::time::interval(Duration::from_secs(10));
@@ -234,6 +237,7 @@ impl Demo {
                     let left = end.saturating_sub(watch.elapsed());
                     print_live(terminal, watch.elapsed(), self.lasts.map(|_| left), &live);
                 }
+                _ = guests.tick() => leave_time(stage),
                 _ = tidy.tick() => stage.observer.tidy(),
                 _ = care.tick() => {
                     number += 1;
@@ -246,14 +250,12 @@ impl Demo {
         }
     }
 
-    /// Whoever has joined finds the bots patient, and a job near by as long as they hold no offer.
+    /// Whoever has joined gets a job near by as long as they hold no offer.
     async fn care(&self, stage: &Stage, chance: &mut Chance, number: u64) {
         let app = &stage.running.app;
-        let mut here = false;
         for guest in &stage.guests {
             let id = guest.profile.id;
             let Some(fix) = app.live.roster.position(id) else { continue };
-            here = true;
             if app.live.sessions.hand_len(id) > 0 {
                 continue;
             }
@@ -263,7 +265,6 @@ impl Demo {
                 tracing::warn!(%error, "no job for a guest");
             }
         }
-        stage.fleet.leave_time_ms(if here { LEAVE_TIME_MS } else { 0 });
     }
 
     fn conclude(&self, report: &Report) -> anyhow::Result<()> {
@@ -276,6 +277,13 @@ impl Demo {
         anyhow::ensure!(failures.is_empty(), "checks failed: {}", failures.join("; "));
         Ok(())
     }
+}
+
+/// Whoever has joined finds the bots patient.
+fn leave_time(stage: &Stage) {
+    let sessions = &stage.running.app.live.sessions;
+    let here = stage.guests.iter().any(|guest| sessions.outbox(guest.profile.id).is_some());
+    stage.fleet.leave_time_ms(if here { LEAVE_TIME_MS } else { 0 });
 }
 
 fn print_live(terminal: bool, elapsed: Duration, left: Option<Duration>, live: &Live) {
