@@ -506,9 +506,8 @@ fn two_refills_told_in_one_go_may_arrive_in_any_order() {
     let mut street = Street::with(SIX);
     let (job, offers) = street.post(1, NEAREST_FOUR);
     street.pause(3 * SECOND);
-    for number in 0..2 {
+    for (number, offer) in offers.into_iter().take(2).enumerate() {
         let key = street.key();
-        let offer = offers[number];
         street.send(number, FriendFrame::Decline { offer, reason: DeclineReason::NoTime, key: Some(key) });
         street.hear(number, FriendMessage::Done { key });
     }
