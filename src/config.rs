@@ -63,7 +63,8 @@ knobs! {
         refusals_per_minute_max: u32 = 100, "frames refused for speed in a minute; then 4013";
         heartbeat_ms: u64 = 25_000, "ms between pings to a silent friend";
         pong_ms: u64 = 10_000, "ms for the pong; then 4012";
-        suspect_ms: i64 = 40_000, "ms a friend without a connection still counts as reachable";
+        live_ms: i64 = 35_000, "ms since the last frame for which a connected friend is live: a heartbeat and its pong";
+        suspect_ms: i64 = 40_000, "ms a friend who is silent, or has no connection, stays reachable after that";
         mailbox_len_max: usize = 8_192, "inputs waiting for the dispatcher, a quarter kept for accepts; then jobs get 503";
     }
 }

@@ -15,6 +15,7 @@ use tokio_util::task::TaskTracker;
 
 use crate::clock::Clock;
 use crate::config::Config;
+use crate::dispatch::input::Input;
 use crate::dispatch::{Dispatcher, Pace};
 use crate::engine::{Engine, EngineEnd};
 use crate::ledger::{self, OpenError, OpenOptions, RegistryError};
@@ -22,6 +23,10 @@ use crate::live::Live;
 use crate::metrics;
 use crate::serve::auth::{Auth, random_hex};
 use crate::serve::{self, App, InFlight};
+
+/// Friends who have come into reach by the passing of time are told of at this rate a second, so that the hour at which all
+/// anchors change does not fill the mailbox.
+const ARRIVALS_MAX: usize = 256;
 
 /// How a server is started besides its configuration.
 #[derive(Clone, Debug, Default)]
@@ -142,6 +147,7 @@ impl Running {
         let rows = opened.registry.load_directory().await?;
         let directory_version = rows.version;
         serve::fill(&live, rows);
+        live.roster.freshen(clock.now());
         for row in &opened.stored.duties {
             live.roster.set_duty(row.friend, row.duty.on);
         }
@@ -167,7 +173,10 @@ impl Running {
             in_flight: InFlight::default(),
             strangers: Arc::default(),
             directory_version: tokio::sync::Mutex::new(directory_version),
+            braked: std::sync::Mutex::default(),
         });
+        // Before the engine takes anything else: no wave is opened under a brake.
+        app.tell_brakes();
         let address = listener
             .local_addr()
             .map_err(|error| StartError::Listen { address: config.server.listen.clone(), error })?;
@@ -253,7 +262,11 @@ async fn housekeeping(app: Arc<App>) {
             _ = seconds.tick() => {}
             () = app.stop.cancelled() => return,
         }
-        app.live.sweep(app.clock.elapsed_ms(), app.limits.suspect_ms);
+        app.live.sweep(app.clock.elapsed_ms(), app.clock.now(), app.patience());
+        for friend in app.live.roster.arrivals(ARRIVALS_MAX) {
+            // Not told for want of room: the next look of a hungry job finds them.
+            let _ = app.mailbox.send(Input::Placed { friend });
+        }
         if let Err(error) = app.refresh_directory().await {
             tracing::debug!(%error, "the directory could not be read");
         }

@@ -8,6 +8,7 @@
 //! | [`friend`] | the friend socket: frames to the server and messages to the friend |
 //! | [`partner`] | the partner's HTTP API: jobs in, their state out |
 //! | [`directory`] | what admins maintain: communities with their policy, packages, friends, partners |
+//! | [`profile`], [`hours`] | what a friend's profile holds besides name and skills; hours of the week |
 //! | [`ops`] | the feed of the live map |
 //! | [`refusal`] | every code with which the server says no, and `problem+json` |
 //!
@@ -17,11 +18,13 @@
 
 pub mod directory;
 pub mod friend;
+pub mod hours;
 pub mod ids;
 pub mod money;
 pub mod ops;
 pub mod partner;
 pub mod place;
+pub mod profile;
 pub mod refusal;
 #[cfg(feature = "schemas")]
 pub mod schema;

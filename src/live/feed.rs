@@ -335,6 +335,7 @@ mod tests {
 
     use super::*;
     use crate::dispatch::job::shown_cell;
+    use crate::live::fix::Fix;
 
     const START: Time = Time(1_000_000);
 
@@ -357,7 +358,7 @@ mod tests {
         let profile = json!({"id": friend, "name": "Ada", "communities": [], "country": "DE"});
         roster.set_duty(friend, true);
         roster.join(friend, SessionId(Uuid::from_u128(number)), Arc::new(serde_json::from_value(profile).unwrap()));
-        roster.place(friend, at, 0);
+        roster.place(friend, Fix::new(at, Time(0)));
         friend
     }
 

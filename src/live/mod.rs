@@ -5,20 +5,23 @@
 //! taken while the first is held, stops the server. Copy out, let go, then act.
 
 pub mod directory;
+pub mod due;
 pub mod epoch;
 pub mod feed;
+pub mod fix;
 pub mod index;
 pub mod outbox;
+pub mod reach;
 pub mod roster;
 pub mod sessions;
 
-use std::collections::VecDeque;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 
-use kiez_protocol::ids::{FriendId, SessionId};
+use kiez_protocol::time::Time;
 
 use directory::Directory;
 use feed::Feed;
+use reach::Patience;
 use roster::Roster;
 use sessions::Sessions;
 
@@ -33,31 +36,14 @@ pub struct Live {
     pub sessions: Arc<Sessions>,
     /// What the map shows.
     pub feed: Feed,
-    // Sessions that have ended, oldest first: their friends are suspect for a while before they leave the roster.
-    departed: Mutex<VecDeque<(i64, FriendId, SessionId)>>,
 }
 
 impl Live {
-    /// A session has ended at `now_ms` of real time. Its friend stays within reach for a while: a phone that changes
-    /// networks is back in seconds.
-    pub fn depart(&self, friend: FriendId, session: SessionId, now_ms: i64) {
-        self.departed.lock().expect("nothing panics while it holds this").push_back((now_ms, friend, session));
-    }
-
-    /// Once a second: who departed `suspect_ms` ago and did not come back leaves the roster, and what was left behind is
-    /// swept.
-    pub fn sweep(&self, now_ms: i64, suspect_ms: i64) {
-        loop {
-            let gone = {
-                let mut departed = self.departed.lock().expect("nothing panics while it holds this");
-                match departed.front() {
-                    Some((at, _, _)) if now_ms - at >= suspect_ms => departed.pop_front(),
-                    Some(_) | None => None,
-                }
-            };
-            let Some((_, friend, session)) = gone else { break };
-            self.roster.leave(friend, session);
-        }
+    /// Once a second, as of `real_ms` of real time and the trade's `now`: who has been silent for long fades, whose position
+    /// is another by now moves, and what was left behind is swept.
+    pub fn sweep(&self, real_ms: i64, now: Time, patience: Patience) {
+        self.roster.fade(real_ms, patience);
+        self.roster.freshen(now);
         self.roster.sweep();
         self.sessions.sweep();
     }

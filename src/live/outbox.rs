@@ -104,7 +104,8 @@ pub fn is_owed(message: &FriendMessage) -> bool {
         | FriendMessage::AcceptResult { .. }
         | FriendMessage::Job(_)
         | FriendMessage::Done { .. }
-        | FriendMessage::Duty(_) => true,
+        | FriendMessage::Duty(_)
+        | FriendMessage::CapNear(_) => true,
         // A refusal is owed where the app keeps the frame until it is answered.
         FriendMessage::Error { key, .. } => key.is_some(),
         FriendMessage::Welcome(_)
@@ -137,6 +138,7 @@ fn offers_in(message: &FriendMessage) -> Vec<OfferId> {
         | FriendMessage::Refreshed { .. }
         | FriendMessage::StopLocation
         | FriendMessage::DutyEnding { .. }
+        | FriendMessage::CapNear(_)
         | FriendMessage::Draining { .. } => Vec::new(),
     }
 }

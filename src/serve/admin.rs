@@ -93,8 +93,8 @@ async fn import(State(app): State<Arc<App>>, headers: HeaderMap, request: Reques
     put_lines(&app, lines).await
 }
 
-async fn put_lines(app: &App, lines: Vec<ImportLine>) -> Answered {
-    let faults = documents::check(&lines);
+async fn put_lines(app: &App, mut lines: Vec<ImportLine>) -> Answered {
+    let faults = documents::settle(&mut lines);
     if !faults.is_empty() {
         let faults =
             faults.into_iter().map(|(index, what)| Fault { param: format!("line {}", index + 1), detail: what });

@@ -16,6 +16,7 @@ use kiez_protocol::friend::{FRIEND_FRAME_TYPES, FriendFrame, FriendMessage, Lost
 use kiez_protocol::ids::{FriendId, Key, OfferId, SessionId};
 use kiez_protocol::place::Point;
 use kiez_protocol::refusal::{Code, close};
+use kiez_protocol::time::Time;
 use tracing::Instrument;
 use uuid::Uuid;
 
@@ -26,6 +27,7 @@ use super::problem::Refusal;
 use super::socket::{Incoming, Socket, Upgrade};
 use crate::dispatch::claim::{Closed, Word};
 use crate::dispatch::input::Input;
+use crate::live::fix::Fix;
 use crate::live::outbox::{Goodbye, Next, Outbox};
 use crate::live::roster::Placed;
 use crate::live::sessions::Registered;
@@ -92,7 +94,7 @@ async fn hello(app: &App, socket: &mut Socket) -> Result<Stranger, (u16, &'stati
                 let friend = app.live.directory.friend_by_subject(&claim.subject);
                 let profile = friend.and_then(|friend| app.live.directory.friend(friend));
                 let profile = profile.ok_or((close::BAD_TOKEN, "the token is not valid"))?;
-                if !profile.active {
+                if !profile.account.may_connect() {
                     return Err((close::FORBIDDEN, "the account is not active"));
                 }
                 return Ok(Stranger { profile, language, token_ends: claim.expires_at.0 });
@@ -120,7 +122,7 @@ struct Session {
     // The friend has asked to go on duty: a fix right behind it waits until the duty is committed.
     going_on: bool,
     // The newest fix that could not be placed yet.
-    held_fix: Option<Point>,
+    held_fix: Option<Fix>,
     next_ping: i64,
     pinged: Option<i64>,
 }
@@ -189,7 +191,7 @@ impl Session {
             self.serve(&mut socket).await
         };
         // The hand and the outbox go with the registration; the friend stays suspect for a while.
-        self.app.live.depart(self.friend(), self.registered.session(), self.app.clock.elapsed_ms());
+        self.app.live.roster.depart(self.friend(), self.registered.session());
         drop(self);
         if end.0 != 1000 {
             socket.close(end.0, end.1).await;
@@ -213,6 +215,8 @@ impl Session {
                 },
                 incoming = socket.receive() => {
                     self.pinged = None;
+                    let (friend, session) = (self.friend(), self.registered.session());
+                    self.app.live.roster.heard(friend, session, self.app.clock.elapsed_ms());
                     match incoming {
                         Incoming::Text(text) => if let Err(end) = self.frame(&text) { return end },
                         Incoming::Alive => {}
@@ -277,7 +281,7 @@ impl Session {
         }
         if left <= EXPIRING_MS && !self.warned {
             self.warned = true;
-            self.outbox.push(FriendMessage::Expiring { at: kiez_protocol::time::Time(self.token_ends) }, false);
+            self.outbox.push(FriendMessage::Expiring { at: Time(self.token_ends) }, false);
         }
         Ok(())
     }
@@ -299,13 +303,13 @@ impl Session {
             if !self.refusals.take(now) {
                 return Err((close::TOO_FAST, "too many frames"));
             }
-            if let FriendFrame::Fix { lat, lng, accuracy_m, .. } = frame {
+            if let FriendFrame::Fix { lat, lng, accuracy_m, at } = frame {
                 metrics::fix("too_fast");
                 // The newest is kept and placed when it may be.
-                if let Some(point) =
-                    usable(lat, lng, accuracy_m).filter(|_| self.app.live.roster.on_duty(self.friend()))
+                if let Ok(fix) = self.usable(lat, lng, accuracy_m, at)
+                    && self.app.live.roster.on_duty(self.friend())
                 {
-                    self.held_fix = Some(point);
+                    self.held_fix = Some(fix);
                 }
                 return Ok(());
             }
@@ -321,7 +325,7 @@ impl Session {
         let key = key_of(&frame);
         let input = match frame {
             FriendFrame::Hello { .. } => return self.refuse(Code::WrongState, None, None, "error.hello_twice"),
-            FriendFrame::Fix { lat, lng, accuracy_m, at: _ } => return self.fix(lat, lng, accuracy_m),
+            FriendFrame::Fix { lat, lng, accuracy_m, at } => return self.fix(lat, lng, accuracy_m, at),
             FriendFrame::Accept { offer, revision, key } => return self.accept(offer, revision, key),
             FriendFrame::Ping { t } => {
                 self.outbox.push(FriendMessage::Pong { t }, false);
@@ -400,19 +404,18 @@ impl Session {
     }
 
     /// A position goes straight to the roster, where only the newest counts. Off duty it is dropped at the door.
-    fn fix(&mut self, lat: f64, lng: f64, accuracy_m: Option<f64>) {
-        let friend = self.friend();
-        let Ok(point) = Point::new(lat, lng) else {
-            metrics::fix("off_earth");
-            return self.refuse(Code::Invalid, None, None, "error.fix_off_earth");
+    fn fix(&mut self, lat: f64, lng: f64, accuracy_m: Option<f64>, at: Option<Time>) {
+        let fix = match self.usable(lat, lng, accuracy_m, at) {
+            Ok(fix) => fix,
+            Err(Unusable::OffEarth) => {
+                metrics::fix("off_earth");
+                return self.refuse(Code::Invalid, None, None, "error.fix_off_earth");
+            }
+            Err(Unusable::Inaccurate) => return metrics::fix("inaccurate"),
         };
-        if accuracy_m.is_some_and(|accuracy| !(0.0..=ACCURACY_MAX_M).contains(&accuracy)) {
-            metrics::fix("inaccurate");
-            return;
-        }
-        if !self.app.live.roster.on_duty(friend) {
+        if !self.app.live.roster.on_duty(self.friend()) {
             if self.going_on {
-                self.held_fix = Some(point);
+                self.held_fix = Some(fix);
                 return;
             }
             metrics::fix("off_duty");
@@ -420,22 +423,41 @@ impl Session {
             return;
         }
         self.held_fix = None;
-        self.place(point);
+        self.place(fix);
+    }
+
+    /// A fix that is on the earth and accurate enough.
+    fn usable(&self, lat: f64, lng: f64, accuracy_m: Option<f64>, at: Option<Time>) -> Result<Fix, Unusable> {
+        let point = Point::new(lat, lng).map_err(|_| Unusable::OffEarth)?;
+        let fix = Fix { taken_at: at, ..Fix::new(point, self.app.clock.now()) };
+        match accuracy_m {
+            None => Ok(fix),
+            Some(accuracy_m) if (0.0..=ACCURACY_MAX_M).contains(&accuracy_m) => {
+                Ok(Fix { accuracy_m: accuracy_m as f32, ..fix })
+            }
+            Some(_) => Err(Unusable::Inaccurate),
+        }
     }
 
     fn place_held(&mut self) {
-        if let Some(point) = self.held_fix.take() {
-            self.place(point);
+        if let Some(fix) = self.held_fix.take() {
+            self.place(fix);
         }
     }
 
-    fn place(&self, point: Point) {
+    fn place(&self, fix: Fix) {
         let friend = self.friend();
-        metrics::fix("taken");
-        if self.app.live.roster.place(friend, point, self.app.clock.elapsed_ms()) == Placed::First {
-            // Not told for want of room: the next look of a hungry job finds them.
-            let _ = self.app.mailbox.send(Input::Placed { friend });
-        }
+        metrics::fix(match self.app.live.roster.place(friend, fix) {
+            Placed::First => {
+                // Not told for want of room: the next look of a hungry job finds them.
+                let _ = self.app.mailbox.send(Input::Placed { friend });
+                "taken"
+            }
+            Placed::Moved | Placed::Same => "taken",
+            Placed::Dropped => "off_duty",
+            Placed::Late => "late",
+            Placed::Jump => "jump",
+        });
     }
 
     fn refresh(&mut self, token: &str) {
@@ -481,10 +503,10 @@ impl Session {
     }
 }
 
-/// A fix that is on the earth and accurate enough.
-fn usable(lat: f64, lng: f64, accuracy_m: Option<f64>) -> Option<Point> {
-    let accurate = accuracy_m.is_none_or(|accuracy| (0.0..=ACCURACY_MAX_M).contains(&accuracy));
-    Point::new(lat, lng).ok().filter(|_| accurate)
+/// Why a fix is not used.
+enum Unusable {
+    OffEarth,
+    Inaccurate,
 }
 
 /// The time between two pings of a session: a tenth more or less than the rule, so that a thousand who came together do

@@ -11,7 +11,7 @@ mod partner;
 mod problem;
 mod socket;
 
-use std::collections::HashSet;
+use std::collections::{BTreeSet, HashSet};
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
@@ -21,7 +21,7 @@ use axum::Router;
 use axum::middleware;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
-use kiez_protocol::ids::PartnerSlug;
+use kiez_protocol::ids::{CommunitySlug, PartnerSlug};
 use metrics_exporter_prometheus::PrometheusHandle;
 use tokio::net::{TcpListener, TcpStream};
 use tokio_util::sync::CancellationToken;
@@ -29,10 +29,12 @@ use tokio_util::task::TaskTracker;
 
 use crate::clock::Clock;
 use crate::config::Limits;
+use crate::dispatch::input::Input;
 use crate::engine::Mailbox;
 use crate::ledger::{Reader, Registry, RegistryError};
 use crate::live::Live;
 use crate::live::outbox::OutboxLimits;
+use crate::live::reach::Patience;
 use auth::Auth;
 
 /// What every handler may use.
@@ -66,11 +68,36 @@ pub struct App {
     pub strangers: Arc<AtomicUsize>,
     /// The version of the directory that is in memory.
     pub directory_version: tokio::sync::Mutex<u64>,
+    /// The communities whose brake the dispatcher knows to be on.
+    pub braked: Mutex<BTreeSet<CommunitySlug>>,
 }
 
 impl App {
     fn outbox_limits(&self) -> OutboxLimits {
         OutboxLimits { len_max: self.limits.outbox_len_max, bytes_max: self.limits.outbox_bytes_max }
+    }
+
+    /// How long a friend's silence is borne.
+    pub fn patience(&self) -> Patience {
+        Patience { live_ms: self.limits.live_ms, suspect_ms: self.limits.suspect_ms }
+    }
+
+    /// Tells the dispatcher of every community whose brake was set or released. What finds no room is told the next time.
+    pub fn tell_brakes(&self) {
+        let communities = self.live.directory.communities();
+        let mut known = self.braked.lock().expect("nothing panics while it holds this");
+        for community in communities {
+            let (slug, on) = (community.slug.clone(), community.brake);
+            if known.contains(&slug) == on || self.mailbox.send(Input::Brake { community: slug.clone(), on }).is_err() {
+                continue;
+            }
+            tracing::info!(community = %slug, on, "brake");
+            if on {
+                known.insert(slug)
+            } else {
+                known.remove(&slug)
+            };
+        }
     }
 
     /// A place for a socket that has not said hello, if there is one.
@@ -93,6 +120,7 @@ impl App {
             *present = rows.version;
             fill(&self.live, rows);
         }
+        self.tell_brakes();
         Ok(())
     }
 }
