@@ -11,7 +11,7 @@ use kiez_load::observe::{Observation, Rules};
 use kiez_load::report::Report;
 use kiez_load::world::area::moved;
 use kiez_protocol::directory::{
-    CommissionRule, Community, Country, Crowd, Friend, ImportLine, Language, Package, Policy, Pricing, SkillLevel, Tier,
+    CommissionRule, Community, Country, Friend, ImportLine, Language, Package, Pricing, SkillLevel,
 };
 use kiez_protocol::friend::{
     ClosedReason, CommunityName, DeclineReason, Duty, FriendFrame, FriendMessage, LostReason, Offer, Snapshot, Verdict,

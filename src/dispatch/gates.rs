@@ -119,13 +119,13 @@ impl Ask<'_> {
         let Ask { job, now, .. } = *self;
         let friend = &*standing.profile;
         let (community, package) = (&*job.terms.community, &*job.terms.package);
-        let member = friend.communities.contains(&community.slug);
+        let member = || friend.communities.contains(&community.slug);
         let checked = |kind| !community.asks(kind) || friend.has_passed(kind, now);
         match gate {
             Gate::Active => friend.account.is_active(),
             Gate::OnDuty => standing.on_duty || self.has_time(friend),
             Gate::Reachable => standing.reachable,
-            Gate::Community => member || self.crowd_has_joined(),
+            Gate::Community => member() || self.crowd_has_joined(),
             Gate::Country => community.takes_from(friend.country),
             Gate::Tier => self.tier_fits(friend),
             Gate::Skill => package.skills.iter().all(|need| friend.level(&need.skill) >= need.level),
@@ -136,7 +136,7 @@ impl Ask<'_> {
             Gate::Knowledge => checked(CheckKind::Knowledge),
             // A crowd that was widened keeps the community's gates but membership and this one.
             Gate::PartnerCustomer => {
-                !community.asks(CheckKind::PartnerCustomer) || !member || friend.is_customer_of(&job.partner, now)
+                !community.asks(CheckKind::PartnerCustomer) || !member() || friend.is_customer_of(&job.partner, now)
             }
             Gate::Language => friend.languages.is_empty() || friend.languages.contains(&job.booking.customer.language),
             Gate::Rate => self.rate_fits(friend),

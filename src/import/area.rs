@@ -113,8 +113,9 @@ fn ring_km2(ring: &Ring) -> f64 {
 }
 
 fn resolution_for(area_km2: f64) -> Resolution {
-    let fitting = Resolution::range(Resolution::Zero, FINEST).filter(|finer| area_km2 / finer.area_km2() <= CUT_ABOUT);
-    fitting.last().unwrap_or(Resolution::Zero)
+    let mut fitting =
+        Resolution::range(Resolution::Zero, FINEST).filter(|finer| area_km2 / finer.area_km2() <= CUT_ABOUT);
+    fitting.next_back().unwrap_or(Resolution::Zero)
 }
 
 /// Adds the cells along the outline, and from there inwards whatever has its centre within.
@@ -223,7 +224,7 @@ mod tests {
         for (area, word) in [
             (Area::Cells { cells: vec![] }, "0 cells"),
             (Area::Cells { cells: vec![Cell(7)] }, "no H3 cell"),
-            (Area::Cells { cells: vec![Cell(0x8a1f_1d48_87ff_fff)] }, "no H3 cell"),
+            (Area::Cells { cells: vec![Cell(0x08a1_f1d4_887f_ffff)] }, "no H3 cell"),
             (Area::Polygon { coordinates: vec![] }, "outline"),
             (polygon(open), "four points"),
             (polygon(vec![]), "four points"),
