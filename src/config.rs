@@ -42,6 +42,7 @@ knobs! {
     }
     database: Database, "Where outcomes are kept." {
         url: String = "sqlite:kiez.db", "sqlite:PATH (one file, one process) or postgres://… (production)";
+        silence_ms: u64 = 10_000, "ms without a sign of life after which a standby takes over; a process that itself stood still so long goes on as after a restart; 3,000 or more";
     }
     auth: Auth, "Who may come in." {
         secret: String = "", "HS256 secret of friend and ops tokens, at least 32 characters; empty: a development key is made, on loopback only";
@@ -65,6 +66,8 @@ knobs! {
         pong_ms: u64 = 10_000, "ms for the pong; then 4012";
         suspect_ms: i64 = 40_000, "ms a friend without a connection still counts as reachable";
         mailbox_len_max: usize = 8_192, "inputs waiting for the dispatcher, a quarter kept for accepts; then jobs get 503";
+        ledger_queue_len_max: usize = 4_096, "records waiting for the ledger, 2,048 or more; new jobs get 503 from half of it on";
+        answer_ms: u64 = 10_000, "ms a request waits for its commit; then 503, and the same key asks again";
     }
 }
 
@@ -240,6 +243,15 @@ impl Config {
         }
         if !self.database.url.starts_with("sqlite:") && !self.database.url.starts_with("postgres") {
             return unfit("database.url", "takes sqlite:PATH or postgres://…");
+        }
+        if self.database.silence_ms < 3_000 {
+            return unfit("database.silence_ms", "takes 3,000 or more: a sign of life comes once a second");
+        }
+        if self.limits.ledger_queue_len_max < 2_048 {
+            return unfit(
+                "limits.ledger_queue_len_max",
+                "takes 2,048 or more: one input may lead to hundreds of records",
+            );
         }
         if !self.auth.secret.is_empty() && self.auth.secret.len() < 32 {
             return unfit("auth.secret", "a secret has at least 32 characters");

@@ -1,27 +1,27 @@
 //! The rooms wired into one running server: open the ledger, restore the dispatcher, listen. Used by `kiez serve`, by
 //! the demo and by the tests.
 
+mod opening;
+
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use kiez_protocol::directory::OpsRole;
-use kiez_protocol::time::Time;
 use metrics_exporter_prometheus::PrometheusHandle;
-use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use crate::clock::Clock;
 use crate::config::Config;
 use crate::dispatch::{Dispatcher, Pace};
 use crate::engine::{Engine, EngineEnd};
-use crate::ledger::{self, OpenError, OpenOptions, RegistryError};
+use crate::ledger::{OpenError, RegistryError};
 use crate::live::Live;
 use crate::metrics;
 use crate::serve::auth::{Auth, random_hex};
 use crate::serve::{self, App, InFlight};
+use opening::{Beginning, Listeners};
 
 /// How a server is started besides its configuration.
 #[derive(Clone, Debug, Default)]
@@ -32,6 +32,24 @@ pub struct Start {
     pub time_scale: u32,
     /// The meters, if they were installed.
     pub metrics: Option<PrometheusHandle>,
+    /// What to do when another process has the ledger.
+    pub entry: Entry,
+    /// Whether a database that does not answer is waited for.
+    pub patient: bool,
+    /// Ends a start that waits.
+    pub stop: CancellationToken,
+}
+
+/// What a start does when another process has the ledger.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Entry {
+    /// It refuses.
+    #[default]
+    Alone,
+    /// It waits until that one ends or falls silent.
+    Standby,
+    /// It takes its place at once.
+    TakeOver,
 }
 
 /// Why a server could not start, in words for the operator.
@@ -43,6 +61,9 @@ pub enum StartError {
     /// The directory.
     #[error(transparent)]
     Directory(#[from] RegistryError),
+    /// It was asked to stop before it served.
+    #[error("stopped before it served")]
+    Stopped,
     /// A listener.
     #[error("cannot listen on {address}: {error}")]
     Listen {
@@ -75,6 +96,22 @@ pub enum StartError {
         /// The scale it was first started with.
         stored: String,
     },
+}
+
+impl StartError {
+    /// Whether trying again later may help.
+    fn is_transient(&self) -> bool {
+        match self {
+            StartError::Ledger(error) => error.is_transient(),
+            StartError::Directory(error) => error.is_transient(),
+            StartError::Stopped
+            | StartError::Listen { .. }
+            | StartError::NoSecret { .. }
+            | StartError::DevelopmentInPublic { .. }
+            | StartError::Random(_)
+            | StartError::OtherScale { .. } => false,
+        }
+    }
 }
 
 /// The credentials of a start.
@@ -128,18 +165,17 @@ pub struct Running {
 }
 
 impl Running {
-    /// Starts a server.
+    /// Starts a server: it serves when this returns. While it waits, for a database or for its turn, its listeners answer
+    /// that it is not ready.
     ///
     /// # Errors
     /// [`StartError`] in words that say what to do.
     pub async fn start(config: &Config, start: Start) -> Result<Running, StartError> {
         let keys = Keys::of(config)?;
-        // Bound first: two servers on one address are told so before either touches the ledger.
-        let (listener, admin) = (listen(&config.server.listen).await?, listen(&config.admin.listen).await?);
-        let opened = ledger::open(&config.database.url, OpenOptions { dev: start.dev }).await?;
-        let clock = clock(&opened.registry, start.time_scale.max(1)).await?;
+        let listeners = Listeners::bind(config, start.entry).await?;
+        let Beginning { opened, clock, rows } = opening::begin(config, &start, &listeners).await?;
+        let (listener, admin) = listeners.serve(&start.stop).await?;
         let live = Arc::new(Live::default());
-        let rows = opened.registry.load_directory().await?;
         let directory_version = rows.version;
         serve::fill(&live, rows);
         for row in &opened.stored.duties {
@@ -150,7 +186,8 @@ impl Running {
         let pace = Pace { scale: i64::from(clock.scale()) };
         let dispatcher = Dispatcher::restore(opened.stored, u64::from_le_bytes(seed), pace, clock.now());
         let ledger = (opened.writer, opened.outcomes, opened.reader.clone());
-        let (engine, mailbox) = Engine::new(dispatcher, clock, live.clone(), ledger, config.limits.mailbox_len_max);
+        let (limits, silence_ms) = (&config.limits, config.database.silence_ms);
+        let (engine, mailbox) = Engine::new(dispatcher, clock, live.clone(), ledger, limits, silence_ms);
         let (stop, engine_stop) = (CancellationToken::new(), CancellationToken::new());
         let app = Arc::new(App {
             clock,
@@ -223,25 +260,6 @@ impl Running {
             tracing::warn!("the ledger did not take the last records in time; they were told to nobody");
         }
     }
-}
-
-async fn listen(address: &str) -> Result<TcpListener, StartError> {
-    TcpListener::bind(address).await.map_err(|error| StartError::Listen { address: address.to_owned(), error })
-}
-
-/// The clock of this database: its scale and anchor are those of its first start.
-async fn clock(registry: &ledger::Registry, scale: u32) -> Result<Clock, StartError> {
-    let clock = Clock::start();
-    let stored = registry.keep("time_scale", &scale.to_string()).await?;
-    if stored != scale.to_string() {
-        return Err(StartError::OtherScale { stored });
-    }
-    if scale == 1 {
-        return Ok(clock);
-    }
-    let anchor = registry.keep("time_anchor_ms", &clock.real().0.to_string()).await?;
-    let anchor = anchor.parse().map(Time).unwrap_or(clock.real());
-    Ok(clock.scaled(anchor, scale))
 }
 
 /// Once a second: the roster is swept, the directory followed, the gauges set.

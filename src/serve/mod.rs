@@ -10,6 +10,7 @@ mod ops;
 mod partner;
 mod problem;
 mod socket;
+pub mod waiting;
 
 use std::collections::HashSet;
 use std::net::SocketAddr;

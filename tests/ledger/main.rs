@@ -6,6 +6,7 @@ mod cast;
 mod faults;
 mod pace;
 mod reading;
+mod takeover;
 mod writing;
 
 /// Makes a test of every story for both engines.
@@ -58,6 +59,12 @@ mod told {
         a_taken_over_ledger_fences_who_reconnects,
         a_newer_schema_is_refused,
         many_at_once_are_all_written,
+    }
+    stories! { takeover:
+        an_idle_writer_sees_a_raised_fence,
+        who_takes_over_goes_on_and_the_other_writes_nothing_more,
+        who_asks_hears_that_the_fence_stands,
+        a_goodbye_is_left_behind,
     }
     stories! { reading:
         a_partner_sees_its_own_jobs,
