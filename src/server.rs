@@ -19,6 +19,7 @@ use crate::dispatch::{Dispatcher, Pace};
 use crate::engine::{Engine, EngineEnd};
 use crate::ledger::{self, OpenError, OpenOptions, RegistryError};
 use crate::live::Live;
+use crate::live::wheel::TICK_MS;
 use crate::metrics;
 use crate::serve::auth::{Auth, random_hex};
 use crate::serve::{self, App, InFlight};
@@ -136,14 +137,17 @@ impl Running {
         let keys = Keys::of(config)?;
         // Bound first: two servers on one address are told so before either touches the ledger.
         let (listener, admin) = (listen(&config.server.listen).await?, listen(&config.admin.listen).await?);
-        let opened = ledger::open(&config.database.url, OpenOptions { dev: start.dev }).await?;
+        let mut opened = ledger::open(&config.database.url, OpenOptions { dev: start.dev }).await?;
         let clock = clock(&opened.registry, start.time_scale.max(1)).await?;
-        let live = Arc::new(Live::default());
+        let live = Arc::new(Live::new(config.limits.verdicts_len_max));
         let rows = opened.registry.load_directory().await?;
         let directory_version = rows.version;
         serve::fill(&live, rows);
         for row in &opened.stored.duties {
             live.roster.set_duty(row.friend, row.duty.on);
+        }
+        for (friend, told) in std::mem::take(&mut opened.stored.verdicts) {
+            live.verdicts.note(friend, told);
         }
         let mut seed = [0; 8];
         getrandom::fill(&mut seed)?;
@@ -166,6 +170,7 @@ impl Running {
             tasks: TaskTracker::new(),
             in_flight: InFlight::default(),
             strangers: Arc::default(),
+            admission: serve::friend::admission::Admission::new(&config.limits),
             directory_version: tokio::sync::Mutex::new(directory_version),
         });
         let address = listener
@@ -177,6 +182,7 @@ impl Running {
         tokio::spawn(serve::accept(app.clone(), listener, serve::public(app.clone())));
         tokio::spawn(serve::accept(app.clone(), admin, serve::operator(app.clone())));
         tokio::spawn(housekeeping(app.clone()));
+        tokio::spawn(beats(app.clone()));
         Ok(Running { address, admin_address, app, keys, stop, engine, engine_stop })
     }
 
@@ -204,14 +210,7 @@ impl Running {
     pub async fn stop(self) {
         let Running { app, stop, engine, engine_stop, .. } = self;
         stop.cancel();
-        let goodbye = crate::live::outbox::Goodbye {
-            code: kiez_protocol::refusal::close::RESTARTING,
-            reason: "the server restarts",
-        };
-        for (_, outbox) in app.live.sessions.outboxes() {
-            outbox.push(kiez_protocol::friend::FriendMessage::Draining { reconnect_in_ms: 1_000 }, false);
-            outbox.close(goodbye);
-        }
+        serve::friend::drain(&app);
         app.tasks.close();
         if tokio::time::timeout(Duration::from_secs(5), app.tasks.wait()).await.is_err() {
             tracing::warn!(left = app.tasks.len(), "some connections did not take the goodbye");
@@ -244,6 +243,19 @@ async fn clock(registry: &ledger::Registry, scale: u32) -> Result<Clock, StartEr
     Ok(clock.scaled(anchor, scale))
 }
 
+/// Turns the wheel: pings, lines that do not answer, tokens that end.
+async fn beats(app: Arc<App>) {
+    let pong_ms = u32::try_from(app.limits.pong_ms).unwrap_or(u32::MAX);
+    let mut ticks = tokio::time::interval(Duration::from_millis(TICK_MS.unsigned_abs()));
+    ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Skip);
+    loop {
+        tokio::select! {
+            _ = ticks.tick() => app.live.beat(app.clock.elapsed_ms(), pong_ms),
+            () = app.stop.cancelled() => return,
+        }
+    }
+}
+
 /// Once a second: the roster is swept, the directory followed, the gauges set.
 async fn housekeeping(app: Arc<App>) {
     let mut seconds = tokio::time::interval(Duration::from_secs(1));
@@ -253,12 +265,12 @@ async fn housekeeping(app: Arc<App>) {
             _ = seconds.tick() => {}
             () = app.stop.cancelled() => return,
         }
-        app.live.sweep(app.clock.elapsed_ms(), app.limits.suspect_ms);
+        app.live.sweep(app.clock.elapsed_ms(), app.limits.suspect_ms, app.limits.resume_ms, app.clock.now());
         if let Err(error) = app.refresh_directory().await {
             tracing::debug!(%error, "the directory could not be read");
         }
         metrics::levels(metrics::Levels {
-            friends_live: app.live.sessions.len(),
+            friends_live: app.live.sessions.connected(),
             friends_placed: app.live.roster.len(),
             jobs_open: app.mailbox.jobs_open(),
             mailbox: app.mailbox.len(),

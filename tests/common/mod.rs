@@ -3,6 +3,8 @@
 
 #![allow(dead_code, reason = "each story needs a part of the cast")]
 
+pub mod line;
+
 use std::time::Duration;
 
 use kiez::config::Config;
