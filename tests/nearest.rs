@@ -79,7 +79,7 @@ fn roster_of(points: &[Point]) -> Roster {
             profile.anchors = vec![Anchor { kind: AnchorKind::Home, place: point, hours: Vec::new() }];
         }
         roster.set_duty(friend, true);
-        roster.join(friend, SessionId(friend.0), Arc::new(profile));
+        roster.join(friend, SessionId(friend.0), 1, Arc::new(profile));
         if number < points.len() / 3 || stale {
             roster.place(friend, Fix::new(last.expect("not empty"), then));
         }

@@ -59,14 +59,14 @@ fn point(lat: f64, lng: f64) -> Point {
 
 fn come(roster: &Roster, number: u128, at: Point) {
     roster.set_duty(friend(number), true);
-    roster.join(friend(number), session(number), profile(number));
+    roster.join(friend(number), session(number), 1, profile(number));
     assert_eq!(roster.place(friend(number), fix(at, 0)), Placed::First);
 }
 
 fn come_at(roster: &Roster, number: u128, fix: Fix) {
     roster.set_duty(friend(number), true);
     let profile = Friend::new(friend(number), "Ada", Country::De);
-    roster.join(friend(number), session(number), Arc::new(profile));
+    roster.join(friend(number), session(number), 1, Arc::new(profile));
     assert_eq!(roster.place(friend(number), fix), Placed::First);
 }
 
@@ -89,7 +89,7 @@ fn seen(roster: &Roster, at: Point) -> Vec<FriendId> {
 fn a_friend_stands_while_on_duty_reachable_and_placed() {
     let (roster, here) = (Roster::new(), point(52.5, 13.4));
     assert_eq!(roster.place(friend(4), fix(here, 0)), Placed::Dropped, "no session");
-    roster.join(friend(4), session(4), profile(4));
+    roster.join(friend(4), session(4), 1, profile(4));
     assert_eq!(roster.place(friend(4), fix(here, 0)), Placed::Dropped, "not on duty");
     assert_eq!(roster.position(friend(4)), None);
     roster.set_duty(friend(4), true);
@@ -113,16 +113,16 @@ fn a_friend_stands_while_on_duty_reachable_and_placed() {
 fn a_late_goodbye_takes_nobody_away_and_duty_outlasts_a_session() {
     let (roster, here) = (Roster::new(), point(52.5, 13.4));
     come(&roster, 4, here);
-    roster.join(friend(4), session(2), profile(4));
-    assert!(!roster.depart(friend(4), session(4)));
+    roster.join(friend(4), session(2), 1, profile(4));
+    assert!(!roster.depart(friend(4), session(4), 1));
     assert_eq!(seen(&roster, here), [friend(4)], "the newer session takes over the position");
-    assert!(roster.depart(friend(4), session(2)));
-    assert!(!roster.depart(friend(4), session(2)));
+    assert!(roster.depart(friend(4), session(2), 1));
+    assert!(!roster.depart(friend(4), session(2), 1));
     assert_eq!((seen(&roster, here), roster.reach(friend(4))), (vec![friend(4)], Reach::Suspect));
     assert!(roster.is_empty(), "nobody has a session");
     roster.fade(75_001, Patience::default());
     assert!(seen(&roster, here).is_empty() && roster.on_duty(friend(4)));
-    roster.join(friend(4), session(3), profile(4));
+    roster.join(friend(4), session(3), 1, profile(4));
     assert_eq!(roster.position(friend(4)), None);
     assert_eq!(roster.place(friend(4), fix(here, 0)), Placed::First);
     assert_eq!(seen(&roster, here), [friend(4)]);
@@ -165,9 +165,9 @@ fn who_can_be_pushed_to_stays_in_reach_without_a_session() {
         "off duty, by calendar"
     );
     assert!(roster.is_empty(), "and has no session");
-    roster.join(friend(5), session(5), sleeper.clone());
+    roster.join(friend(5), session(5), 1, sleeper.clone());
     assert_eq!(roster.reach(friend(5)), Reach::Live);
-    roster.depart(friend(5), session(5));
+    roster.depart(friend(5), session(5), 1);
     roster.fade(20_000_000, Patience::default());
     assert_eq!(roster.reach(friend(5)), Reach::PushOnly);
     roster.set_push(&sleeper, false);
@@ -186,7 +186,7 @@ fn a_stale_fix_gives_way_to_the_anchor_of_the_hour() {
     };
     roster.freshen(EVENING);
     roster.set_duty(friend(2), true);
-    roster.join(friend(2), session(2), profile(2));
+    roster.join(friend(2), session(2), 1, profile(2));
     assert_eq!(roster.find(friend(2)).map(|standing| standing.position), Some(place(7)), "at home");
     assert_eq!(roster.arrivals(9), [friend(2)]);
     assert_eq!(roster.place(friend(2), Fix::new(here, EVENING)), Placed::First);
@@ -213,7 +213,7 @@ fn off_duty_only_who_has_a_calendar_stands_at_an_anchor() {
     let roster = Roster::new();
     roster.freshen(EVENING);
     for number in [2, 5] {
-        roster.join(friend(number), session(number), profile(number));
+        roster.join(friend(number), session(number), 1, profile(number));
     }
     assert_eq!(roster.find(friend(2)).map(|standing| standing.position), None);
     let standing = roster.find(friend(5)).expect("has hours");
@@ -444,13 +444,13 @@ proptest! {
         for event in events {
             match event {
                 Event::Join(who) => {
-                    roster.join(friend(who), session(who), profile(who));
+                    roster.join(friend(who), session(who), 1, profile(who));
                     let before = &mut model[who as usize];
                     *before = Model { connected: true, reach: Some(Reach::Live), heard_s: real_s, ..*before };
                 }
                 Event::Depart(who) => {
                     let before = &mut model[who as usize];
-                    prop_assert_eq!(roster.depart(friend(who), session(who)), before.connected);
+                    prop_assert_eq!(roster.depart(friend(who), session(who), 1), before.connected);
                     if std::mem::take(&mut before.connected) {
                         before.reach = before.reach.min(Some(Reach::Suspect));
                     }
@@ -527,7 +527,7 @@ proptest! {
         }
         for who in 0..6 {
             roster.set_push(&profile(who), false);
-            roster.depart(friend(who), session(who));
+            roster.depart(friend(who), session(who), 1);
         }
         roster.fade((real_s + 100) * 1_000, Patience::default());
         roster.sweep();

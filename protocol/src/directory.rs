@@ -514,12 +514,7 @@ pub struct Friend {
     #[serde(default)]
     pub tier: Tier,
     /// Where the account stands; only an active one is offered anything.
-    #[serde(
-        default,
-        alias = "active",
-        deserialize_with = "profile::account",
-        skip_serializing_if = "Account::is_active"
-    )]
+    #[serde(default, alias = "active", deserialize_with = "profile::account")]
     pub account: Account,
     /// What they can do.
     #[serde(default)]

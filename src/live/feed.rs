@@ -357,7 +357,7 @@ mod tests {
         let friend = FriendId(Uuid::from_u128(number));
         let profile = json!({"id": friend, "name": "Ada", "communities": [], "country": "DE"});
         roster.set_duty(friend, true);
-        roster.join(friend, SessionId(Uuid::from_u128(number)), Arc::new(serde_json::from_value(profile).unwrap()));
+        roster.join(friend, SessionId(Uuid::from_u128(number)), 1, Arc::new(serde_json::from_value(profile).unwrap()));
         roster.place(friend, Fix::new(at, Time(0)));
         friend
     }

@@ -107,9 +107,10 @@ struct Record {
 
 #[derive(Debug)]
 struct State {
-    /// The newest session.
+    /// The newest session, and which of its sockets.
     session: SessionId,
-    /// It goes on.
+    turn: u32,
+    /// That socket is served.
     connected: bool,
     /// The friend has a device to push to.
     has_push: bool,
@@ -139,6 +140,7 @@ impl Record {
     fn new(profile: &Arc<Friend>, session: SessionId) -> Record {
         let state = State {
             session,
+            turn: 0,
             connected: false,
             has_push: false,
             heard_ms: i64::MIN / 2,
@@ -180,14 +182,14 @@ impl Roster {
         Roster::default()
     }
 
-    /// A friend has a live session. They stand where an anchor of this hour has them, until a position is placed. A newer
+    /// A friend has a live session, in this turn of its sockets. They stand where an anchor of this hour has them, until a position is placed. A newer
     /// session of the same friend takes over what the older one placed.
-    pub fn join(&self, friend: FriendId, session: SessionId, profile: Arc<Friend>) {
+    pub fn join(&self, friend: FriendId, session: SessionId, turn: u32, profile: Arc<Friend>) {
         self.with(friend, &profile, session, |record, state| {
             if !std::mem::replace(&mut state.connected, true) {
                 self.connected.fetch_add(1, Relaxed);
             }
-            state.session = session;
+            (state.session, state.turn) = (session, turn);
             state.profile = profile.clone();
             // Read after the record can be found: whoever changes duty now finds it, or has changed it before.
             state.on_duty = self.on_duty(friend);
@@ -196,12 +198,12 @@ impl Roster {
         });
     }
 
-    /// A session has ended: its friend is suspect for a while, because a phone that changes networks is back in seconds.
-    /// Returns whether it was the friend's newest; an older one changes nothing.
-    pub fn depart(&self, friend: FriendId, session: SessionId) -> bool {
+    /// A socket has gone: its friend is suspect for a while, because a phone that changes networks is back in seconds.
+    /// Returns whether it was the friend's newest; an older session or turn changes nothing.
+    pub fn depart(&self, friend: FriendId, session: SessionId, turn: u32) -> bool {
         let Some(record) = self.record(friend) else { return false };
         let mut state = record.lock();
-        if state.gone || state.session != session || !state.connected {
+        if state.gone || (state.session, state.turn) != (session, turn) || !state.connected {
             return false;
         }
         state.connected = false;

@@ -154,6 +154,7 @@ impl Ledger {
             keys: self.keys.clone(),
             taken: self.visits().filter(|(_, visit)| visit.counts()).map(taken).collect(),
             breaches: self.visits().filter_map(breach).collect(),
+            verdicts: Vec::new(),
         }
     }
 
