@@ -474,7 +474,7 @@ impl Engine {
         match message {
             Message::Friend { friend, message } => {
                 count(&message);
-                self.live.sessions.send(friend, message);
+                self.live.tell(friend, message, self.clock.now());
             }
             Message::Hold { friend, in_hand } => {
                 self.live.sessions.hold(friend, in_hand);
@@ -482,8 +482,9 @@ impl Engine {
             Message::Release { friend, offer } => {
                 self.live.sessions.release(friend, offer);
             }
-            Message::Snapshot { friend, session, snapshot, hand } => {
+            Message::Snapshot { friend, session, mut snapshot, hand } => {
                 if self.live.sessions.set_hand(friend, session, hand) {
+                    snapshot.verdicts = self.live.verdicts.recent(friend, self.clock.now());
                     self.live.sessions.send(friend, FriendMessage::Snapshot(*snapshot));
                 }
             }
@@ -502,7 +503,7 @@ impl Engine {
                 self.next.push_back(Input::Settled { job, attempt });
             }
             Message::LookUp { friend, offer, key } => {
-                let (reader, live) = (self.reader.clone(), self.live.clone());
+                let (reader, live, clock) = (self.reader.clone(), self.live.clone(), self.clock);
                 tokio::spawn(async move {
                     let message = match reader.verdict(friend, offer, key).await {
                         Ok(Some((result, reason))) => FriendMessage::AcceptResult { offer, key, result, reason },
@@ -522,7 +523,7 @@ impl Engine {
                             FriendMessage::AcceptResult { offer, key, result: Verdict::TryAgain, reason: None }
                         }
                     };
-                    live.sessions.send(friend, message);
+                    live.tell(friend, message, clock.now());
                 });
             }
             Message::JobSeen(dot) => self.live.feed.job_seen(dot, self.clock.now()),

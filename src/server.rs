@@ -18,6 +18,7 @@ use crate::dispatch::{Dispatcher, Pace};
 use crate::engine::{Engine, EngineEnd};
 use crate::ledger::{OpenError, RegistryError};
 use crate::live::Live;
+use crate::live::wheel::TICK_MS;
 use crate::metrics;
 use crate::serve::auth::{Auth, random_hex};
 use crate::serve::{self, App, InFlight};
@@ -173,13 +174,16 @@ impl Running {
     pub async fn start(config: &Config, start: Start) -> Result<Running, StartError> {
         let keys = Keys::of(config)?;
         let listeners = Listeners::bind(config, start.entry).await?;
-        let Beginning { opened, clock, rows } = opening::begin(config, &start, &listeners).await?;
+        let Beginning { mut opened, clock, rows } = opening::begin(config, &start, &listeners).await?;
         let (listener, admin) = listeners.serve(&start.stop).await?;
-        let live = Arc::new(Live::default());
+        let live = Arc::new(Live::new(config.limits.verdicts_len_max));
         let directory_version = rows.version;
         serve::fill(&live, rows);
         for row in &opened.stored.duties {
             live.roster.set_duty(row.friend, row.duty.on);
+        }
+        for (friend, told) in std::mem::take(&mut opened.stored.verdicts) {
+            live.verdicts.note(friend, told);
         }
         let mut seed = [0; 8];
         getrandom::fill(&mut seed)?;
@@ -203,6 +207,7 @@ impl Running {
             tasks: TaskTracker::new(),
             in_flight: InFlight::default(),
             strangers: Arc::default(),
+            admission: serve::friend::admission::Admission::new(&config.limits),
             directory_version: tokio::sync::Mutex::new(directory_version),
         });
         let address = listener
@@ -214,6 +219,7 @@ impl Running {
         tokio::spawn(serve::accept(app.clone(), listener, serve::public(app.clone())));
         tokio::spawn(serve::accept(app.clone(), admin, serve::operator(app.clone())));
         tokio::spawn(housekeeping(app.clone()));
+        tokio::spawn(beats(app.clone()));
         Ok(Running { address, admin_address, app, keys, stop, engine, engine_stop })
     }
 
@@ -241,14 +247,7 @@ impl Running {
     pub async fn stop(self) {
         let Running { app, stop, engine, engine_stop, .. } = self;
         stop.cancel();
-        let goodbye = crate::live::outbox::Goodbye {
-            code: kiez_protocol::refusal::close::RESTARTING,
-            reason: "the server restarts",
-        };
-        for (_, outbox) in app.live.sessions.outboxes() {
-            outbox.push(kiez_protocol::friend::FriendMessage::Draining { reconnect_in_ms: 1_000 }, false);
-            outbox.close(goodbye);
-        }
+        serve::friend::drain(&app);
         app.tasks.close();
         if tokio::time::timeout(Duration::from_secs(5), app.tasks.wait()).await.is_err() {
             tracing::warn!(left = app.tasks.len(), "some connections did not take the goodbye");
@@ -262,6 +261,19 @@ impl Running {
     }
 }
 
+/// Turns the wheel: pings, lines that do not answer, tokens that end.
+async fn beats(app: Arc<App>) {
+    let pong_ms = u32::try_from(app.limits.pong_ms).unwrap_or(u32::MAX);
+    let mut ticks = tokio::time::interval(Duration::from_millis(TICK_MS.unsigned_abs()));
+    ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Skip);
+    loop {
+        tokio::select! {
+            _ = ticks.tick() => app.live.beat(app.clock.elapsed_ms(), pong_ms),
+            () = app.stop.cancelled() => return,
+        }
+    }
+}
+
 /// Once a second: the roster is swept, the directory followed, the gauges set.
 async fn housekeeping(app: Arc<App>) {
     let mut seconds = tokio::time::interval(Duration::from_secs(1));
@@ -271,12 +283,12 @@ async fn housekeeping(app: Arc<App>) {
             _ = seconds.tick() => {}
             () = app.stop.cancelled() => return,
         }
-        app.live.sweep(app.clock.elapsed_ms(), app.limits.suspect_ms);
+        app.live.sweep(app.clock.elapsed_ms(), app.limits.suspect_ms, app.limits.resume_ms, app.clock.now());
         if let Err(error) = app.refresh_directory().await {
             tracing::debug!(%error, "the directory could not be read");
         }
         metrics::levels(metrics::Levels {
-            friends_live: app.live.sessions.len(),
+            friends_live: app.live.sessions.connected(),
             friends_placed: app.live.roster.len(),
             jobs_open: app.mailbox.jobs_open(),
             mailbox: app.mailbox.len(),

@@ -46,7 +46,7 @@ async fn readyz(State(app): State<Arc<App>>, RawQuery(query): RawQuery) -> Respo
             "ledger": {"reachable": app.mailbox.ledger_is_reachable(), "keeps_up": !app.mailbox.is_stalled(), "queue": app.mailbox.ledger_queue_len()},
             "migrations": "current",
             "jobs_open": app.mailbox.jobs_open(),
-            "friends_live": app.live.sessions.len(),
+            "friends_live": app.live.sessions.connected(),
             "mailbox": app.mailbox.len(),
         });
         return answer(status, &detail);

@@ -4,6 +4,7 @@
 #![allow(dead_code, reason = "each story needs a part of the cast")]
 
 pub mod cluster;
+pub mod line;
 pub mod process;
 
 use std::time::Duration;

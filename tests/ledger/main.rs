@@ -69,6 +69,7 @@ mod told {
     stories! { reading:
         a_partner_sees_its_own_jobs,
         verdicts_follow_from_the_rows,
+        wins_of_the_last_day_come_back_with_a_start,
         outcomes_tell_every_run,
         an_import_is_all_or_nothing,
         documents_have_versions,
