@@ -15,6 +15,7 @@ use tracing::Instrument;
 use uuid::Uuid;
 
 use crate::engine::{Overloaded, Unanswered};
+use crate::ledger::ReadError;
 use crate::metrics;
 
 /// The answer of a handler.
@@ -80,9 +81,13 @@ impl From<Unanswered> for Refusal {
     }
 }
 
-impl From<crate::ledger::ReadError> for Refusal {
-    fn from(error: crate::ledger::ReadError) -> Refusal {
-        tracing::warn!(%error, "the ledger could not be read");
+impl From<ReadError> for Refusal {
+    fn from(error: ReadError) -> Refusal {
+        match error {
+            // The writer has said so, once; there may be thousands who ask.
+            ReadError::Away => {}
+            ReadError::Slow | ReadError::Failed(_) => tracing::warn!(%error, "the ledger could not be read"),
+        }
         Refusal::new(Code::Unavailable, "the ledger cannot be read now; try again")
     }
 }
