@@ -23,7 +23,7 @@ use super::App;
 use super::auth::Denied;
 use super::limit::Bucket;
 use super::problem::Refusal;
-use super::socket::{Incoming, Socket, Upgrade};
+use super::socket::{Incoming, Socket, SocketLimits, Upgrade};
 use crate::dispatch::claim::{Closed, Word};
 use crate::dispatch::input::Input;
 use crate::live::outbox::{Goodbye, Next, Outbox};
@@ -48,9 +48,8 @@ pub fn routes() -> Router<Arc<App>> {
 }
 
 async fn upgrade(State(app): State<Arc<App>>, mut request: Request) -> Result<Response<Body>, Refusal> {
-    let write = Duration::from_millis(app.limits.hello_ms);
-    let bytes_max = app.limits.friend_message_bytes_max;
-    let upgrade = Upgrade::check(&mut request, Some(FRIEND_SUBPROTOCOL), bytes_max, write)?;
+    let limits = SocketLimits::of(&app.limits, app.limits.friend_message_bytes_max);
+    let upgrade = Upgrade::check(&mut request, Some(FRIEND_SUBPROTOCOL), limits)?;
     let Some(waiting) = app.admit() else {
         return Err(Refusal::new(Code::Unavailable, "too many are coming in at once; try again"));
     };
