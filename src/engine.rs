@@ -4,6 +4,7 @@
 use std::collections::{HashMap, VecDeque};
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use kiez_protocol::friend::{FriendMessage, LostReason, Verdict};
 use kiez_protocol::refusal::Code;
@@ -22,6 +23,8 @@ use crate::metrics;
 const TURN_INPUTS_MAX: usize = 64;
 /// Records one input may lead to, at most; the ledger's queue must have room for them before an input is taken.
 const RECORDS_PER_INPUT_MAX: usize = 320;
+/// How often the engine looks at what has no wake-up of its own.
+const LOOK_AGAIN: Duration = Duration::from_millis(100);
 /// While the oldest unwritten record is older than this, no timer is handled, ms.
 const STALLED_MS: u128 = 1_000;
 
@@ -263,7 +266,7 @@ impl Engine {
                 () = tokio::time::sleep(sleep.unwrap_or_default()), if sleep.is_some() => self.timers(),
                 () = stop.cancelled(), if self.waiting.is_empty() && self.inputs.is_empty() => break,
                 // Looks again at what has no wake-up of its own: the ledger's room, the age of what waits.
-                () = tokio::time::sleep(std::time::Duration::from_millis(100)), if !has_room || self.is_stalled() => {}
+                () = tokio::time::sleep(LOOK_AGAIN), if !has_room || !self.waiting.is_empty() => {}
             }
         }
         // The writer closes its connection, and with it the lock, when its last handle has gone.

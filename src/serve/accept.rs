@@ -12,7 +12,7 @@ use axum::Router;
 use axum::http::Request;
 use hyper::body::Incoming;
 use hyper::service::{Service, service_fn};
-use hyper_util::rt::TokioIo;
+use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
 use rustix::io::Errno;
 use socket2::{SockRef, TcpKeepalive};
@@ -45,6 +45,7 @@ pub struct Door {
     turned_away_max: usize,
     turned_away: Places,
     deadlines: Deadlines,
+    idle: Duration,
     head_bytes_max: usize,
     unheard: Duration,
     pause_max: Duration,
@@ -54,13 +55,14 @@ impl Door {
     /// A door for at most `connections_max` connections at once.
     pub fn new(limits: &Limits, connections_max: usize) -> Arc<Door> {
         let ms = Duration::from_millis;
-        let deadlines = Deadlines { head: ms(limits.hello_ms), idle: ms(limits.idle_ms), write: ms(limits.hello_ms) };
+        let deadlines = Deadlines { head: ms(limits.hello_ms), write: ms(limits.hello_ms) };
         Arc::new(Door {
             connections_max,
             connections: Places::default(),
             turned_away_max: limits.turned_away_max,
             turned_away: Places::default(),
             deadlines,
+            idle: ms(limits.idle_ms),
             head_bytes_max: limits.head_bytes_max,
             unheard: ms(limits.unheard_ms),
             pause_max: ms(limits.accept_pause_ms),
@@ -156,8 +158,9 @@ impl Door {
             }
         });
         let mut served = hyper::server::conn::http1::Builder::new()
-            // The line keeps the time.
-            .header_read_timeout(None)
+            // From one answer to the next head; the line has a shorter time for a head that has begun.
+            .timer(TokioTimer::new())
+            .header_read_timeout(self.idle)
             .max_header_size(self.head_bytes_max)
             .max_buf_size(BUFFER_BYTES_MIN.max(self.head_bytes_max))
             .serve_connection(TokioIo::new(line), service)

@@ -1,7 +1,7 @@
-//! A connection as it was accepted, with a deadline for each thing it may wait for: the head of a request, the next
-//! request, the peer's taking of an answer. Whoever sends or reads one byte a second is gone when the time is up, however
-//! often a byte came. Bodies have a deadline of their own, where they are read; a WebSocket takes the stream out and keeps
-//! its own time.
+//! A connection as it was accepted, with a deadline for what it may wait for: the head of a request, and the peer's taking
+//! of an answer. Whoever sends or reads one byte a second is gone when the time is up, however often a byte came. The
+//! pause between two requests is hyper's to time, which alone knows when it begins; bodies are timed where they are read;
+//! a WebSocket takes the stream out and keeps its own time.
 
 use std::future::Future;
 use std::io;
@@ -28,8 +28,6 @@ const LINGER_BYTES_MAX: usize = 1 << 20;
 pub struct Deadlines {
     /// From the connection, or the first byte of a request, to the last of its head.
     pub head: Duration,
-    /// From an answer to the first byte of the next request.
-    pub idle: Duration,
     /// From the moment an answer has to wait for the peer until all of it is taken.
     pub write: Duration,
 }
@@ -115,13 +113,12 @@ impl Line {
         if self.turn.0.changed.swap(false, Ordering::Relaxed) {
             self.reading = None;
         }
-        let (time, what) = match self.turn.0.phase.load(Ordering::Relaxed) {
-            HEAD => (self.deadlines.head, "no request in time"),
-            IDLE => (self.deadlines.idle, "idle"),
-            _ => return Poll::Pending,
-        };
+        if self.turn.0.phase.load(Ordering::Relaxed) != HEAD {
+            return Poll::Pending;
+        }
+        let time = self.deadlines.head;
         poll_deadline(self.reading.get_or_insert_with(|| Box::pin(tokio::time::sleep(time))), cx)
-            .map(|()| io::Error::new(io::ErrorKind::TimedOut, what))
+            .map(|()| io::Error::new(io::ErrorKind::TimedOut, "no request in time"))
     }
 
     /// What a write has come to; while the peer does not take it, the deadline runs, and it is not set back by a part.
@@ -236,7 +233,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_head_in_single_bytes_is_not_waited_for() {
-        let (mut line, turn, mut peer) = pair(Deadlines { head: SHORT, idle: LONG, write: LONG }).await;
+        let (mut line, turn, mut peer) = pair(Deadlines { head: SHORT, write: LONG }).await;
         let slow = tokio::spawn(async move {
             while peer.write_all(b"x").await.is_ok() {
                 tokio::time::sleep(Duration::from_millis(10)).await;
@@ -252,21 +249,23 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn each_wait_has_its_own_time() {
-        let (mut line, turn, mut peer) = pair(Deadlines { head: LONG, idle: SHORT, write: LONG }).await;
+    async fn the_next_head_has_its_time_from_its_first_byte() {
+        let (mut line, turn, mut peer) = pair(Deadlines { head: SHORT, write: LONG }).await;
         let mut byte = [0];
         peer.write_all(b"G").await.expect("written");
         line.read_exact(&mut byte).await.expect("the first request has come");
-        assert!(tokio::time::timeout(SHORT * 2, line.read_exact(&mut byte)).await.is_err(), "in the head: long");
         turn.begins();
         turn.ends();
-        let error = line.read_exact(&mut byte).await.expect_err("idle: short");
+        assert!(tokio::time::timeout(SHORT * 2, line.read_exact(&mut byte)).await.is_err(), "between two requests");
+        peer.write_all(b"G").await.expect("written");
+        line.read_exact(&mut byte).await.expect("the next has begun");
+        let error = line.read_exact(&mut byte).await.expect_err("and does not go on");
         assert_eq!(error.kind(), io::ErrorKind::TimedOut);
     }
 
     #[tokio::test]
     async fn an_answer_that_is_read_byte_by_byte_is_given_up() {
-        let (mut line, _, mut peer) = pair(Deadlines { head: LONG, idle: LONG, write: SHORT }).await;
+        let (mut line, _, mut peer) = pair(Deadlines { head: LONG, write: SHORT }).await;
         let slow = tokio::spawn(async move {
             let mut byte = [0];
             while peer.read_exact(&mut byte).await.is_ok() {
@@ -282,7 +281,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_goodbye_is_read_although_the_peer_was_still_sending() {
-        let (mut line, _, mut peer) = pair(Deadlines { head: LONG, idle: LONG, write: LONG }).await;
+        let (mut line, _, mut peer) = pair(Deadlines { head: LONG, write: LONG }).await;
         peer.write_all(&[7; 100_000]).await.expect("written");
         line.write_all(b"no").await.expect("written");
         let ending = tokio::spawn(line.end());

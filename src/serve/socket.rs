@@ -257,6 +257,10 @@ impl Socket {
     pub async fn close(mut self, code: u16, reason: &'static str) {
         let frame = CloseFrame { code: CloseCode::from(code), reason: Utf8Bytes::from_static(reason) };
         let goodbye = async {
+            // The answer to a ping that is still to be sent may not come behind the goodbye.
+            if self.stream.flush().await.is_err() {
+                return;
+            }
             if self.stream.send(Message::Close(Some(frame))).await.is_err() {
                 return;
             }
