@@ -322,7 +322,7 @@ async fn a_ledger_that_does_not_keep_up_closes_admission() {
         request("POST", "/v1/jobs", &headers, &body)
     };
     let mut ready = Raw::to(&address).await;
-    let lock = lock(&server.url).await;
+    let lock = raw::lock(&server.url).await;
     let mut first = Raw::to(&address).await;
     first.send(&post("first")).await;
     let mut second = Raw::to(&address).await;
@@ -343,15 +343,7 @@ async fn a_ledger_that_does_not_keep_up_closes_admission() {
     second.send(&post("second")).await;
     let refused = second.answer().await.expect("an answer");
     assert_eq!((refused.status, refused.header("retry-after")), (503, Some("1")), "{refused:?}");
-    sqlx::Connection::close(lock).await.expect("the lock goes with it");
+    raw::unlock(lock).await;
     assert_eq!(soon(first.answer()).await.expect("an answer").status, 201, "it was only late");
     server.down().await;
-}
-
-/// Nobody else writes as long as this is held.
-async fn lock(url: &str) -> sqlx::SqliteConnection {
-    use sqlx::Connection;
-    let mut connection = sqlx::SqliteConnection::connect(url).await.expect("the file is there");
-    sqlx::query("begin immediate").execute(&mut connection).await.expect("locked");
-    connection
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use axum::body::{Body, Bytes, HttpBody};
 use axum::extract::Request;
-use axum::http::{HeaderValue, Response, StatusCode, header};
+use axum::http::{HeaderValue, Response, StatusCode, Version, header};
 use axum::middleware::Next;
 use axum::response::IntoResponse;
 use bytes::BytesMut;
@@ -91,7 +91,11 @@ impl IntoResponse for Refusal {
 pub async fn frame(request: Request, next: Next) -> Response<Body> {
     let request_id = Uuid::now_v7().simple().to_string();
     let span = tracing::debug_span!("request", id = request_id, method = %request.method());
-    let mut response = next.run(request).instrument(span).await;
+    let mut response = if names_its_host(&request) {
+        next.run(request).instrument(span).await
+    } else {
+        Refusal::new(Code::BadRequest, "a request names its host, once").into_response()
+    };
     metrics::http(response.status().as_u16());
     let refusal = response.extensions_mut().remove::<Refusal>().or_else(|| plain(response.status()));
     if let Some(refusal) = refusal {
@@ -122,6 +126,13 @@ pub async fn frame(request: Request, next: Next) -> Response<Body> {
     let id = HeaderValue::from_str(&request_id).expect("hexadecimal");
     response.headers_mut().insert("x-request-id", id);
     response
+}
+
+/// Whether there is one `Host`, as HTTP/1.1 demands of every request (RFC 9112, 3.2): a proxy and we must not think of
+/// different ones.
+fn names_its_host(request: &Request) -> bool {
+    let hosts = request.headers().get_all(header::HOST).iter().count();
+    hosts == 1 || (hosts == 0 && request.version() < Version::HTTP_11)
 }
 
 /// What the router itself refuses.
@@ -204,11 +215,16 @@ pub async fn body(request: Request, bytes_max: usize, limits: &Limits) -> Result
 /// [`Code::BadRequest`] for what is not JSON, [`Code::Invalid`] with the path for what does not fit.
 pub fn json<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Refusal> {
     let bytes = if bytes.is_empty() { b"{}" } else { bytes };
+    // serde would take a list for an object whose fields are not named.
+    if bytes.trim_ascii_start().starts_with(b"[") {
+        return Err(Refusal::new(Code::Invalid, "the body is a list, and an object is wanted"));
+    }
     let mut deserializer = serde_json::Deserializer::from_slice(bytes);
     let value = serde_path_to_error::deserialize(&mut deserializer).map_err(|error| {
         let path = error.path().to_string();
         let inner = error.into_inner();
         match inner.classify() {
+            serde_json::error::Category::Data if path == "." => Refusal::new(Code::Invalid, inner.to_string()),
             serde_json::error::Category::Data => Refusal::param(Code::Invalid, path, inner.to_string()),
             serde_json::error::Category::Syntax
             | serde_json::error::Category::Eof

@@ -5,6 +5,7 @@
 use std::time::Duration;
 
 use serde_json::Value;
+use sqlx::{Connection, SqliteConnection};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
@@ -256,4 +257,15 @@ pub fn goodbye(code: u16, reason: &[u8]) -> Vec<u8> {
 pub fn request(method: &str, path: &str, headers: &str, body: &[u8]) -> Vec<u8> {
     let head = format!("{method} {path} HTTP/1.1\r\nhost: kiez\r\ncontent-length: {}\r\n{headers}\r\n", body.len());
     [head.as_bytes(), body].concat()
+}
+
+/// Nobody else writes into the database as long as this is held.
+pub async fn lock(url: &str) -> SqliteConnection {
+    let mut connection = SqliteConnection::connect(url).await.expect("the file is there");
+    sqlx::query("begin immediate").execute(&mut connection).await.expect("locked");
+    connection
+}
+
+pub async fn unlock(lock: SqliteConnection) {
+    lock.close().await.expect("the lock goes with it");
 }
