@@ -197,11 +197,23 @@ impl Raw {
         }
     }
 
-    /// Says hello and hears welcome and snapshot.
+    /// Says hello and hears welcome and snapshot; what an earlier socket has led to may come between.
     pub async fn hello(&mut self, token: &str) {
         self.say(&serde_json::json!({"type": "hello", "token": token}).to_string()).await;
         assert_eq!(self.heard().await["type"], "welcome");
-        assert_eq!(self.heard().await["type"], "snapshot");
+        while self.heard().await["type"] != "snapshot" {}
+    }
+
+    /// Waits until a pong or the end, whatever else comes.
+    pub async fn hears_pong_or_end(&mut self) {
+        loop {
+            match self.frame().await {
+                Some((0x81, text)) if text.windows(6).any(|part| part == b"\"pong\"") => return,
+                Some((first, _)) if first == FIN | CLOSE => return,
+                Some(_) => {}
+                None => return,
+            }
+        }
     }
 
     /// Whether whatever was said before is answered and the socket is alive.
