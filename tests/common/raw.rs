@@ -104,7 +104,7 @@ impl Raw {
     }
 
     async fn more(&mut self) -> bool {
-        let mut bytes = [0; 4_096];
+        let mut bytes = vec![0; 4_096];
         match tokio::time::timeout(PATIENCE, self.stream.read(&mut bytes)).await.expect("an answer or an end") {
             Ok(0) | Err(_) => false,
             Ok(count) => {
