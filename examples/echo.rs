@@ -10,7 +10,6 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::Duration;
 
 use anyhow::Context;
 use axum::body::Body;
@@ -40,11 +39,11 @@ async fn main() -> anyhow::Result<()> {
     let limits = Config::load(None, std::env::vars(), &[])?.config.limits;
     let mut socket = SocketLimits::of(&limits, limits.friend_message_bytes_max);
     if !production {
-        let minute = Duration::from_secs(60);
+        let minute_ms = 60_000;
         socket = SocketLimits {
             message_bytes_max: 64 << 20,
-            write: minute,
-            assembly: minute,
+            write_ms: minute_ms,
+            assembly_ms: minute_ms,
             control_interval_ms: 1,
             ..socket
         };

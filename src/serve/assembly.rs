@@ -2,40 +2,34 @@
 //! one which never ends does not keep its place for ever. tungstenite does not tell. Nothing is checked here; what is not
 //! well formed is refused where it is read.
 
-/// The longest head of a frame: two bytes, eight of length, four of mask.
-const HEAD_BYTES_MAX: usize = 14;
-
-/// Where in a stream of frames the last byte stands.
+/// Where in a stream of frames the last byte stands. Small, because every socket has one.
 #[derive(Debug, Default)]
 pub struct Assembly {
-    head: [u8; HEAD_BYTES_MAX],
-    head_len: usize,
+    /// Bytes of the payload that are still to come; while the head comes, its length as far as it is known.
     payload_left: u64,
-    fragmented: bool,
     whole: u32,
+    first: u8,
+    second: u8,
+    /// Bytes of the head that are here; none between two frames.
+    head_len: u8,
+    /// A message has begun, and its last frame has not.
+    fragmented: bool,
 }
 
 impl Assembly {
     /// Takes in what has arrived.
     pub fn feed(&mut self, mut bytes: &[u8]) {
-        while !bytes.is_empty() {
-            if self.payload_left > 0 {
+        while let [byte, rest @ ..] = bytes {
+            if self.head_len > 0 && self.head_len == self.head_bytes() {
                 let part = usize::try_from(self.payload_left).map_or(bytes.len(), |left| left.min(bytes.len()));
                 self.payload_left -= part as u64;
                 bytes = &bytes[part..];
-                if self.payload_left == 0 {
-                    self.frame_ends();
-                }
-                continue;
+            } else {
+                self.head(*byte);
+                bytes = rest;
             }
-            self.head[self.head_len] = bytes[0];
-            self.head_len += 1;
-            bytes = &bytes[1..];
-            if self.head_len == self.head_bytes() {
-                self.payload_left = self.payload_bytes();
-                if self.payload_left == 0 {
-                    self.frame_ends();
-                }
+            if self.head_len == self.head_bytes() && self.payload_left == 0 {
+                self.frame_ends();
             }
         }
     }
@@ -50,8 +44,22 @@ impl Assembly {
         self.whole
     }
 
+    /// The next byte of a frame's head: kind, length, more of the length, mask.
+    fn head(&mut self, byte: u8) {
+        match self.head_len {
+            0 => self.first = byte,
+            1 => {
+                self.second = byte;
+                self.payload_left = if self.length_bytes() == 0 { u64::from(byte & 0x7f) } else { 0 };
+            }
+            at if at < 2 + self.length_bytes() => self.payload_left = self.payload_left << 8 | u64::from(byte),
+            _ => {}
+        }
+        self.head_len += 1;
+    }
+
     fn frame_ends(&mut self) {
-        let (is_last, is_control) = (self.head[0] & 0x80 != 0, self.head[0] & 0x08 != 0);
+        let (is_last, is_control) = (self.first & 0x80 != 0, self.first & 0x08 != 0);
         self.head_len = 0;
         // A control frame may stand between the frames of a message; it neither begins nor ends one.
         if !is_control {
@@ -63,25 +71,16 @@ impl Assembly {
     }
 
     /// How long the head will be, as far as it is known by now.
-    fn head_bytes(&self) -> usize {
-        if self.head_len < 2 {
-            return 2;
-        }
-        let length = match self.head[1] & 0x7f {
+    fn head_bytes(&self) -> u8 {
+        let mask = if self.second & 0x80 == 0 { 0 } else { 4 };
+        if self.head_len < 2 { 2 } else { 2 + self.length_bytes() + mask }
+    }
+
+    fn length_bytes(&self) -> u8 {
+        match self.second & 0x7f {
             126 => 2,
             127 => 8,
             _ => 0,
-        };
-        let mask = if self.head[1] & 0x80 == 0 { 0 } else { 4 };
-        2 + length + mask
-    }
-
-    fn payload_bytes(&self) -> u64 {
-        let number = |bytes: &[u8]| bytes.iter().fold(0, |number: u64, byte| number << 8 | u64::from(*byte));
-        match self.head[1] & 0x7f {
-            126 => number(&self.head[2..4]),
-            127 => number(&self.head[2..10]),
-            short => u64::from(short),
         }
     }
 }

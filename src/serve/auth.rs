@@ -14,7 +14,7 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use subtle::ConstantTimeEq;
 
-use super::limit::{Bucket, Quota};
+use super::limit::{Pace, Quota, interval_ms};
 use super::problem::Refusal;
 use crate::clock::Clock;
 use crate::config::Limits;
@@ -74,7 +74,7 @@ pub struct Auth {
     development_key: Option<String>,
     keys: Mutex<HashMap<String, KnownKey>>,
     // Keys that nobody here knows, and that are looked up all the same.
-    unknown_keys: Mutex<Bucket>,
+    unknown_keys: Mutex<Pace>,
     clock: Clock,
 }
 
@@ -110,7 +110,7 @@ impl Auth {
             decoding: DecodingKey::from_secret(secret.as_bytes()),
             development_key,
             keys: Mutex::default(),
-            unknown_keys: Mutex::new(Bucket::new(u32::MAX, 1, clock.elapsed_ms())),
+            unknown_keys: Mutex::default(),
             clock,
         }
     }
@@ -253,8 +253,7 @@ impl Auth {
     /// those who try.
     fn looks_up(&self, now: i64, limits: &Limits) -> bool {
         let mut unknown = self.unknown_keys.lock().expect("no panic while held");
-        unknown.retune(limits.unknown_keys_per_s, 1_000 / i64::from(limits.unknown_keys_per_s.clamp(1, 1_000)));
-        unknown.take(now)
+        unknown.take(now, limits.unknown_keys_per_s, interval_ms(limits.unknown_keys_per_s))
     }
 
     /// What was read of a key; its quota goes on from where it was.
@@ -263,7 +262,7 @@ impl Auth {
         if keys.len() >= KEYS_MAX {
             keys.clear();
         }
-        let quota = keys.get(id).map_or_else(|| Arc::new(Quota::new(read_at)), |known| known.quota.clone());
+        let quota = keys.get(id).map(|known| known.quota.clone()).unwrap_or_default();
         let known = KnownKey { read_at, partner, secret_sha256, quota };
         keys.insert(id.to_owned(), known.clone());
         known

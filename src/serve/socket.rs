@@ -24,7 +24,7 @@ use tokio_tungstenite::tungstenite::{Bytes, Error, Message, Utf8Bytes};
 
 use super::assembly::Assembly;
 use super::depth;
-use super::limit::Bucket;
+use super::limit::Pace;
 use super::line::{Line, poll_deadline, poll_drained};
 use super::places::Place;
 use super::problem::Refusal;
@@ -49,31 +49,37 @@ pub enum Incoming {
     Gone,
 }
 
-/// What one socket is held to.
+/// What one socket is held to. Small numbers, because every socket has them.
 #[derive(Clone, Copy, Debug)]
 pub struct SocketLimits {
     /// Bytes of one message, of all its frames together; then 1009.
-    pub message_bytes_max: usize,
+    pub message_bytes_max: u32,
     /// Levels of JSON in a text; then 1009.
-    pub json_depth_max: usize,
-    /// For one write to be taken.
-    pub write: Duration,
-    /// From the first byte of a message to its last; then 4008.
-    pub assembly: Duration,
+    pub json_depth_max: u32,
+    /// Ms for one write to be taken.
+    pub write_ms: u32,
+    /// Ms from the first byte of a message to its last; then 4008.
+    pub assembly_ms: u32,
     /// Ms between two pings or pongs, with a burst of twenty; then 4013.
-    pub control_interval_ms: i64,
+    pub control_interval_ms: u32,
 }
 
 impl SocketLimits {
     /// The configured limits, for messages of at most so many bytes.
     pub fn of(limits: &Limits, message_bytes_max: usize) -> SocketLimits {
+        let (size, ms) =
+            (|size: usize| u32::try_from(size).unwrap_or(u32::MAX), |ms: u64| u32::try_from(ms).unwrap_or(u32::MAX));
         SocketLimits {
-            message_bytes_max,
-            json_depth_max: limits.json_depth_max,
-            write: Duration::from_millis(limits.hello_ms),
-            assembly: Duration::from_millis(limits.hello_ms),
-            control_interval_ms: limits.frame_interval_ms,
+            message_bytes_max: size(message_bytes_max),
+            json_depth_max: size(limits.json_depth_max),
+            write_ms: ms(limits.hello_ms),
+            assembly_ms: ms(limits.hello_ms),
+            control_interval_ms: ms(limits.frame_interval_ms.unsigned_abs()),
         }
+    }
+
+    fn write(&self) -> Duration {
+        Duration::from_millis(self.write_ms.into())
     }
 }
 
@@ -83,7 +89,7 @@ pub struct Socket {
     stream: WebSocketStream<Watched>,
     limits: SocketLimits,
     open: Stopwatch,
-    controls: Bucket,
+    controls: Pace,
     // Runs while a message is partly here; the number says which.
     late: Option<(u32, Pin<Box<Sleep>>)>,
 }
@@ -157,14 +163,15 @@ fn has_token(headers: &HeaderMap, name: header::HeaderName, token: &str) -> bool
 
 impl Socket {
     async fn new(stream: TcpStream, read_already: &[u8], place: Place, limits: SocketLimits) -> Socket {
+        let message_bytes_max = limits.message_bytes_max as usize;
         let config = WebSocketConfig::default()
             // Our frames are small; a message of the largest size passes through in several reads.
             .read_buffer_size(512)
             // Written through at once: the outbox is the buffer.
             .write_buffer_size(0)
-            .max_write_buffer_size(limits.message_bytes_max.max(256 * 1024))
-            .max_message_size(Some(limits.message_bytes_max))
-            .max_frame_size(Some(limits.message_bytes_max))
+            .max_write_buffer_size(message_bytes_max.max(256 * 1024))
+            .max_message_size(Some(message_bytes_max))
+            .max_frame_size(Some(message_bytes_max))
             .accept_unmasked_frames(false);
         let mut assembly = Assembly::default();
         assembly.feed(read_already);
@@ -174,14 +181,13 @@ impl Socket {
         } else {
             WebSocketStream::from_partially_read(watched, read_already.to_vec(), Role::Server, Some(config)).await
         };
-        let controls = Bucket::new(CONTROL_BURST, limits.control_interval_ms, 0);
-        Socket { stream, limits, open: Stopwatch::start(), controls, late: None }
+        Socket { stream, limits, open: Stopwatch::start(), controls: Pace::default(), late: None }
     }
 
     /// The next that comes in, as the house takes it: texts, not too deep. Cancel-safe.
     pub async fn receive(&mut self) -> Incoming {
         match self.message().await {
-            Ok(Message::Text(text)) if depth::exceeds(text.as_bytes(), self.limits.json_depth_max) => {
+            Ok(Message::Text(text)) if depth::exceeds(text.as_bytes(), self.limits.json_depth_max as usize) => {
                 Incoming::Broken(close::TOO_BIG, "the JSON is nested too deeply")
             }
             Ok(Message::Text(text)) => Incoming::Text(text),
@@ -199,14 +205,14 @@ impl Socket {
     pub async fn message(&mut self) -> Result<Message, Incoming> {
         match poll_fn(|cx| self.poll_message(cx)).await? {
             Some(Ok(Message::Close(frame))) => {
-                // The answer to a goodbye is made, not sent.
-                let _ = tokio::time::timeout(self.limits.write, self.stream.flush()).await;
+                // The answer to a goodbye is made, not sent. In a box, because it comes once in the life of a socket.
+                let _ = Box::pin(tokio::time::timeout(self.limits.write(), self.stream.flush())).await;
                 tracing::trace!(?frame, "the other side says goodbye");
                 Err(Incoming::Gone)
             }
             Some(Ok(message @ (Message::Ping(_) | Message::Pong(_)))) => {
                 let now = i64::try_from(self.open.elapsed().as_millis()).unwrap_or(i64::MAX);
-                match self.controls.take(now) {
+                match self.controls.take(now, CONTROL_BURST, self.limits.control_interval_ms.into()) {
                     true => Ok(message),
                     false => Err(Incoming::Broken(close::TOO_FAST, "too many pings")),
                 }
@@ -229,7 +235,7 @@ impl Socket {
             self.late = None;
             return Poll::Pending;
         }
-        let (message, time) = (assembly.whole(), self.limits.assembly);
+        let (message, time) = (assembly.whole(), Duration::from_millis(self.limits.assembly_ms.into()));
         if self.late.as_ref().is_some_and(|(of, _)| *of != message) {
             self.late = None;
         }
@@ -250,7 +256,7 @@ impl Socket {
 
     /// Writes a message within the deadline of a write; whether it went out.
     pub async fn write(&mut self, message: Message) -> bool {
-        matches!(tokio::time::timeout(self.limits.write, self.stream.send(message)).await, Ok(Ok(())))
+        matches!(tokio::time::timeout(self.limits.write(), self.stream.send(message)).await, Ok(Ok(())))
     }
 
     /// Says goodbye and lets the other side answer for a moment.
@@ -271,7 +277,7 @@ impl Socket {
             }
         };
         // Whoever does not take the goodbye is left.
-        let _ = tokio::time::timeout(self.limits.write.min(GOODBYE), goodbye).await;
+        let _ = tokio::time::timeout(self.limits.write().min(GOODBYE), goodbye).await;
     }
 }
 
