@@ -135,6 +135,12 @@ impl Mailbox {
         self.state.stalled.load(Ordering::Relaxed)
     }
 
+    /// Whether new jobs are taken: not while the ledger keeps up badly, nor while half of its queue is full. What is
+    /// about a job that is there already goes on.
+    pub fn admits_jobs(&self) -> bool {
+        !self.is_stalled() && self.writer.depth() < self.writer.room()
+    }
+
     /// Jobs that are not final.
     pub fn jobs_open(&self) -> usize {
         self.state.jobs_open.load(Ordering::Relaxed)
