@@ -3,6 +3,7 @@
 
 mod admin;
 pub mod auth;
+mod contract;
 mod friend;
 mod health;
 mod limit;
@@ -157,6 +158,7 @@ pub fn public(app: Arc<App>) -> Router {
         .merge(partner::routes())
         .merge(ops::routes())
         .merge(admin::routes())
+        .merge(contract::routes())
         .merge(health::routes())
         .layer(middleware::from_fn(problem::frame))
         .with_state(app)

@@ -96,12 +96,16 @@ pub async fn frame(request: Request, next: Next) -> Response<Body> {
         let body = serde_json::to_vec(&problem).expect("a problem is plain data");
         let retry_after = refusal.retry_after.map(|after| HeaderValue::from(after.as_secs().max(1)));
         let status = StatusCode::from_u16(refusal.code.status()).expect("codes have valid statuses");
+        let allow = response.headers_mut().remove(header::ALLOW);
         response = Response::new(Body::from(body));
         *response.status_mut() = status;
         let headers = response.headers_mut();
         headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
         if let Some(after) = retry_after {
             headers.insert(header::RETRY_AFTER, after);
+        }
+        if let Some(allow) = allow {
+            headers.insert(header::ALLOW, allow);
         }
         if status == StatusCode::UNAUTHORIZED {
             headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
@@ -115,6 +119,7 @@ pub async fn frame(request: Request, next: Next) -> Response<Body> {
 /// What the router itself refuses.
 fn plain(status: StatusCode) -> Option<Refusal> {
     match status {
+        StatusCode::BAD_REQUEST => Some(Refusal::new(Code::BadRequest, "the path is not UTF-8")),
         StatusCode::NOT_FOUND => Some(Refusal::new(Code::NotFound, "there is no such route")),
         StatusCode::METHOD_NOT_ALLOWED => Some(Refusal::new(Code::MethodNotAllowed, Code::MethodNotAllowed.title())),
         _ => None,
