@@ -2,6 +2,7 @@
 //! admin API and by `kiez import`.
 
 use kiez_protocol::directory::{Community, Friend, ImportLine, Package, Policy, Pricing, WavePlan};
+use kiez_protocol::money::PRICE_MAX;
 
 /// A line that cannot be taken.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -128,13 +129,15 @@ fn check_package(package: &Package, wrong: &mut dyn FnMut(&str)) {
     }
     match &package.pricing {
         Pricing::Fixed { price } => {
-            if price.amount <= 0 {
-                wrong("pricing.price: takes a positive amount");
+            if !(1..=PRICE_MAX).contains(&price.amount) {
+                wrong(&format!("pricing.price: takes an amount of 1 to {PRICE_MAX}"));
             }
         }
         Pricing::Guide { from, to } | Pricing::Hourly { from, to } => {
-            if from.currency != to.currency || from.amount <= 0 || from.amount > to.amount {
-                wrong("pricing: `from` is positive, in the currency of `to`, and not more than it");
+            if from.currency != to.currency || !(1..=to.amount).contains(&from.amount) || to.amount > PRICE_MAX {
+                wrong(&format!(
+                    "pricing: `from` to `to` is 1 to {PRICE_MAX} in one currency, and `from` not more than `to`"
+                ));
             }
         }
     }
@@ -150,6 +153,9 @@ fn check_friend(friend: &Friend, wrong: &mut dyn FnMut(&str)) {
     if friend.name.trim().is_empty() || friend.name.chars().count() > 200 {
         wrong("name: takes 1 to 200 characters");
     }
+    if friend.subject.as_ref().is_some_and(|subject| subject.is_empty() || subject.contains('\0')) {
+        wrong("subject: takes a text that is not empty, without NUL");
+    }
     if friend.communities.is_empty() {
         wrong("communities: a friend belongs to at least one");
     }
@@ -162,8 +168,8 @@ fn check_friend(friend: &Friend, wrong: &mut dyn FnMut(&str)) {
     if friend.skills.iter().any(|skill| !(1..=5).contains(&skill.level)) {
         wrong("skills: a level is 1 to 5");
     }
-    if friend.hourly_rate.is_some_and(|rate| rate.amount <= 0) {
-        wrong("hourly_rate: takes a positive amount");
+    if friend.hourly_rate.is_some_and(|rate| !(1..=PRICE_MAX).contains(&rate.amount)) {
+        wrong(&format!("hourly_rate: takes an amount of 1 to {PRICE_MAX}"));
     }
 }
 

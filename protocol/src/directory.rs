@@ -267,8 +267,9 @@ pub struct SkillLevel {
 #[cfg_attr(feature = "schemas", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case", tag = "kind", deny_unknown_fields)]
 pub enum AnswerKind {
+    // Braces without fields: serde lets every strange field pass beside a variant that has none.
     /// Free text of at most 500 characters.
-    Text,
+    Text {},
     /// A whole number, `min` to `max`.
     Number {
         /// The least.
@@ -277,7 +278,7 @@ pub enum AnswerKind {
         max: i64,
     },
     /// Yes or no.
-    YesNo,
+    YesNo {},
     /// One of the options.
     Choice {
         /// The options, as they come in the answer.
@@ -385,7 +386,8 @@ pub struct Package {
 pub struct Friend {
     /// The id.
     pub id: FriendId,
-    /// The name in the identity service's tokens (`sub`), if it is not the id.
+    /// The name in the identity service's tokens (`sub`), if it is not the id; not empty.
+    #[cfg_attr(feature = "schemas", schemars(length(min = 1)))]
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub subject: Option<String>,
     /// The real name, 1 to 200 characters; shown to the customer after the win, never to other friends.

@@ -349,6 +349,10 @@ impl Session {
                 if reason.as_ref().is_some_and(|reason| reason.chars().count() > 300) {
                     return self.refuse(Code::Invalid, Some(key), None, "error.reason_too_long");
                 }
+                // Postgres cannot store it, and a record that is refused costs more than this answer.
+                if reason.as_ref().is_some_and(|reason| reason.contains('\0')) {
+                    return self.refuse(Code::Invalid, Some(key), None, "error.unfit_field");
+                }
                 Input::Visited { friend, job, event, key, at, reason, received_at }
             }
         };
