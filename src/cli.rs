@@ -88,6 +88,27 @@ Examples:
         #[command(flatten)]
         common: Common,
     },
+    /// Looks at everything a start needs, and says what mends what is wrong.
+    #[command(after_help = "\
+Configuration, secrets, addresses, open files, the database with its schema, durability and holder, clocks, room on the
+disk. It changes nothing and works beside a running server. Ends with 1 if something fails; a warning is no failure.
+
+Examples:
+  kiez doctor
+  kiez doctor --database-url postgres://kiez@db/kiez --json")]
+    Doctor {
+        /// One JSON object instead of lines for people.
+        #[arg(long)]
+        json: bool,
+        #[command(flatten)]
+        common: Common,
+    },
+    /// Prints the HTTP API as an OpenAPI 3.1 document.
+    #[command(after_help = "A server shows the same at /openapi.json.\n\nExample:\n  kiez openapi > openapi.json")]
+    Openapi,
+    /// Prints the sockets as an AsyncAPI 3 document.
+    #[command(after_help = "A server shows the same at /asyncapi.json.\n\nExample:\n  kiez asyncapi > asyncapi.json")]
+    Asyncapi,
     /// Prints completions for a shell.
     #[command(after_help = "Example:\n  kiez completions bash > ~/.local/share/bash-completion/completions/kiez")]
     Completions {
@@ -223,6 +244,9 @@ impl Cli {
             Command::Token { whose } => token(whose).await,
             Command::Import { kind, file, common } => import(kind, &file, &common).await,
             Command::Config { action } => config(action),
+            Command::Doctor { json, common } => doctor(json, &common).await,
+            Command::Openapi => say(kiez_protocol::OPENAPI),
+            Command::Asyncapi => say(kiez_protocol::ASYNCAPI),
             Command::Completions { shell } => {
                 clap_complete::generate(shell, &mut Cli::command(), "kiez", &mut std::io::stdout());
                 Ok(())
@@ -374,6 +398,18 @@ fn with_kind(text: &str, kind: Kind) -> String {
         Ok(_) | Err(_) => line.to_owned(),
     };
     text.lines().map(line).collect::<Vec<_>>().join("\n")
+}
+
+async fn doctor(json: bool, common: &Common) -> anyhow::Result<()> {
+    let lines = crate::doctor::examine(common.load(&[])).await;
+    let failed = lines.iter().filter(|line| line.state == crate::doctor::State::Fail).count();
+    if json {
+        say(&format!("{:#}\n", serde_json::json!({"good": failed == 0, "checks": lines})))?;
+    } else {
+        say(&crate::doctor::page(&lines))?;
+    }
+    anyhow::ensure!(failed == 0, "{failed} of {} checks failed", lines.len());
+    Ok(())
 }
 
 fn config(action: ConfigAction) -> anyhow::Result<()> {

@@ -26,6 +26,7 @@ macro_rules! knobs {
         pub fn knobs() -> Vec<Knob> {
             vec![$($(Knob {
                 path: concat!(stringify!($section), ".", stringify!($key)),
+                kind: stringify!($type),
                 default: Value::from($default),
                 reason: $reason,
             },)*)*]
@@ -73,6 +74,8 @@ knobs! {
 pub struct Knob {
     /// `section.key`.
     pub path: &'static str,
+    /// The type of its value, as in Rust.
+    pub kind: &'static str,
     /// The built-in default.
     pub default: Value,
     /// What it is, with its unit, and why.
@@ -84,6 +87,18 @@ impl Knob {
     pub fn variable(&self) -> String {
         format!("KIEZ_{}", self.path.to_uppercase().replace('.', "__"))
     }
+
+    /// The type of its value, as JSON Schema and TOML name it.
+    fn json_type(&self) -> &'static str {
+        match &self.default {
+            Value::String(_) | Value::Datetime(_) => "string",
+            Value::Integer(_) => "integer",
+            Value::Float(_) => "number",
+            Value::Boolean(_) => "boolean",
+            Value::Array(_) => "array",
+            Value::Table(_) => "object",
+        }
+    }
 }
 
 /// A JSON Schema of the configuration file, for editors.
@@ -91,12 +106,19 @@ pub fn schema() -> serde_json::Value {
     let mut sections = serde_json::Map::new();
     for knob in knobs() {
         let (section, key) = knob.path.split_once('.').expect("every knob has a section");
-        let kind = if knob.default.is_integer() { "integer" } else { "string" };
         let default = serde_json::to_value(&knob.default).expect("a default is plain data");
         let section = sections
             .entry(section)
             .or_insert_with(|| serde_json::json!({"type": "object", "additionalProperties": false, "properties": {}}));
-        section["properties"][key] = serde_json::json!({"type": kind, "default": default, "description": knob.reason});
+        let mut property =
+            serde_json::json!({"type": knob.json_type(), "default": default, "description": knob.reason});
+        if knob.kind.starts_with('u') {
+            property["minimum"] = 0.into();
+        }
+        if knob.kind == "u32" {
+            property["maximum"] = u32::MAX.into();
+        }
+        section["properties"][key] = property;
     }
     serde_json::json!({
         "$schema": "https://json-schema.org/draft/2020-12/schema",
@@ -338,7 +360,16 @@ mod tests {
             let value = knob.default.as_str().map_or_else(|| knob.default.to_string(), ToOwned::to_owned);
             assert!(load(&[(&knob.variable(), &value)], &[]).is_ok(), "{}", knob.variable());
             let pointer = format!("/properties/{}", knob.path.replace('.', "/properties/"));
-            assert!(schema.pointer(&pointer).is_some(), "{pointer}");
+            let property = schema.pointer(&pointer).unwrap_or_else(|| panic!("{pointer}"));
+            let of_the_type = match knob.kind {
+                "String" => property["type"] == "string" && property["default"].is_string(),
+                "bool" => property["type"] == "boolean" && property["default"].is_boolean(),
+                "f64" => property["type"] == "number" && property["default"].is_number(),
+                "i64" => property["type"] == "integer" && property.get("minimum").is_none(),
+                "u16" | "u32" | "u64" | "usize" => property["type"] == "integer" && property["minimum"] == 0,
+                other => panic!("say what a knob of the type {other} is in the schema"),
+            };
+            assert!(of_the_type, "{pointer}: {property}");
         }
     }
 

@@ -150,8 +150,8 @@ fn check_package(package: &Package, wrong: &mut dyn FnMut(&str)) {
 }
 
 fn check_friend(friend: &Friend, wrong: &mut dyn FnMut(&str)) {
-    if friend.name.trim().is_empty() || friend.name.chars().count() > 200 {
-        wrong("name: takes 1 to 200 characters");
+    if friend.name.trim().is_empty() || friend.name.chars().count() > 200 || friend.name.contains('\0') {
+        wrong("name: takes 1 to 200 characters, none of them NUL");
     }
     if friend.subject.as_ref().is_some_and(|subject| subject.is_empty() || subject.contains('\0')) {
         wrong("subject: takes a text that is not empty, without NUL");

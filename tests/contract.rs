@@ -144,6 +144,9 @@ fn every_text_of_an_error_is_documented() {
     assert_eq!(said, documented, "the list is in protocol/src/refusal.rs, the table in protocol/README.md");
 }
 
+/// The patterns of texts for people: with something in them, and without NUL.
+const WORDS: [&str; 2] = [r"^[^\x00]*\S[^\x00]*$", r"^[^\x00]*$"];
+
 /// Where a schema states a limit, how to break it, and how to be as near to it as can be.
 #[derive(Debug)]
 struct Limit {
@@ -166,14 +169,18 @@ fn limits(document: &Value, schema: &Value, value: &Value, pointer: &str, found:
         // Filled up at the end: a pattern looks at the beginning.
         let fill = text.chars().last().unwrap_or('x').to_string();
         let long = |length: u64| Value::from(text.to_owned() + &fill.repeat((length as usize) - text.chars().count()));
-        let fits = (schema.get("pattern").is_none_or(|pattern| pattern == "\\S")).then(|| long(most));
+        let fits = (schema.get("pattern").is_none_or(|pattern| WORDS.contains(&pattern.as_str().unwrap_or(""))))
+            .then(|| long(most));
         limit(format!("maxLength {most}"), Some(long(most + 1)), fits);
     }
     if schema.get("minLength").is_some() {
-        limit("minLength".to_owned(), Some("".into()), Some("x".into()).filter(|_| schema["pattern"] == "\\S"));
+        limit("minLength".to_owned(), Some("".into()), Some("x".into()).filter(|_| schema["pattern"] == WORDS[0]));
     }
     if schema.get("pattern").is_some() && value.is_string() {
-        limit("pattern".to_owned(), Some(" ".into()), None);
+        limit("pattern".to_owned(), Some("\0".into()), None);
+        if schema["pattern"] == WORDS[0] {
+            limit("not only blanks".to_owned(), Some(" ".into()), None);
+        }
     }
     for (word, step) in [("minimum", -1_i64), ("maximum", 1)] {
         if let Some(edge) = schema.get(word).filter(|_| value.is_number()) {

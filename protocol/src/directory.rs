@@ -387,11 +387,11 @@ pub struct Friend {
     /// The id.
     pub id: FriendId,
     /// The name in the identity service's tokens (`sub`), if it is not the id; not empty.
-    #[cfg_attr(feature = "schemas", schemars(length(min = 1)))]
+    #[cfg_attr(feature = "schemas", schemars(length(min = 1), regex(pattern = r"^[^\x00]*$")))]
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub subject: Option<String>,
     /// The real name, 1 to 200 characters; shown to the customer after the win, never to other friends.
-    #[cfg_attr(feature = "schemas", schemars(length(min = 1, max = 200), regex(pattern = r"\S")))]
+    #[cfg_attr(feature = "schemas", schemars(length(min = 1, max = 200), regex(pattern = r"^[^\x00]*\S[^\x00]*$")))]
     pub name: String,
     /// Neighbour or professional.
     #[serde(default)]

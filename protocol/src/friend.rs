@@ -99,7 +99,7 @@ pub enum FriendFrame {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         at: Option<Time>,
         /// Why, for `hand_back`; at most 300 characters.
-        #[cfg_attr(feature = "schemas", schemars(length(max = 300)))]
+        #[cfg_attr(feature = "schemas", schemars(length(max = 300), regex(pattern = r"^[^\x00]*$")))]
         #[serde(default, skip_serializing_if = "Option::is_none")]
         reason: Option<String>,
     },

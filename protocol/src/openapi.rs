@@ -121,7 +121,7 @@ fn parameter(parameter: &Parameter, components: &Components) -> Value {
         "name": parameter.name,
         "in": parameter.place,
         "description": parameter.about,
-        "required": parameter.place == "path",
+        "required": parameter.required,
         "schema": match parameter.takes {
             Takes::Type(name) => components.refer(name),
             Takes::Number { least, most, default } => {
@@ -130,7 +130,8 @@ fn parameter(parameter: &Parameter, components: &Components) -> Value {
             Takes::Ascii { most } => {
                 json!({"type": "string", "minLength": 1, "maxLength": most, "pattern": "^[ -~]+$"})
             }
-            Takes::Flag => json!({"type": "string", "const": ""}),
+            Takes::Word(word) => json!({"type": "string", "const": word}),
+            Takes::Flag => json!({"type": "string"}),
         },
     });
     if let Takes::Flag = parameter.takes {

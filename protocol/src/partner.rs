@@ -30,13 +30,13 @@ pub enum Urgency {
 #[serde(deny_unknown_fields)]
 pub struct Address {
     /// Street and number, 1 to 200 characters.
-    #[cfg_attr(feature = "schemas", schemars(length(min = 1, max = 200), regex(pattern = r"\S")))]
+    #[cfg_attr(feature = "schemas", schemars(length(min = 1, max = 200), regex(pattern = r"^[^\x00]*\S[^\x00]*$")))]
     pub street: String,
     /// Postcode, 1 to 12 characters.
-    #[cfg_attr(feature = "schemas", schemars(length(min = 1, max = 12), regex(pattern = r"\S")))]
+    #[cfg_attr(feature = "schemas", schemars(length(min = 1, max = 12), regex(pattern = r"^[^\x00]*\S[^\x00]*$")))]
     pub postcode: String,
     /// City, 1 to 100 characters.
-    #[cfg_attr(feature = "schemas", schemars(length(min = 1, max = 100), regex(pattern = r"\S")))]
+    #[cfg_attr(feature = "schemas", schemars(length(min = 1, max = 100), regex(pattern = r"^[^\x00]*\S[^\x00]*$")))]
     pub city: String,
     /// Country.
     pub country: Country,
@@ -48,7 +48,7 @@ pub struct Address {
 #[serde(deny_unknown_fields)]
 pub struct Customer {
     /// Name, 1 to 200 characters.
-    #[cfg_attr(feature = "schemas", schemars(length(min = 1, max = 200), regex(pattern = r"\S")))]
+    #[cfg_attr(feature = "schemas", schemars(length(min = 1, max = 200), regex(pattern = r"^[^\x00]*\S[^\x00]*$")))]
     pub name: String,
     /// Phone number in international form, `+4930…`, 6 to 15 digits, at most 32 characters.
     #[cfg_attr(feature = "schemas", schemars(length(max = 32), regex(pattern = r"^\+(?:\D*\d){6,15}\D*$")))]
@@ -121,7 +121,7 @@ pub struct PostJob {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub max_hourly_rate: Option<Money>,
     /// The partner's own reference, 1 to 100 characters.
-    #[cfg_attr(feature = "schemas", schemars(length(min = 1, max = 100), regex(pattern = r"\S")))]
+    #[cfg_attr(feature = "schemas", schemars(length(min = 1, max = 100), regex(pattern = r"^[^\x00]*\S[^\x00]*$")))]
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub partner_ref: Option<String>,
 }
@@ -149,7 +149,7 @@ pub struct EditJob {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub windows: Option<Vec<Window>>,
     /// A new reference of the partner's own, 1 to 100 characters.
-    #[cfg_attr(feature = "schemas", schemars(length(min = 1, max = 100), regex(pattern = r"\S")))]
+    #[cfg_attr(feature = "schemas", schemars(length(min = 1, max = 100), regex(pattern = r"^[^\x00]*\S[^\x00]*$")))]
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub partner_ref: Option<String>,
 }
@@ -160,7 +160,7 @@ pub struct EditJob {
 #[serde(deny_unknown_fields)]
 pub struct CancelJob {
     /// Why, at most 300 characters.
-    #[cfg_attr(feature = "schemas", schemars(length(max = 300)))]
+    #[cfg_attr(feature = "schemas", schemars(length(max = 300), regex(pattern = r"^[^\x00]*$")))]
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
 }

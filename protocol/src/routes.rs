@@ -83,6 +83,8 @@ pub struct Parameter {
     pub place: &'static str,
     /// What it is for.
     pub about: &'static str,
+    /// Whether it must be there.
+    pub required: bool,
     /// The values it takes.
     pub takes: Takes,
 }
@@ -106,7 +108,9 @@ pub enum Takes {
         /// The most characters.
         most: u32,
     },
-    /// Nothing: it is there or not.
+    /// This word.
+    Word(&'static str),
+    /// Anything: it is there or not.
     Flag,
 }
 
@@ -171,15 +175,29 @@ const IDEMPOTENCY_KEY: &[Parameter] = &[Parameter {
     place: "header",
     about: "A key of the partner's own. The same key with the same bytes gets the first answer again for seven days; \
         with another body `key_reused`; while the first is being answered `key_in_flight`.",
+    required: false,
     takes: Takes::Ascii { most: 255 },
 }];
 
+const HANDSHAKE: &[Parameter] = &[
+    upgrade("Connection", "Of RFC 6455.", Takes::Word("upgrade")),
+    upgrade("Upgrade", "Of RFC 6455.", Takes::Word("websocket")),
+    upgrade("Sec-WebSocket-Version", "Of RFC 6455.", Takes::Word("13")),
+    upgrade("Sec-WebSocket-Key", "Of RFC 6455: 16 random bytes in base64.", Takes::Ascii { most: 24 }),
+];
+const SUBPROTOCOL: &[Parameter] =
+    &[upgrade("Sec-WebSocket-Protocol", "Names the version of the wire.", Takes::Word(crate::FRIEND_SUBPROTOCOL))];
+
 const fn path(name: &'static str, about: &'static str, takes: Takes) -> Parameter {
-    Parameter { name, place: "path", about, takes }
+    Parameter { name, place: "path", about, required: true, takes }
 }
 
 const fn query(name: &'static str, about: &'static str, takes: Takes) -> Parameter {
-    Parameter { name, place: "query", about, takes }
+    Parameter { name, place: "query", about, required: false, takes }
+}
+
+const fn upgrade(name: &'static str, about: &'static str, takes: Takes) -> Parameter {
+    Parameter { name, place: "header", about, required: true, takes }
 }
 
 const fn body(message: &'static str, examples: &'static [&'static str]) -> Option<Body> {
@@ -376,7 +394,7 @@ pub const ROUTES: &[Route] = &[
         about: "A WebSocket upgrade, version 13, with the subprotocol `kiez.v1`. The first frame is `hello` with the \
             friend's token; tokens never travel in the URL.",
         who: Who::Anybody,
-        parameters: &[],
+        parameters: &[HANDSHAKE, SUBPROTOCOL],
         body: None,
         answers: UPGRADED,
         refusals: UPGRADE,
@@ -389,7 +407,7 @@ pub const ROUTES: &[Route] = &[
         does: "Opens the feed of the live map",
         about: "A WebSocket upgrade, version 13. The first frame is `subscribe` with an ops token.",
         who: Who::Anybody,
-        parameters: &[],
+        parameters: &[HANDSHAKE],
         body: None,
         answers: UPGRADED,
         refusals: UPGRADE,

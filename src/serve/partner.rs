@@ -74,7 +74,8 @@ async fn post_job(State(app): State<Arc<App>>, headers: HeaderMap, request: Requ
 
 fn idempotency_key(headers: &HeaderMap) -> Result<Option<String>, Refusal> {
     let Some(value) = headers.get("idempotency-key") else { return Ok(None) };
-    let key = value.to_str().ok().filter(|key| (1..=KEY_LEN_MAX).contains(&key.len()));
+    let visible = |key: &&str| key.bytes().all(|byte| (b' '..=b'~').contains(&byte));
+    let key = value.to_str().ok().filter(|key| (1..=KEY_LEN_MAX).contains(&key.len())).filter(visible);
     key.map(|key| Some(key.to_owned())).ok_or_else(|| {
         Refusal::param(
             Code::BadRequest,

@@ -166,6 +166,8 @@ pub fn json<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Refusal> {
         let path = error.path().to_string();
         let inner = error.into_inner();
         match inner.classify() {
+            // The whole is of another kind, or of none that is told apart by a tag: no field is to blame.
+            serde_json::error::Category::Data if path == "." => Refusal::new(Code::Invalid, inner.to_string()),
             serde_json::error::Category::Data => Refusal::param(Code::Invalid, path, inner.to_string()),
             serde_json::error::Category::Syntax
             | serde_json::error::Category::Eof
