@@ -24,7 +24,10 @@ Examples:
   kiez serve                                    on 127.0.0.1:8080, with SQLite in kiez.db
   kiez migrate --database-url postgres:///kiez  prepares a database
   kiez import friends friends.ndjson            all good lines or none
-  kiez token partner my-shop                    an API key, shown once"
+  kiez token partner my-shop                    an API key, shown once
+  kiez doctor                                   when something is wrong, or before a start
+
+Every value has a knob: `kiez config env` lists the variables, `kiez config print` shows what is in force and why."
 )]
 pub struct Cli {
     #[command(subcommand)]
@@ -37,7 +40,7 @@ struct Common {
     /// The configuration file; without it `kiez.toml`, if there is one.
     #[arg(long, value_name = "FILE", global = true)]
     config: Option<PathBuf>,
-    /// sqlite:PATH or postgres://…; before KIEZ_DATABASE__URL and the file.
+    /// The database, sqlite:PATH or postgres://…; without it KIEZ_DATABASE__URL, the file, or sqlite:kiez.db.
     #[arg(long, value_name = "URL", global = true)]
     database_url: Option<String>,
 }
@@ -48,7 +51,8 @@ enum Command {
     #[command(after_help = "\
 Examples:
   kiez serve
-  KIEZ_AUTH__SECRET=… kiez serve --database-url postgres://kiez@db/kiez --listen 10.0.0.5:8080
+  KIEZ_AUTH__SECRET=… kiez serve --database-url postgres://kiez@db/kiez
+  KIEZ_AUTH__SECRET=… kiez serve --listen 10.0.0.5:8080 --plain-public     behind a proxy that has TLS
   kiez serve --time-scale 240                   development: a day in six minutes")]
     Serve(Serve),
     /// A Berlin that lives in one process: friends and partners over real sockets.
@@ -116,6 +120,12 @@ Examples:
         shell: clap_complete::Shell,
     },
     /// Checks or shows the configuration.
+    #[command(after_help = "\
+Examples:
+  kiez config check --config kiez.toml
+  kiez config print | grep KIEZ_                what the environment has set
+  kiez config env > kiez.env                    every variable with its default, to begin with
+  kiez config schema > kiez.schema.json         for an editor")]
     Config {
         #[command(subcommand)]
         action: ConfigAction,
@@ -126,10 +136,10 @@ Examples:
 struct Serve {
     #[command(flatten)]
     common: Common,
-    /// Where friends, partners and ops connect.
+    /// Where friends, partners and ops connect; without it server.listen, 127.0.0.1:8080 by default.
     #[arg(long, value_name = "ADDRESS")]
     listen: Option<String>,
-    /// Where the operator looks: metrics and health.
+    /// Where the operator looks at metrics and health; without it admin.listen, 127.0.0.1:9464 by default.
     #[arg(long, value_name = "ADDRESS")]
     admin_listen: Option<String>,
     /// Development: accepts a Postgres that may lose commits in a crash.
@@ -147,7 +157,8 @@ struct Serve {
 enum Token {
     /// A friend's token.
     Friend {
-        /// The friend's id.
+        /// The friend's id, a UUID.
+        #[arg(value_parser = friend_id)]
         friend: FriendId,
         #[command(flatten)]
         token: TokenArgs,
@@ -171,10 +182,10 @@ enum Token {
 
 #[derive(Debug, Args)]
 struct TokenArgs {
-    /// How long it is valid; auth.token_minutes without it.
+    /// Minutes it is valid; without it auth.token_minutes, 15 by default.
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=525_600))]
     minutes: Option<u32>,
-    /// Signs for a server that runs with this development key.
+    /// The key that a server without auth.secret has printed at its start: signs for that one.
     #[arg(long, value_name = "KEY")]
     development_key: Option<String>,
     #[command(flatten)]
@@ -319,7 +330,12 @@ async fn token(whose: Token) -> anyhow::Result<()> {
         Token::Partner { partner, common } => {
             let loaded = common.load(&[])?;
             let registry = ledger::open_registry(&loaded.config.database.url).await?;
-            partner_key(&registry, partner).await?
+            partner_key(&registry, partner).await.with_context(|| {
+                format!(
+                    "{} (`kiez import partners FILE` takes partners in)",
+                    without_password(&loaded.config.database.url)
+                )
+            })?
         }
         Token::Friend { friend, token } => {
             let (auth, minutes) = token.auth()?;
@@ -337,6 +353,10 @@ async fn token(whose: Token) -> anyhow::Result<()> {
     };
     println!("{token}");
     Ok(())
+}
+
+fn friend_id(text: &str) -> Result<FriendId, String> {
+    text.parse().map_err(|_| "takes a UUID such as 0192f000-0000-7000-8000-000000000001".to_owned())
 }
 
 impl TokenArgs {

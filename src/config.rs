@@ -192,6 +192,22 @@ pub enum ConfigError {
     },
 }
 
+impl ConfigError {
+    /// With where the value stands, if it is a value and does not stand in the binary.
+    fn from_where(self, values: &BTreeMap<&'static str, (Value, Source)>) -> ConfigError {
+        match self {
+            ConfigError::Unfit { key, error } => match values.get(key.as_str()) {
+                Some((_, source)) if *source != Source::Default => {
+                    let error = format!("{error} (from {source})");
+                    ConfigError::Unfit { key, error }
+                }
+                Some(_) | None => ConfigError::Unfit { key, error },
+            },
+            ConfigError::Unreadable { .. } | ConfigError::NotToml { .. } | ConfigError::Unknown { .. } => self,
+        }
+    }
+}
+
 /// The configuration with the source of each value.
 #[derive(Clone, Debug)]
 pub struct Loaded {
@@ -246,11 +262,15 @@ impl Config {
             let section = whole.entry(section).or_insert_with(|| Value::Table(Table::new()));
             section.as_table_mut().expect("sections are tables").insert(key.to_owned(), value.clone());
         }
-        let config: Config = serde_path_to_error::deserialize(Value::Table(whole)).map_err(|error| {
-            ConfigError::Unfit { key: error.path().to_string(), error: error.inner().message().to_owned() }
-        })?;
-        config.check()?;
-        Ok(Loaded { config, sources: values })
+        let unfit = |error: serde_path_to_error::Error<toml::de::Error>| ConfigError::Unfit {
+            key: error.path().to_string(),
+            error: error.inner().message().to_owned(),
+        };
+        let config: Result<Config, ConfigError> = serde_path_to_error::deserialize(Value::Table(whole)).map_err(unfit);
+        match config.and_then(|config: Config| config.check().map(|()| config)) {
+            Ok(config) => Ok(Loaded { config, sources: values }),
+            Err(error) => Err(error.from_where(&values)),
+        }
     }
 
     fn check(&self) -> Result<(), ConfigError> {
@@ -311,6 +331,10 @@ fn typed(text: &str) -> Value {
 
 /// The known key that looks most like `key`, if any does.
 fn nearest(key: &str, known: &[&'static str]) -> Option<String> {
+    // The section was left out.
+    if let Some(whole) = known.iter().find(|known| known.split_once('.').is_some_and(|(_, name)| name == key)) {
+        return Some((*whole).to_owned());
+    }
     let scored = known.iter().map(|known| (strsim::jaro_winkler(key, known), *known));
     let best = scored.max_by(|a, b| a.0.total_cmp(&b.0))?;
     (best.0 > 0.7).then(|| best.1.to_owned())
@@ -343,6 +367,8 @@ mod tests {
     fn an_unknown_key_names_its_nearest_neighbour() {
         let error = load(&[("KIEZ_SERVER__LISTN", "x")], &[]).expect_err("unknown");
         assert_eq!(error.to_string(), "KIEZ_SERVER__LISTN: unknown key `server.listn`; did you mean `server.listen`?");
+        let known: Vec<&'static str> = knobs().iter().map(|knob| knob.path).collect();
+        assert_eq!(nearest("outbox_len_max", &known).as_deref(), Some("limits.outbox_len_max"));
     }
 
     #[test]
@@ -351,6 +377,7 @@ mod tests {
         assert!(error.to_string().starts_with("limits.hello_ms: "), "{error}");
         let error = load(&[("KIEZ_SERVER__LISTEN", "everywhere")], &[]).expect_err("not an address");
         assert!(error.to_string().starts_with("server.listen: "), "{error}");
+        assert!(error.to_string().ends_with(" (from KIEZ_SERVER__LISTEN)"), "{error}");
     }
 
     #[test]

@@ -288,8 +288,11 @@ fn holder(found: &Checkup) -> Line {
         let seconds = fence.now.since(fence.seen_at).max(0) / 1_000;
         format!("; epoch {}, {}, last sign of life {seconds} s ago", fence.epoch, fence.holder)
     });
-    let fence = fence.or_else(|| Some(format!("; epoch {}, left in order", found.fence.as_ref()?.epoch)));
-    let fence = fence.unwrap_or_default();
+    let left = || match found.fence.as_ref()?.epoch {
+        0 => Some("; no server has had it yet".to_owned()),
+        epoch => Some(format!("; epoch {epoch}, left in order")),
+    };
+    let fence = fence.or_else(left).unwrap_or_default();
     match &found.lock {
         Lock::Free => ok(check, format!("nobody has the ledger{fence}")),
         Lock::Held(by) => ok(check, format!("{by} has the ledger{fence}")),

@@ -32,7 +32,16 @@ pub fn parse(text: &str, line_bytes_max: usize) -> Result<Vec<ImportLine>, Vec<L
             }
             Err(error) => {
                 let path = error.path().to_string();
-                let what = if path == "." { error.inner().to_string() } else { format!("{path}: {}", error.inner()) };
+                let inner = error.inner();
+                // The parser saw this line only: which it is, is said already.
+                let words = inner.to_string().replace("at line 1 column", "at column");
+                let what = match inner.classify() {
+                    serde_json::error::Category::Data if path == "." => words,
+                    serde_json::error::Category::Data => format!("{path}: {words}"),
+                    serde_json::error::Category::Syntax
+                    | serde_json::error::Category::Eof
+                    | serde_json::error::Category::Io => format!("is not JSON: {words}"),
+                };
                 faults.push(LineFault { line: number, what });
             }
         }
@@ -189,5 +198,6 @@ mod tests {
         let faults = parse(text, 1_000).expect_err("three are bad");
         assert_eq!(faults.iter().map(|fault| fault.line).collect::<Vec<_>>(), [3, 4, 5]);
         assert!(faults[1].what.contains("communities"), "{faults:?}");
+        assert_eq!(faults[2].what, "is not JSON: expected ident at column 2");
     }
 }
