@@ -6,9 +6,9 @@ use serde::{Deserialize, Serialize};
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schemas", derive(schemars::JsonSchema))]
 pub struct Liveness {
-    /// Always true: a process that is not alive does not answer.
+    /// Whether it has turned of late. A process that stays dead is best killed and started again.
     pub alive: bool,
-    /// Turns of the dispatcher's loop since the start. It must grow while there is work.
+    /// Turns of the dispatcher's loop since the start, at least one a second; 0 before there is one.
     pub turns: u64,
 }
 
@@ -21,6 +21,12 @@ pub struct Readiness {
     /// The server goes down; verbose.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub draining: Option<bool>,
+    /// It was started to stand by and does; verbose.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub standby: Option<bool>,
+    /// What it waits for before it can serve: `ledger`, `lock`, `database` or `address`; verbose.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub waits_for: Option<String>,
     /// The ledger; verbose.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ledger: Option<LedgerHealth>,

@@ -19,7 +19,8 @@ const ABOUT: &str = "The dispatch server for neighbourhood tech help, as partner
     fields, and enumerations new values: ignore what you do not know. What is absent is left out, never `null`.\n\n\
     Every refusal is `application/problem+json` (RFC 9457): go by its `code`, not by its words; take a code you do not \
     know for its class, the HTTP status. On a path that exists any other method is answered 405 `method_not_allowed` \
-    with `Allow`, on a path that does not 404 `not_found`. A type that is sent and answered has two schemas: `Money` in \
+    with `Allow`, on a path that does not 404 `not_found`. A server that waits for its database, or stands by for another, answers 503 `unavailable` on every path \
+    but `/livez` and `/readyz`. A type that is sent and answered has two schemas: `Money` in \
     a body, `MoneyView` in an answer.";
 
 /// The document, as it is committed and served.

@@ -151,7 +151,7 @@ pub mod close {
     }
 
     closes! {
-        NORMAL = 1000, "the app has closed it", "come back when you like";
+        NORMAL = 1000, "the app has closed it, or the session goes on over a newer connection of the same app", "nothing";
         PROTOCOL = 1002, "a frame breaks the WebSocket protocol", "a mistake in the app: mend it; come back with back-off";
         UNSUPPORTED = 1003, "a message was binary", "a mistake in the app: mend it; come back with back-off";
         NOT_TEXT = 1007, "a text is not UTF-8", "a mistake in the app: mend it; come back with back-off";
@@ -160,7 +160,7 @@ pub mod close {
         RESTARTING = 4001, "the server restarts", "come back when `draining` said";
         TOKEN_EXPIRED = 4005, "the token has expired", "get a new token, come back";
         TOO_SLOW = 4008, "too much was waiting to be read", "come back, take the snapshot, read faster";
-        RESYNC = 4010, "the server lost track of the session", "come back and take the snapshot";
+        RESYNC = 4010, "app and server do not agree on what was said", "come back and take the snapshot";
         NO_PONG = 4012, "no pong came", "come back";
         TOO_FAST = 4013, "far too many frames came", "come back with back-off; send less";
         BAD_TOKEN = 4500, "the token is not valid, or nobody known is meant", "sign in anew";

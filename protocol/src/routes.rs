@@ -461,7 +461,14 @@ pub const ROUTES: &[Route] = &[
         who: Who::Anybody,
         parameters: &[],
         body: None,
-        answers: &[answer(200, "It is.", Content::Json("liveness", &["liveness"]))],
+        answers: &[
+            answer(200, "It is.", Content::Json("liveness", &["liveness"])),
+            answer(
+                503,
+                "Its loop has not turned for ten seconds: end it and start another.",
+                Content::Json("liveness", &[]),
+            ),
+        ],
         refusals: &[],
     },
     Route {
@@ -476,7 +483,11 @@ pub const ROUTES: &[Route] = &[
         body: None,
         answers: &[
             answer(200, "It does.", Content::Json("readiness", &["readiness", "readiness.verbose"])),
-            answer(503, "It goes down, or its ledger is away.", Content::Json("readiness", &[])),
+            answer(
+                503,
+                "It goes down, its ledger is away, or it stands by for another.",
+                Content::Json("readiness", &[]),
+            ),
         ],
         refusals: &[],
     },

@@ -23,9 +23,14 @@ pub fn admin_routes() -> Router<Arc<App>> {
     routes().route("/metrics", get(metrics))
 }
 
+/// The loop turns at least once a second; after this long without a turn it does not live any more, ms.
+const DEAD_MS: i64 = 10_000;
+
 /// The loop turns: 200.
 async fn livez(State(app): State<Arc<App>>) -> Response<Body> {
-    answer(StatusCode::OK, &Liveness { alive: true, turns: app.mailbox.turns() })
+    let alive = app.clock.elapsed_ms() - app.mailbox.turned_at() < DEAD_MS;
+    let status = if alive { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
+    answer(status, &Liveness { alive, turns: app.mailbox.turns() })
 }
 
 /// Takes work: 200. Draining, or the ledger is away: 503. `?verbose` says which.
@@ -42,10 +47,12 @@ async fn readyz(State(app): State<Arc<App>>, RawQuery(query): RawQuery) -> Respo
         let detail = Readiness {
             ready,
             draining: Some(draining),
+            standby: Some(false),
+            waits_for: None,
             ledger: Some(ledger),
             migrations: Some("current".to_owned()),
             jobs_open: Some(app.mailbox.jobs_open() as u64),
-            friends_live: Some(app.live.sessions.len() as u64),
+            friends_live: Some(app.live.sessions.connected() as u64),
             mailbox: Some(app.mailbox.len() as u64),
         };
         return answer(status, &detail);

@@ -14,7 +14,7 @@ use serde::de::DeserializeOwned;
 use tracing::Instrument;
 use uuid::Uuid;
 
-use crate::engine::Overloaded;
+use crate::engine::{Overloaded, Unanswered};
 use crate::metrics;
 
 /// The answer of a handler.
@@ -64,6 +64,19 @@ impl Refusal {
 impl From<Overloaded> for Refusal {
     fn from(_: Overloaded) -> Refusal {
         Refusal::new(Code::Unavailable, "kiez cannot take this now; nothing was changed, try again")
+    }
+}
+
+impl From<Unanswered> for Refusal {
+    fn from(unanswered: Unanswered) -> Refusal {
+        match unanswered {
+            Unanswered::Overloaded(overloaded) => overloaded.into(),
+            Unanswered::Unknown => Refusal::new(
+                Code::Unavailable,
+                "the ledger does not answer, and whether this was written is not known yet; ask again with the same \
+                 Idempotency-Key",
+            ),
+        }
     }
 }
 
