@@ -316,7 +316,7 @@ fn documents(names: &Names, day: &DayTrace, seed: u64) -> (Vec<ImportLine>, Vec<
         questions: vec![Question {
             name: "device".parse().expect("a word"),
             text: texts("Which device?"),
-            answer: AnswerKind::Text,
+            answer: AnswerKind::Text {},
             required: true,
             in_offer: true,
         }],

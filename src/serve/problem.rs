@@ -123,6 +123,7 @@ pub async fn frame(request: Request, next: Next) -> Response<Body> {
         let body = serde_json::to_vec(&problem).expect("a problem is plain data");
         let retry_after = refusal.retry_after.map(|after| HeaderValue::from(after.as_secs().max(1)));
         let status = StatusCode::from_u16(refusal.code.status()).expect("codes have valid statuses");
+        let allow = response.headers_mut().remove(header::ALLOW);
         response = Response::new(Body::from(body));
         *response.status_mut() = status;
         let headers = response.headers_mut();
@@ -156,9 +157,8 @@ fn names_its_host(request: &Request) -> bool {
 /// What the router itself refuses.
 fn plain(status: StatusCode) -> Option<Refusal> {
     match status {
+        StatusCode::BAD_REQUEST => Some(Refusal::new(Code::BadRequest, "the path is not UTF-8")),
         StatusCode::NOT_FOUND => Some(Refusal::new(Code::NotFound, "there is no such route")),
-        // Before any of our code: a path that is not UTF-8.
-        StatusCode::BAD_REQUEST => Some(Refusal::new(Code::BadRequest, Code::BadRequest.title())),
         StatusCode::METHOD_NOT_ALLOWED => Some(Refusal::new(Code::MethodNotAllowed, Code::MethodNotAllowed.title())),
         _ => None,
     }
@@ -242,6 +242,7 @@ pub fn json<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Refusal> {
         let path = error.path().to_string();
         let inner = error.into_inner();
         match inner.classify() {
+            // The whole is of another kind, or of none that is told apart by a tag: no field is to blame.
             serde_json::error::Category::Data if path == "." => Refusal::new(Code::Invalid, inner.to_string()),
             serde_json::error::Category::Data => Refusal::param(Code::Invalid, path, inner.to_string()),
             serde_json::error::Category::Syntax
