@@ -117,7 +117,6 @@ pub async fn frame(request: Request, next: Next) -> Response<Body> {
     metrics::http(response.status().as_u16());
     let refusal = response.extensions_mut().remove::<Refusal>().or_else(|| plain(response.status()));
     if let Some(refusal) = refusal {
-        let allow = response.headers_mut().remove(header::ALLOW);
         tracing::debug!(id = request_id, code = ?refusal.code, "refused");
         let problem = problem(&refusal, &request_id);
         let body = serde_json::to_vec(&problem).expect("a problem is plain data");
