@@ -131,21 +131,26 @@ pub(super) async fn greet(server: &Server, hello: FriendFrame) -> Result<(Socket
             _ => Break::because(&fault),
         })?;
     socket.send(text(&hello)).await.map_err(Break::because)?;
-    loop {
+    // A server with too many at its door says when to come back, and closes.
+    let mut come_back_ms = None;
+    let fault = loop {
         match socket.next().await {
             Some(Ok(Message::Text(text))) => match serde_json::from_str::<Envelope>(&text) {
                 Ok(Envelope { message: FriendMessage::Welcome(welcome), .. }) => return Ok((socket, welcome)),
-                Ok(_) | Err(_) => continue,
+                Ok(Envelope { message: FriendMessage::Draining { reconnect_in_ms }, .. }) => {
+                    come_back_ms = Some(u64::from(reconnect_in_ms));
+                }
+                Ok(_) | Err(_) => {}
             },
             Some(Ok(Message::Close(Some(frame)))) => {
-                let cause = frame.reason.to_string();
-                return Err(Break { code: Some(frame.code.into()), cause, come_back_ms: None });
+                break Break { code: Some(frame.code.into()), ..Break::because(frame.reason) };
             }
-            Some(Ok(_)) => continue,
-            Some(Err(fault)) => return Err(Break::because(fault)),
-            None => return Err(Break::because("closed before the welcome")),
+            Some(Ok(_)) => {}
+            Some(Err(fault)) => break Break::because(fault),
+            None => break Break::because("closed before the welcome"),
         }
-    }
+    };
+    Err(Break { come_back_ms, ..fault })
 }
 
 pub(super) fn text(frame: &FriendFrame) -> Message {
