@@ -41,6 +41,7 @@ impl Observation {
         judged.sort_by_key(|(_, _, choice)| choice.to);
         for (id, judgement, choice) in judged {
             self.tally.choices += 1;
+            self.tally.around_outages += u64::from(self.just_back(choice.from, choice.to));
             if choice.with_post {
                 self.tally.first_choices += 1;
                 self.tally.first_filled += choice.members.len() as u64;
@@ -128,6 +129,11 @@ impl Observation {
                 self.tally.find(format!("job {id} was acknowledged, and the server does not know it"));
                 continue;
             };
+            if job.completed_at.is_some() && !is_over(view.state) {
+                self.tally.lost_visits += 1;
+                self.tally
+                    .find(format!("job {id}: its completion was answered, and the partner sees {:?}", view.state));
+            }
             let Some((attempt, winner, _)) = job.winners.iter().max_by_key(|(attempt, ..)| *attempt) else { continue };
             let given_up = job.handed_back.iter().any(|(_, friend, from)| (friend, from) == (winner, attempt))
                 || view.attempt > *attempt
@@ -148,6 +154,7 @@ impl Observation {
             accepts_repeated: tally.accepts_repeated,
             wins_asked_again: tally.wins_asked_again,
             wins_confirmed: tally.wins_confirmed,
+            choices_around: tally.around_outages,
             choices_excused: tally.excused,
             ..Outages::default()
         }
@@ -201,6 +208,25 @@ impl Observation {
             Urgency::Relaxed => &community.policy.relaxed,
         };
         Some(Terms { posted, community, package, plan })
+    }
+}
+
+/// Whether the work was done, whatever came after.
+fn is_over(state: JobState) -> bool {
+    match state {
+        JobState::Done | JobState::Confirmed | JobState::Disputed | JobState::Refunded | JobState::Closed => true,
+        JobState::NeedsInfo
+        | JobState::Dispatching
+        | JobState::Paused
+        | JobState::Unfilled
+        | JobState::Assigned
+        | JobState::Contacted
+        | JobState::Appointed
+        | JobState::OnTheWay
+        | JobState::InProgress
+        | JobState::Unsuccessful
+        | JobState::Cancelled
+        | JobState::Expired => false,
     }
 }
 

@@ -251,7 +251,11 @@ pub struct Outages {
     pub wins_asked_again: u64,
     /// Of these, answered `won` again. Must be all of them.
     pub wins_confirmed: u64,
-    /// Choices made within 15 s of a restart that left seats empty. Whether others should have been asked is not judged:
+    /// Choices made while the server was away by our clock, or within 15 s of its return, when who is back is known to it and
+    /// to us only in part. They are judged by what must hold all the same.
+    #[serde(default)]
+    pub choices_around: u64,
+    /// Of these, choices that left seats empty. Whether others should have been asked is not judged:
     /// a server that does not know yet who is back may wait.
     pub choices_excused: u64,
 }
@@ -271,11 +275,12 @@ impl fmt::Display for Outages {
         writeln!(
             f,
             "          {} calls and {} accepts repeated; {} of {} wins confirmed when asked again; {} choices right after a \
-             restart not judged on empty seats",
+             restart, {} of them not judged on empty seats",
             self.calls_repeated,
             self.accepts_repeated,
             self.wins_confirmed,
             self.wins_asked_again,
+            self.choices_around,
             self.choices_excused
         )
     }

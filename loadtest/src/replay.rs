@@ -67,7 +67,8 @@ pub struct ReplayConfig {
 pub struct Kills {
     /// The command line that starts it, as a shell reads it: the server itself, at the URL of the run.
     pub serve: String,
-    /// How often it is killed by SIGKILL and started again, at random moments by seed, spread over the jobs.
+    /// How often it is killed by SIGKILL and started again, at random moments by seed, spread over the jobs. Every second
+    /// time it waits until an accept or a post is on its way.
     pub kills: u32,
 }
 
@@ -283,6 +284,9 @@ async fn kill_all(
     for (kill, moment) in moments.iter().enumerate() {
         let next = nexts.next().unwrap_or_else(|| began + *moment + Duration::from_secs(30));
         tokio::time::sleep_until(began + *moment).await;
+        if kill % 2 == 1 {
+            until_something_is_on_the_way(observer, next).await;
+        }
         let before = observer.note(|seen, at| {
             seen.outage_began(at);
             seen.connected()
@@ -301,6 +305,15 @@ async fn kill_all(
         friends_back.push(back);
     }
     Ok(friends_back)
+}
+
+/// A moment by pure chance rarely meets an accept or a post between its sending and its answer, and that is where most can
+/// be lost.
+async fn until_something_is_on_the_way(observer: &Arc<Observer>, next: Instant) {
+    let limit = next.min(Instant::now() + Duration::from_secs(3));
+    while Instant::now() < limit && observer.note(|seen, _| seen.on_the_way()) == 0 {
+        tokio::time::sleep(Duration::from_millis(1)).await;
+    }
 }
 
 /// Posts every job at its time, whether or not those before have been answered; returns when the tail is over.

@@ -35,6 +35,7 @@ pub(crate) struct Tally {
     pub lost_jobs: u64,
     pub lost_wins: u64,
     pub lost_offers: u64,
+    pub lost_visits: u64,
     pub fixes: u64,
     pub connects: u64,
     /// Frames and requests sent, messages and answers read.
@@ -42,6 +43,7 @@ pub(crate) struct Tally {
     pub accepts_repeated: u64,
     pub wins_asked_again: u64,
     pub wins_confirmed: u64,
+    pub around_outages: u64,
     pub excused: u64,
     /// Seats filled by first choices, and how many first choices.
     pub first_filled: u64,
@@ -172,6 +174,9 @@ pub struct Report {
     pub lost_wins: u64,
     /// Offers that a friend held and that the server later denied. Must be 0.
     pub lost_offers: u64,
+    /// Jobs whose completion was answered and that the partner does not see as done. Must be 0.
+    #[serde(default)]
+    pub lost_visits: u64,
     /// Positions sent.
     pub fixes: u64,
     /// Welcomes received, reconnects included.
@@ -229,6 +234,7 @@ impl Report {
             lost_jobs: tally.lost_jobs,
             lost_wins: tally.lost_wins,
             lost_offers: tally.lost_offers,
+            lost_visits: tally.lost_visits,
             fixes: tally.fixes,
             connects: tally.connects,
             refused: tally.refused.clone(),
@@ -257,6 +263,7 @@ impl Report {
             (self.lost_jobs, "lost jobs"),
             (self.lost_wins, "lost wins"),
             (self.lost_offers, "lost offers"),
+            (self.lost_visits, "lost completions"),
             (self.posts_unanswered, "posts without an answer"),
         ];
         let failed = must_be_zero.into_iter().filter(|(count, _)| *count > 0);
@@ -319,7 +326,7 @@ impl fmt::Display for Report {
         writeln!(
             f,
             "checks    {} choices: {} wrong, {} explained by what was in flight; {} double winners; verdicts: {} missing, \
-             {} doubled, {} conflicting; lost: {} jobs, {} wins, {} offers",
+             {} doubled, {} conflicting; lost: {} jobs, {} wins, {} offers, {} completions",
             self.choices,
             self.wrong_four,
             self.explained,
@@ -329,7 +336,8 @@ impl fmt::Display for Report {
             self.verdicts_conflicting,
             self.lost_jobs,
             self.lost_wins,
-            self.lost_offers
+            self.lost_offers,
+            self.lost_visits
         )?;
         if let Some(outages) = &self.outages {
             write!(f, "{outages}")?;

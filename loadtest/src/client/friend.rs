@@ -41,6 +41,8 @@ pub trait Tap: Send + Sync {
     fn sent(&self, frame: &FriendFrame);
     /// The message has come.
     fn heard(&self, message: &FriendMessage);
+    /// A ping has come; it is answered by itself.
+    fn beat(&self) {}
     /// The connection is gone.
     fn down(&self);
 }
@@ -399,7 +401,13 @@ impl FriendClient {
                 return Some(self.down(fault));
             }
             // Pings are answered by tungstenite, at the next poll.
-            Message::Ping(_) | Message::Pong(_) | Message::Binary(_) | Message::Frame(_) => return None,
+            Message::Ping(_) => {
+                if let Some(tap) = &self.config.tap {
+                    tap.beat();
+                }
+                return None;
+            }
+            Message::Pong(_) | Message::Binary(_) | Message::Frame(_) => return None,
         };
         let Ok(envelope) = serde_json::from_str::<Envelope>(&text) else {
             self.note_seq(seq_of(&text), ACK_EVERY_MS);

@@ -131,9 +131,9 @@ pub(super) async fn greet(server: &Server, hello: FriendFrame) -> Result<(Socket
             _ => Break::because(&fault),
         })?;
     socket.send(text(&hello)).await.map_err(Break::because)?;
-    // A server with too many at its door says when to come back, and closes.
+    // A server that lets nobody in just now says when to come again.
     let mut come_back_ms = None;
-    let fault = loop {
+    loop {
         match socket.next().await {
             Some(Ok(Message::Text(text))) => match serde_json::from_str::<Envelope>(&text) {
                 Ok(Envelope { message: FriendMessage::Welcome(welcome), .. }) => return Ok((socket, welcome)),
@@ -143,14 +143,14 @@ pub(super) async fn greet(server: &Server, hello: FriendFrame) -> Result<(Socket
                 Ok(_) | Err(_) => {}
             },
             Some(Ok(Message::Close(Some(frame)))) => {
-                break Break { code: Some(frame.code.into()), ..Break::because(frame.reason) };
+                let cause = frame.reason.to_string();
+                return Err(Break { code: Some(frame.code.into()), cause, come_back_ms });
             }
             Some(Ok(_)) => {}
-            Some(Err(fault)) => break Break::because(fault),
-            None => break Break::because("closed before the welcome"),
+            Some(Err(fault)) => return Err(Break { come_back_ms, ..Break::because(fault) }),
+            None => return Err(Break { come_back_ms, ..Break::because("closed before the welcome") }),
         }
-    };
-    Err(Break { come_back_ms, ..fault })
+    }
 }
 
 pub(super) fn text(frame: &FriendFrame) -> Message {

@@ -50,7 +50,8 @@ pub struct ReplayArgs {
     /// Start the server by this command line: the server itself, at --url, its database named in it.
     #[arg(long, value_name = "COMMAND")]
     serve: Option<String>,
-    /// Kill the server (SIGKILL) so many times at random moments, and start it again.
+    /// Kill the server (SIGKILL) so many times at random moments, every second time with an accept or a post on its way, and
+    /// start it again.
     #[arg(long, value_name = "N", default_value_t = 0, requires = "serve")]
     kills: u32,
     /// Providers whose trips are jobs, each where it starts.

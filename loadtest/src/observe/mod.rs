@@ -162,6 +162,11 @@ impl Observation {
         accepts.filter(|accept| accept.verdicts.is_empty() || accept.asking_again).count()
     }
 
+    /// Posts and accepts that are on their way: sent, and not answered.
+    pub fn on_the_way(&self) -> usize {
+        self.posting.len() + self.undecided()
+    }
+
     /// Friends who are connected.
     pub fn connected(&self) -> usize {
         self.friends.values().filter(|friend| friend.is_up()).count()
@@ -336,6 +341,11 @@ impl Tap for FriendTap {
 
     fn heard(&self, message: &FriendMessage) {
         self.observer.note(|observation, at| observation.heard(at, self.friend, message));
+    }
+
+    fn beat(&self) {
+        // The ping and its answer.
+        self.observer.note(|observation, _| observation.tally.messages += 2);
     }
 
     fn down(&self) {
