@@ -213,7 +213,7 @@ impl fmt::Display for Load {
                 server.memory_bytes as f64 / 1e6
             )?,
             (None, why) => {
-                writeln!(f, "server    not measured: {}", why.as_deref().unwrap_or("its process is unknown"))?
+                writeln!(f, "server    not measured: {}", why.as_deref().unwrap_or("its process is unknown"))?;
             }
         }
         let own = &self.generator;

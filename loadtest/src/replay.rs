@@ -24,7 +24,7 @@ use crate::chance::Chance;
 use crate::client::{AdminClient, CallError, Http, Server};
 use crate::clock::RunClock;
 use crate::fleet::{self, Fleet, FleetConfig, Partners};
-use crate::killable::{self, Killable, KillableError};
+use crate::killable::{self, Killable, KillableError, kill_all};
 use crate::measure::{Outages, Quantiles};
 use crate::observe::{Observation, Observer, Rules};
 use crate::report::{Live, Report};
@@ -239,7 +239,8 @@ pub async fn replay(config: &ReplayConfig, mut progress: impl FnMut(Progress)) -
             let lasts = Duration::from_millis(jobs_last_ms.max(0) as u64 / u64::from(config.speed));
             let moments = killable::moments(kills.kills, lasts, seed);
             let posting = async { Ok::<_, KillableError>(posting.await) };
-            tokio::try_join!(posting, kill_all(killable, began, moments, &observer, &tell))?
+            let killed = |kill, serving_again| tell(Progress::Killed { kill, serving_again });
+            tokio::try_join!(posting, kill_all(killable, began, moments, &observer, killed))?
         }
         (_, _) => (posting.await, Vec::new()),
     };
@@ -268,52 +269,6 @@ pub async fn replay(config: &ReplayConfig, mut progress: impl FnMut(Progress)) -
     report.duration_s = (duration_s * 10.0).round() / 10.0;
     report.troubles = troubles;
     Ok(report)
-}
-
-/// Kills the server at these moments. How long it took each time until 99 in 100 of the friends who had been connected had
-/// their welcome again; `None` where the next kill came before.
-async fn kill_all(
-    killable: &mut Killable,
-    began: Instant,
-    moments: Vec<Duration>,
-    observer: &Arc<Observer>,
-    progress: &impl Fn(Progress),
-) -> Result<Vec<Option<Duration>>, KillableError> {
-    let mut friends_back = Vec::new();
-    let mut nexts = moments.iter().skip(1).map(|moment| began + *moment);
-    for (kill, moment) in moments.iter().enumerate() {
-        let next = nexts.next().unwrap_or_else(|| began + *moment + Duration::from_secs(30));
-        tokio::time::sleep_until(began + *moment).await;
-        if kill % 2 == 1 {
-            until_something_is_on_the_way(observer, next).await;
-        }
-        let before = observer.note(|seen, at| {
-            seen.outage_began(at);
-            seen.connected()
-        });
-        let killed = Instant::now();
-        killable.kill().await?;
-        observer.note(|seen, at| seen.outage_ended(at));
-        let serving_again = killable.served_after.last().copied().unwrap_or_default();
-        progress(Progress::Killed { kill: kill + 1, serving_again });
-        let mut back = None;
-        while back.is_none() && Instant::now() + Duration::from_millis(50) < next {
-            tokio::time::sleep(Duration::from_millis(20)).await;
-            let connected = observer.note(|seen, _| seen.connected());
-            back = (connected * 100 >= before * 99).then(|| killed.elapsed());
-        }
-        friends_back.push(back);
-    }
-    Ok(friends_back)
-}
-
-/// A moment by pure chance rarely meets an accept or a post between its sending and its answer, and that is where most can
-/// be lost.
-async fn until_something_is_on_the_way(observer: &Arc<Observer>, next: Instant) {
-    let limit = next.min(Instant::now() + Duration::from_secs(3));
-    while Instant::now() < limit && observer.note(|seen, _| seen.on_the_way()) == 0 {
-        tokio::time::sleep(Duration::from_millis(1)).await;
-    }
 }
 
 /// Posts every job at its time, whether or not those before have been answered; returns when the tail is over.

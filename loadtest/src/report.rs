@@ -350,9 +350,9 @@ impl fmt::Display for Report {
         }
         let failures = self.failures();
         if failures.is_empty() {
-            write!(f, "clean")?
+            write!(f, "clean")?;
         } else {
-            write!(f, "FAILED: {}", failures.join("; "))?
+            write!(f, "FAILED: {}", failures.join("; "))?;
         }
         match self.invalid() {
             [] => Ok(()),

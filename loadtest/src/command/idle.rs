@@ -10,10 +10,12 @@ use super::{Line, Outcome, ReportArgs, ServerArgs, length};
 #[derive(Args)]
 #[command(after_help = "\
 Each friend says hello, goes on duty, gives one position and is quiet. At each step the memory (PSS) and the CPU time of
-the server's process are read from /proc; bytes and microseconds of one friend are the slopes over the steps. The server
-should be fresh: memory that it kept from before does not count, and hides what grows.
+the server's process are read from /proc; bytes and microseconds of one friend are the slopes over the steps. With --serve
+it starts the server itself, and once more after the import, because memory that the import left free would be filled by
+the first connections and hide what they take.
 
-  kiez-load idle --connections 2000,6000,10000,14000,18000 --report idle.json
+  kiez-load idle --connections 2000,6000,10000,14000,18000 --report idle.json --key K \
+    --serve 'KIEZ_AUTH__DEVELOPMENT_KEY=K kiez serve --database-url sqlite:idle.db 2>>server.log'
   kiez-load idle --connections 500,1000,1500 --watch 50s --url http://127.0.0.1:8081
   kiez-load idle --compare idle.json --fail-if 'bytes_per_friend>5%' --fail-if 'cpu_us_per_s>10%'
 
@@ -26,6 +28,9 @@ pub struct IdleArgs {
     /// Connections at each step, growing.
     #[arg(long, value_name = "N,N,…", default_value = "2000,6000,10000,14000,18000", value_delimiter = ',')]
     connections: Vec<usize>,
+    /// Start the server by this command line: the server itself, at --url, its database named in it.
+    #[arg(long, value_name = "COMMAND", conflicts_with = "pid")]
+    serve: Option<String>,
     /// How long each step is watched, at least two heartbeats of the server (50s).
     #[arg(long, value_name = "SPAN", default_value = "60s", value_parser = length)]
     watch: Duration,
@@ -59,6 +64,7 @@ impl IdleArgs {
             connects_per_s: self.connects_per_second,
             seed: self.seed,
             pid: self.pid,
+            serve: self.serve,
             ..IdleConfig::new(self.server.url, self.server.key)
         };
         let line = Line::new();

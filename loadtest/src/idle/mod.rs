@@ -19,7 +19,8 @@ use self::report::{IdleReport, IdleStep, RETURN_PERCENT_MAX};
 use crate::client::{AdminClient, CallError, FriendConfig, Http, Reconnect, Server};
 use crate::fleet;
 use crate::gauge::{Gauge, percent, tenths};
-use crate::machine::{MachineError, Process};
+use crate::killable::{Killable, KillableError};
+use crate::machine::{Cpu, MachineError, Process};
 use crate::world::World;
 use crate::world::edition::Edition;
 use crate::world::hours::Hour;
@@ -50,6 +51,9 @@ pub struct IdleConfig {
     pub seed: u64,
     /// The server's process; `None` is whoever listens at `url`.
     pub pid: Option<u32>,
+    /// Start the server by this command line, and again after the import: memory that the import used and left would
+    /// otherwise be filled by the first connections, and hide what they take.
+    pub serve: Option<String>,
 }
 
 impl IdleConfig {
@@ -65,6 +69,7 @@ impl IdleConfig {
             connects_per_s: 400,
             seed: 1,
             pid: None,
+            serve: None,
         }
     }
 }
@@ -94,6 +99,9 @@ pub enum IdleError {
     /// Not enough files for all sockets, here or there.
     #[error("{0}")]
     Files(String),
+    /// The server could not be started.
+    #[error(transparent)]
+    Killable(#[from] KillableError),
     /// The server's process cannot be looked into, or has ended.
     #[error(transparent)]
     Machine(#[from] MachineError),
@@ -116,14 +124,12 @@ pub enum IdleError {
 pub async fn idle(config: &IdleConfig, mut progress: impl FnMut(Progress)) -> Result<IdleReport, IdleError> {
     let most = fits(config)?;
     let server = Server::at(&config.url)?;
-    let process = match config.pid {
-        Some(pid) => Process::with_id(pid)?,
-        None => Process::listening(server.port())?,
-    };
-    if process == Process::own() {
-        return Err(IdleError::Unfit("the server runs in this process: what is whose cannot be told".to_owned()));
-    }
     fleet::room_for(most).map_err(IdleError::Files)?;
+    let mut started = match &config.serve {
+        Some(line) => Some(Killable::start(line, server.clone()).await?),
+        None => None,
+    };
+    let mut process = process_of(config, &server, started.as_ref())?;
     fleet::room_at(process, most).map_err(IdleError::Files)?;
 
     let admin = AdminClient::new(Http::new(server.clone(), &config.key));
@@ -143,6 +149,11 @@ pub async fn idle(config: &IdleConfig, mut progress: impl FnMut(Progress)) -> Re
         })
         .collect();
     let tokens = fleet::tokens(&admin, &ids).await?;
+    if let (Some(first), Some(line)) = (started.take(), &config.serve) {
+        first.end().await;
+        started = Some(Killable::start(line, server.clone()).await?);
+        process = process_of(config, &server, started.as_ref())?;
+    }
     progress(Progress::Watching(0));
     let (base_bytes, _) = quiet(process, config.quiet).await?;
     let (base_cpu_us_per_s, _) = watch(process, config.watch).await?;
@@ -196,6 +207,9 @@ pub async fn idle(config: &IdleConfig, mut progress: impl FnMut(Progress)) -> Re
     crowd.leave();
     while tasks.join_next().await.is_some() {}
     let (after_bytes, after_s) = give_back(config, process, base_bytes, &mut progress).await?;
+    if let Some(started) = started {
+        started.end().await;
+    }
 
     let memory = line(steps.iter().map(|step| (step.connections as f64, step.memory_bytes as f64)));
     let cpu = line(steps.iter().map(|step| (step.connections as f64, step.cpu_us_per_s)));
@@ -225,6 +239,18 @@ pub async fn idle(config: &IdleConfig, mut progress: impl FnMut(Progress)) -> Re
         turned_away,
         troubles: crowd.troubles(),
     })
+}
+
+/// Which process is watched.
+fn process_of(config: &IdleConfig, server: &Server, started: Option<&Killable>) -> Result<Process, IdleError> {
+    let process = match started.and_then(Killable::pid).or(config.pid) {
+        Some(pid) => Process::with_id(pid)?,
+        None => Process::listening(server.port())?,
+    };
+    if process == Process::own() {
+        return Err(IdleError::Unfit("the server runs in this process: what is whose cannot be told".to_owned()));
+    }
+    Ok(process)
 }
 
 /// The number of friends at the last step.
@@ -258,7 +284,7 @@ async fn watch(process: Process, lasts: Duration) -> Result<(f64, f64), MachineE
     let gauge = Gauge::start(Some(process))?;
     tokio::time::sleep(lasts).await;
     let spent = gauge.read()?;
-    let us = spent.server.map_or(0, |server| server.total_us());
+    let us = spent.server.map_or(0, Cpu::total_us);
     Ok((tenths(us as f64 / spent.wall.as_secs_f64()), percent(spent.own, spent.wall)))
 }
 
