@@ -26,6 +26,7 @@ macro_rules! knobs {
         pub fn knobs() -> Vec<Knob> {
             vec![$($(Knob {
                 path: concat!(stringify!($section), ".", stringify!($key)),
+                kind: stringify!($type),
                 default: Value::from($default),
                 reason: $reason,
             },)*)*]
@@ -103,6 +104,8 @@ knobs! {
 pub struct Knob {
     /// `section.key`.
     pub path: &'static str,
+    /// The type of its value, as in Rust.
+    pub kind: &'static str,
     /// The built-in default.
     pub default: Value,
     /// What it is, with its unit, and why.
@@ -114,6 +117,18 @@ impl Knob {
     pub fn variable(&self) -> String {
         format!("KIEZ_{}", self.path.to_uppercase().replace('.', "__"))
     }
+
+    /// The type of its value, as JSON Schema and TOML name it.
+    fn json_type(&self) -> &'static str {
+        match &self.default {
+            Value::String(_) | Value::Datetime(_) => "string",
+            Value::Integer(_) => "integer",
+            Value::Float(_) => "number",
+            Value::Boolean(_) => "boolean",
+            Value::Array(_) => "array",
+            Value::Table(_) => "object",
+        }
+    }
 }
 
 /// A JSON Schema of the configuration file, for editors.
@@ -121,12 +136,19 @@ pub fn schema() -> serde_json::Value {
     let mut sections = serde_json::Map::new();
     for knob in knobs() {
         let (section, key) = knob.path.split_once('.').expect("every knob has a section");
-        let kind = if knob.default.is_integer() { "integer" } else { "string" };
         let default = serde_json::to_value(&knob.default).expect("a default is plain data");
         let section = sections
             .entry(section)
             .or_insert_with(|| serde_json::json!({"type": "object", "additionalProperties": false, "properties": {}}));
-        section["properties"][key] = serde_json::json!({"type": kind, "default": default, "description": knob.reason});
+        let mut property =
+            serde_json::json!({"type": knob.json_type(), "default": default, "description": knob.reason});
+        if knob.kind.starts_with('u') {
+            property["minimum"] = 0.into();
+        }
+        if knob.kind == "u32" {
+            property["maximum"] = u32::MAX.into();
+        }
+        section["properties"][key] = property;
     }
     serde_json::json!({
         "$schema": "https://json-schema.org/draft/2020-12/schema",
@@ -200,6 +222,22 @@ pub enum ConfigError {
     },
 }
 
+impl ConfigError {
+    /// With where the value stands, if it is a value and does not stand in the binary.
+    fn from_where(self, values: &BTreeMap<&'static str, (Value, Source)>) -> ConfigError {
+        match self {
+            ConfigError::Unfit { key, error } => match values.get(key.as_str()) {
+                Some((_, source)) if *source != Source::Default => {
+                    let error = format!("{error} (from {source})");
+                    ConfigError::Unfit { key, error }
+                }
+                Some(_) | None => ConfigError::Unfit { key, error },
+            },
+            ConfigError::Unreadable { .. } | ConfigError::NotToml { .. } | ConfigError::Unknown { .. } => self,
+        }
+    }
+}
+
 /// The configuration with the source of each value.
 #[derive(Clone, Debug)]
 pub struct Loaded {
@@ -254,11 +292,15 @@ impl Config {
             let section = whole.entry(section).or_insert_with(|| Value::Table(Table::new()));
             section.as_table_mut().expect("sections are tables").insert(key.to_owned(), value.clone());
         }
-        let config: Config = serde_path_to_error::deserialize(Value::Table(whole)).map_err(|error| {
-            ConfigError::Unfit { key: error.path().to_string(), error: error.inner().message().to_owned() }
-        })?;
-        config.check()?;
-        Ok(Loaded { config, sources: values })
+        let unfit = |error: serde_path_to_error::Error<toml::de::Error>| ConfigError::Unfit {
+            key: error.path().to_string(),
+            error: error.inner().message().to_owned(),
+        };
+        let config: Result<Config, ConfigError> = serde_path_to_error::deserialize(Value::Table(whole)).map_err(unfit);
+        match config.and_then(|config: Config| config.check().map(|()| config)) {
+            Ok(config) => Ok(Loaded { config, sources: values }),
+            Err(error) => Err(error.from_where(&values)),
+        }
     }
 
     fn check(&self) -> Result<(), ConfigError> {
@@ -358,6 +400,10 @@ fn typed(text: &str) -> Value {
 
 /// The known key that looks most like `key`, if any does.
 fn nearest(key: &str, known: &[&'static str]) -> Option<String> {
+    // The section was left out.
+    if let Some(whole) = known.iter().find(|known| known.split_once('.').is_some_and(|(_, name)| name == key)) {
+        return Some((*whole).to_owned());
+    }
     let scored = known.iter().map(|known| (strsim::jaro_winkler(key, known), *known));
     let best = scored.max_by(|a, b| a.0.total_cmp(&b.0))?;
     (best.0 > 0.7).then(|| best.1.to_owned())
@@ -390,6 +436,8 @@ mod tests {
     fn an_unknown_key_names_its_nearest_neighbour() {
         let error = load(&[("KIEZ_SERVER__LISTN", "x")], &[]).expect_err("unknown");
         assert_eq!(error.to_string(), "KIEZ_SERVER__LISTN: unknown key `server.listn`; did you mean `server.listen`?");
+        let known: Vec<&'static str> = knobs().iter().map(|knob| knob.path).collect();
+        assert_eq!(nearest("outbox_len_max", &known).as_deref(), Some("limits.outbox_len_max"));
     }
 
     #[test]
@@ -398,6 +446,7 @@ mod tests {
         assert!(error.to_string().starts_with("limits.hello_ms: "), "{error}");
         let error = load(&[("KIEZ_SERVER__LISTEN", "everywhere")], &[]).expect_err("not an address");
         assert!(error.to_string().starts_with("server.listen: "), "{error}");
+        assert!(error.to_string().ends_with(" (from KIEZ_SERVER__LISTEN)"), "{error}");
     }
 
     #[test]
@@ -422,7 +471,16 @@ mod tests {
             let value = knob.default.as_str().map_or_else(|| knob.default.to_string(), ToOwned::to_owned);
             assert!(load(&[(&knob.variable(), &value)], &[]).is_ok(), "{}", knob.variable());
             let pointer = format!("/properties/{}", knob.path.replace('.', "/properties/"));
-            assert!(schema.pointer(&pointer).is_some(), "{pointer}");
+            let property = schema.pointer(&pointer).unwrap_or_else(|| panic!("{pointer}"));
+            let of_the_type = match knob.kind {
+                "String" => property["type"] == "string" && property["default"].is_string(),
+                "bool" => property["type"] == "boolean" && property["default"].is_boolean(),
+                "f64" => property["type"] == "number" && property["default"].is_number(),
+                "i64" => property["type"] == "integer" && property.get("minimum").is_none(),
+                "u16" | "u32" | "u64" | "usize" => property["type"] == "integer" && property["minimum"] == 0,
+                other => panic!("say what a knob of the type {other} is in the schema"),
+            };
+            assert!(of_the_type, "{pointer}: {property}");
         }
     }
 

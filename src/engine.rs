@@ -19,7 +19,7 @@ use crate::config::Limits;
 use crate::dispatch::Dispatcher;
 use crate::dispatch::effect::{Answer, Commit, Effects, Message, Subject};
 use crate::dispatch::input::{Input, Request};
-use crate::ledger::{Outcome, Reader, Submission, WriterHandle};
+use crate::ledger::{Outcome, ReadError, Reader, Submission, WriterHandle};
 use crate::live::Live;
 use crate::metrics;
 
@@ -522,7 +522,10 @@ impl Engine {
                             allowed: Vec::new(),
                         },
                         Err(error) => {
-                            tracing::warn!(%error, "a verdict could not be read");
+                            // That the ledger is away has been said, once.
+                            if !matches!(error, ReadError::Away) {
+                                tracing::warn!(%error, "a verdict could not be read");
+                            }
                             FriendMessage::AcceptResult { offer, key, result: Verdict::TryAgain, reason: None }
                         }
                     };

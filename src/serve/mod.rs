@@ -5,6 +5,7 @@ pub mod accept;
 mod admin;
 mod assembly;
 pub mod auth;
+mod contract;
 mod depth;
 pub mod files;
 pub mod friend;
@@ -164,6 +165,7 @@ pub fn public(app: Arc<App>) -> Router {
         .merge(partner::routes())
         .merge(ops::routes())
         .merge(admin::routes())
+        .merge(contract::routes())
         .merge(health::routes())
         .layer(middleware::from_fn(problem::frame))
         .with_state(app)

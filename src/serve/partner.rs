@@ -9,6 +9,7 @@ use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::routing::{get, post};
 use kiez_protocol::directory::{Community, Package};
 use kiez_protocol::ids::{JobId, PartnerSlug};
+use kiez_protocol::money::PRICE_MAX;
 use kiez_protocol::partner::{
     Address, Answers, CancelJob, Customer, EditJob, JobList, JobState, PackageList, PostJob, Window,
 };
@@ -126,7 +127,9 @@ async fn post_job(State(app): State<Arc<App>>, headers: HeaderMap, request: Requ
 fn idempotency_key(headers: &HeaderMap) -> Result<Option<String>, Refusal> {
     let mut values = headers.get_all("idempotency-key").iter();
     let Some(value) = values.next() else { return Ok(None) };
-    let key = value.to_str().ok().filter(|key| (1..=KEY_LEN_MAX).contains(&key.len()) && values.next().is_none());
+    let visible = |key: &&str| key.bytes().all(|byte| (b' '..=b'~').contains(&byte));
+    let key = value.to_str().ok().filter(|key| (1..=KEY_LEN_MAX).contains(&key.len())).filter(visible);
+    let key = key.filter(|_| values.next().is_none());
     key.map(|key| Some(key.to_owned())).ok_or_else(|| {
         Refusal::param(
             Code::BadRequest,
@@ -165,8 +168,12 @@ fn check(app: &App, partner: &PartnerSlug, posted: PostJob) -> Result<(Booking, 
     if !package.payment_methods.is_empty() && !package.payment_methods.contains(&posted.payment_method) {
         faults.push(fault("payment_method", "the package cannot be paid this way"));
     }
-    if posted.max_hourly_rate.is_some_and(|rate| rate.currency != community.currency || rate.amount <= 0) {
-        faults.push(fault("max_hourly_rate", "takes a positive amount in the community's currency"));
+    if posted
+        .max_hourly_rate
+        .is_some_and(|rate| rate.currency != community.currency || !(1..=PRICE_MAX).contains(&rate.amount))
+    {
+        let detail = format!("takes an amount of 1 to {PRICE_MAX} in the community's currency");
+        faults.push(Fault { param: "max_hourly_rate".to_owned(), detail });
     }
     if !faults.is_empty() {
         return Err(Refusal::faults(faults));
@@ -261,8 +268,8 @@ async fn cancel(State(app): State<Arc<App>>, headers: HeaderMap, Path(id): Path<
     let partner = &caller.partner;
     let job = job_id(&id)?;
     let CancelJob { reason } = json(&body(request, app.limits.body_bytes_max, &app.limits).await?)?;
-    if reason.as_ref().is_some_and(|reason| reason.chars().count() > 300) {
-        return Err(Refusal::param(Code::Invalid, "reason", "takes at most 300 characters"));
+    if reason.as_ref().is_some_and(|reason| reason.chars().count() > 300 || reason.contains('\0')) {
+        return Err(Refusal::param(Code::Invalid, "reason", "takes at most 300 characters, none of them NUL"));
     }
     let received_at = app.clock.now();
     let asked =
@@ -309,8 +316,10 @@ fn fault(param: &str, detail: &str) -> Fault {
 
 fn check_text(param: &str, text: &str, most: usize, faults: &mut Vec<Fault>) {
     let length = text.trim().chars().count();
-    if length == 0 || text.chars().count() > most {
-        faults.push(Fault { param: param.to_owned(), detail: format!("takes 1 to {most} characters") });
+    // A text that Postgres cannot store would be refused by the ledger, when the job is decided already.
+    if length == 0 || text.chars().count() > most || text.contains('\0') {
+        faults
+            .push(Fault { param: param.to_owned(), detail: format!("takes 1 to {most} characters, none of them NUL") });
     }
 }
 
@@ -323,10 +332,10 @@ fn check_address(address: &Address, faults: &mut Vec<Fault>) {
 fn check_customer(customer: &Customer, faults: &mut Vec<Fault>) {
     check_text("customer.name", &customer.name, 200, faults);
     let digits = customer.phone.chars().filter(char::is_ascii_digit).count();
-    if !customer.phone.starts_with('+') || !(6..=15).contains(&digits) || customer.phone.len() > 32 {
+    if !customer.phone.starts_with('+') || !(6..=15).contains(&digits) || customer.phone.chars().count() > 32 {
         faults.push(fault("customer.phone", "takes an international number such as +49301234567"));
     }
-    if customer.email.as_ref().is_some_and(|email| email.len() > 254 || !email.contains('@')) {
+    if customer.email.as_ref().is_some_and(|email| email.chars().count() > 254 || !email.contains('@')) {
         faults.push(fault("customer.email", "takes an e-mail address"));
     }
 }

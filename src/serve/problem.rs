@@ -19,6 +19,7 @@ use super::depth;
 use crate::clock::Stopwatch;
 use crate::config::Limits;
 use crate::engine::{Overloaded, Unanswered};
+use crate::ledger::ReadError;
 use crate::metrics;
 
 /// The answer of a handler.
@@ -84,9 +85,13 @@ impl From<Unanswered> for Refusal {
     }
 }
 
-impl From<crate::ledger::ReadError> for Refusal {
-    fn from(error: crate::ledger::ReadError) -> Refusal {
-        tracing::warn!(%error, "the ledger could not be read");
+impl From<ReadError> for Refusal {
+    fn from(error: ReadError) -> Refusal {
+        match error {
+            // The writer has said so, once; there may be thousands who ask.
+            ReadError::Away => {}
+            ReadError::Slow | ReadError::Failed(_) => tracing::warn!(%error, "the ledger could not be read"),
+        }
         Refusal::new(Code::Unavailable, "the ledger cannot be read now; try again")
     }
 }
@@ -112,12 +117,12 @@ pub async fn frame(request: Request, next: Next) -> Response<Body> {
     metrics::http(response.status().as_u16());
     let refusal = response.extensions_mut().remove::<Refusal>().or_else(|| plain(response.status()));
     if let Some(refusal) = refusal {
-        let allow = response.headers_mut().remove(header::ALLOW);
         tracing::debug!(id = request_id, code = ?refusal.code, "refused");
         let problem = problem(&refusal, &request_id);
         let body = serde_json::to_vec(&problem).expect("a problem is plain data");
         let retry_after = refusal.retry_after.map(|after| HeaderValue::from(after.as_secs().max(1)));
         let status = StatusCode::from_u16(refusal.code.status()).expect("codes have valid statuses");
+        let allow = response.headers_mut().remove(header::ALLOW);
         response = Response::new(Body::from(body));
         *response.status_mut() = status;
         let headers = response.headers_mut();
@@ -151,9 +156,8 @@ fn names_its_host(request: &Request) -> bool {
 /// What the router itself refuses.
 fn plain(status: StatusCode) -> Option<Refusal> {
     match status {
+        StatusCode::BAD_REQUEST => Some(Refusal::new(Code::BadRequest, "the path is not UTF-8")),
         StatusCode::NOT_FOUND => Some(Refusal::new(Code::NotFound, "there is no such route")),
-        // Before any of our code: a path that is not UTF-8.
-        StatusCode::BAD_REQUEST => Some(Refusal::new(Code::BadRequest, Code::BadRequest.title())),
         StatusCode::METHOD_NOT_ALLOWED => Some(Refusal::new(Code::MethodNotAllowed, Code::MethodNotAllowed.title())),
         _ => None,
     }
@@ -237,6 +241,7 @@ pub fn json<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Refusal> {
         let path = error.path().to_string();
         let inner = error.into_inner();
         match inner.classify() {
+            // The whole is of another kind, or of none that is told apart by a tag: no field is to blame.
             serde_json::error::Category::Data if path == "." => Refusal::new(Code::Invalid, inner.to_string()),
             serde_json::error::Category::Data => Refusal::param(Code::Invalid, path, inner.to_string()),
             serde_json::error::Category::Syntax

@@ -56,7 +56,7 @@ async fn upgrade(State(app): State<Arc<App>>, mut request: Request) -> Result<Re
                 drop(waiting);
                 let span = tracing::debug_span!("friend", id = %session.friend());
                 // A task of its own: what the hello needed goes with this one.
-                app.tasks.clone().spawn(session.run(socket).instrument(span));
+                app.tasks.clone().spawn(session.run(Box::new(socket)).instrument(span));
             }
             Err(turned) => say_goodbye(socket, turned).await,
         }
