@@ -49,6 +49,9 @@ knobs! {
         development_key: String = "", "bearer key that may do everything, on loopback only; empty: made at start when there is no secret";
         token_minutes: u32 = 15, "minutes a token made by kiez is valid unless asked otherwise, 1 to 525,600";
     }
+    ops: Ops, "The live map." {
+        origins: String = "", "pages that may open the map's feed, as in `https://ops.example.org https://desk.example.org`; empty: pages of the feed's own host";
+    }
     limits: Limits, "What is too much." {
         hello_ms: u64 = 5_000, "ms from the connection to the first frame; also headers, message assembly and one write";
         friend_message_bytes_max: usize = 4_096, "bytes of one frame from a friend; then 1009";
@@ -56,7 +59,20 @@ knobs! {
         body_bytes_max: usize = 16_384, "bytes of an HTTP body; then 413";
         import_bytes_max: usize = 67_108_864, "bytes of an import; then 413";
         import_line_bytes_max: usize = 16_384, "bytes of one line of an import; then 413";
+        json_depth_max: usize = 16, "levels of objects and arrays in a body or a frame; then 413 or 1009";
         unauthenticated_max: usize = 512, "sockets that have not said hello; then 503";
+        connections_max: usize = 19_000, "connections at once, sockets included; then 503; fewer where the machine allows fewer files";
+        admin_connections_max: usize = 64, "connections of the operator at once; then 503";
+        turned_away_max: usize = 128, "connections above the limit that hear 503 at the same time; more are dropped without a word";
+        head_bytes_max: usize = 8_192, "bytes of a request's line and headers; then 431";
+        idle_ms: u64 = 75_000, "ms a connection waits for its next request: longer than proxies keep one, 60 s as a rule, so that it is they who close";
+        body_ms: u64 = 10_000, "ms for an HTTP body to arrive, and as much again for each whole MiB of it; then 408";
+        unheard_ms: u64 = 30_000, "ms a peer may leave what was sent to it unacknowledged, and ms of silence before TCP asks; then the connection goes";
+        accept_pause_ms: u64 = 1_000, "longest pause, ms, between two tries to accept a connection while no file is to be had";
+        partner_jobs_per_s: u32 = 50, "jobs posted with one API key a second, 1 to 1,000; then 429; a partner's `quota` goes first";
+        partner_jobs_burst: u32 = 100, "jobs posted with one API key at once; then 429; a partner's `quota` goes first";
+        partner_in_flight_max: usize = 1_000, "requests of one API key that are being answered; then 429; a partner's `quota` goes first";
+        unknown_keys_per_s: u32 = 100, "API keys a second, 1 to 1,000, that are looked up in the ledger because nobody here knows them; then 429";
         outbox_len_max: usize = 64, "messages waiting for one friend; then 4008";
         outbox_bytes_max: usize = 65_536, "bytes waiting for one friend; then 4008";
         fix_interval_ms: i64 = 2_000, "ms between two fixes of one friend, with a burst of five; the newest is kept";
@@ -270,8 +286,38 @@ impl Config {
         if !(1..=525_600).contains(&self.auth.token_minutes) {
             return unfit("auth.token_minutes", "takes 1 to 525,600");
         }
+        if let Some(origin) = self.ops.origins.split_whitespace().find(|origin| !is_origin(origin)) {
+            return unfit("ops.origins", &format!("`{origin}` is not an origin such as https://ops.example.org"));
+        }
+        let limits = &self.limits;
+        let rates = [
+            ("limits.partner_jobs_per_s", limits.partner_jobs_per_s),
+            ("limits.unknown_keys_per_s", limits.unknown_keys_per_s),
+        ];
+        if let Some((key, _)) = rates.iter().find(|(_, rate)| !(1..=1_000).contains(rate)) {
+            return unfit(key, "takes 1 to 1,000");
+        }
+        let rooms = [
+            ("limits.json_depth_max", limits.json_depth_max),
+            ("limits.connections_max", limits.connections_max),
+            ("limits.admin_connections_max", limits.admin_connections_max),
+            ("limits.partner_in_flight_max", limits.partner_in_flight_max),
+            ("limits.partner_jobs_burst", limits.partner_jobs_burst as usize),
+        ];
+        if let Some((key, _)) = rooms.iter().find(|(_, room)| *room == 0) {
+            return unfit(key, "takes at least 1");
+        }
+        if !(1_024..=1_048_576).contains(&limits.head_bytes_max) {
+            return unfit("limits.head_bytes_max", "takes 1,024 to 1,048,576");
+        }
         Ok(())
     }
+}
+
+/// Scheme and authority, without a path: what browsers send as `Origin`.
+fn is_origin(text: &str) -> bool {
+    let authority = text.strip_prefix("https://").or_else(|| text.strip_prefix("http://"));
+    authority.is_some_and(|authority| !authority.is_empty() && !authority.contains(['/', '?', '#', '@', '*', ',']))
 }
 
 fn knobs_default_is_text(path: &str) -> bool {
@@ -352,6 +398,21 @@ mod tests {
         assert!(error.to_string().starts_with("limits.hello_ms: "), "{error}");
         let error = load(&[("KIEZ_SERVER__LISTEN", "everywhere")], &[]).expect_err("not an address");
         assert!(error.to_string().starts_with("server.listen: "), "{error}");
+    }
+
+    #[test]
+    fn limits_and_origins_have_ranges() {
+        for (name, value, key) in [
+            ("KIEZ_LIMITS__PARTNER_JOBS_PER_S", "0", "limits.partner_jobs_per_s: "),
+            ("KIEZ_LIMITS__CONNECTIONS_MAX", "0", "limits.connections_max: "),
+            ("KIEZ_LIMITS__HEAD_BYTES_MAX", "10", "limits.head_bytes_max: "),
+            ("KIEZ_OPS__ORIGINS", "https://a.example https://b.example/path", "ops.origins: `https://b.example/path`"),
+            ("KIEZ_OPS__ORIGINS", "*", "ops.origins: "),
+        ] {
+            let error = load(&[(name, value)], &[]).expect_err(name);
+            assert!(error.to_string().starts_with(key), "{error}");
+        }
+        assert!(load(&[("KIEZ_OPS__ORIGINS", "https://a.example http://127.0.0.1:8080")], &[]).is_ok());
     }
 
     #[test]

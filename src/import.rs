@@ -70,6 +70,13 @@ pub fn check(lines: &[ImportLine]) -> Vec<(usize, String)> {
                 if partner.commission.as_ref().is_some_and(|rule| rule.basis_points > 10_000) {
                     wrong("commission.basis_points: takes 0 to 10,000");
                 }
+                let quota = partner.quota.unwrap_or_default();
+                if quota.jobs_per_s.is_some_and(|rate| !(1..=1_000).contains(&rate)) {
+                    wrong("quota.jobs_per_s: takes 1 to 1,000");
+                }
+                if quota.jobs_burst == Some(0) || quota.in_flight_max == Some(0) {
+                    wrong("quota: jobs_burst and in_flight_max take at least 1");
+                }
             }
         }
     }

@@ -433,6 +433,25 @@ pub struct Partner {
     /// The commission of its jobs, before that of the community.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub commission: Option<CommissionRule>,
+    /// What each of its API keys may ask for, before what the server allows everybody.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub quota: Option<PartnerQuota>,
+}
+
+/// What an API key of a partner may ask for. What is not said is as for everybody.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schemas", derive(schemars::JsonSchema))]
+#[serde(deny_unknown_fields)]
+pub struct PartnerQuota {
+    /// Jobs posted a second, 1 to 1,000.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub jobs_per_s: Option<u32>,
+    /// Jobs posted at once, at least 1.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub jobs_burst: Option<u32>,
+    /// Requests that are being answered, at least 1.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub in_flight_max: Option<u32>,
 }
 
 /// One line of an import file: the document and its kind.

@@ -38,6 +38,8 @@ codes! {
     NotFound = 404, "There is no such thing";
     /// This route does not take this method.
     MethodNotAllowed = 405, "This route does not take this method";
+    /// The body did not arrive in time.
+    RequestTimeout = 408, "The request did not arrive in time";
     /// A request with the same idempotency key is being answered.
     KeyInFlight = 409, "A request with this key is in flight";
     /// The job's state does not allow this; `allowed` says what it does allow.

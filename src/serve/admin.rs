@@ -83,7 +83,7 @@ async fn friend(State(app): State<Arc<App>>, headers: HeaderMap, Path(id): Path<
 /// NDJSON: all lines or none. Every line that is wrong is named.
 async fn import(State(app): State<Arc<App>>, headers: HeaderMap, request: Request) -> Answered {
     app.auth.require(&headers, OpsRole::Admin)?;
-    let bytes = body(request, app.limits.import_bytes_max).await?;
+    let bytes = body(request, app.limits.import_bytes_max, &app.limits).await?;
     let text = std::str::from_utf8(&bytes).map_err(|_| Refusal::new(Code::BadRequest, "the import is not UTF-8"))?;
     let lines = documents::parse(text, app.limits.import_line_bytes_max).map_err(|faults| {
         let faults =
@@ -141,7 +141,7 @@ async fn token(State(app): State<Arc<App>>, headers: HeaderMap, request: Request
 
 async fn document<T: DeserializeOwned>(app: &App, headers: &HeaderMap, request: Request) -> Result<T, Refusal> {
     app.auth.require(headers, OpsRole::Admin)?;
-    json(&body(request, app.limits.body_bytes_max).await?)
+    json(&body(request, app.limits.body_bytes_max, &app.limits).await?)
 }
 
 fn same(param: &str, path: &str, body: &str) -> Result<(), Refusal> {
