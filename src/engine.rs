@@ -19,7 +19,7 @@ use crate::config::Limits;
 use crate::dispatch::Dispatcher;
 use crate::dispatch::effect::{Answer, Commit, Effects, Message, Subject};
 use crate::dispatch::input::{Input, Request};
-use crate::ledger::{Outcome, Reader, Submission, WriterHandle};
+use crate::ledger::{Outcome, ReadError, Reader, Submission, WriterHandle};
 use crate::live::Live;
 use crate::metrics;
 
@@ -133,6 +133,12 @@ impl Mailbox {
     /// Whether records wait so long for the ledger that new work is refused.
     pub fn is_stalled(&self) -> bool {
         self.state.stalled.load(Ordering::Relaxed)
+    }
+
+    /// Whether new jobs are taken: not while the ledger keeps up badly, nor while half of its queue is full. What is
+    /// about a job that is there already goes on.
+    pub fn admits_jobs(&self) -> bool {
+        !self.is_stalled() && self.writer.depth() < self.writer.room()
     }
 
     /// Jobs that are not final.
@@ -516,7 +522,10 @@ impl Engine {
                             allowed: Vec::new(),
                         },
                         Err(error) => {
-                            tracing::warn!(%error, "a verdict could not be read");
+                            // That the ledger is away has been said, once.
+                            if !matches!(error, ReadError::Away) {
+                                tracing::warn!(%error, "a verdict could not be read");
+                            }
                             FriendMessage::AcceptResult { offer, key, result: Verdict::TryAgain, reason: None }
                         }
                     };

@@ -3,10 +3,9 @@
 
 mod area;
 
-use std::fmt;
-
 use kiez_protocol::directory::{Community, Friend, ImportLine, Package, Policy, Pricing, WavePlan};
 use kiez_protocol::hours::Hours;
+use kiez_protocol::money::PRICE_MAX;
 use kiez_protocol::profile::{Account, Anchor, Block, Cap, Check, CheckKind};
 
 /// A line that cannot be taken.
@@ -37,7 +36,16 @@ pub fn parse(text: &str, line_bytes_max: usize) -> Result<Vec<ImportLine>, Vec<L
             }
             Err(error) => {
                 let path = error.path().to_string();
-                let what = if path == "." { error.inner().to_string() } else { format!("{path}: {}", error.inner()) };
+                let inner = error.inner();
+                // The parser saw this line only: which it is, is said already.
+                let words = inner.to_string().replace("at line 1 column", "at column");
+                let what = match inner.classify() {
+                    serde_json::error::Category::Data if path == "." => words,
+                    serde_json::error::Category::Data => format!("{path}: {words}"),
+                    serde_json::error::Category::Syntax
+                    | serde_json::error::Category::Eof
+                    | serde_json::error::Category::Io => format!("is not JSON: {words}"),
+                };
                 faults.push(LineFault { line: number, what });
             }
         }
@@ -68,12 +76,12 @@ pub fn kind(line: &ImportLine) -> &'static str {
 pub fn settle(lines: &mut [ImportLine]) -> Vec<(usize, String)> {
     let mut faults = Vec::new();
     for (index, line) in lines.iter_mut().enumerate() {
-        let mut wrong = |what: &dyn fmt::Display| faults.push((index, what.to_string()));
+        let mut wrong = |what: &str| faults.push((index, what.to_owned()));
         match line {
             ImportLine::Community(community) => {
                 match community.area.as_ref().map(area::cut).transpose() {
                     Ok(area) => community.area = area,
-                    Err(what) => wrong(&format_args!("area: {what}")),
+                    Err(what) => wrong(&format!("area: {what}")),
                 }
                 check_community(community, &mut wrong);
             }
@@ -81,7 +89,14 @@ pub fn settle(lines: &mut [ImportLine]) -> Vec<(usize, String)> {
             ImportLine::Friend(friend) => check_friend(friend, &mut wrong),
             ImportLine::Partner(partner) => {
                 if partner.commission.as_ref().is_some_and(|rule| rule.basis_points > 10_000) {
-                    wrong(&"commission.basis_points: takes 0 to 10,000");
+                    wrong("commission.basis_points: takes 0 to 10,000");
+                }
+                let quota = partner.quota.unwrap_or_default();
+                if quota.jobs_per_s.is_some_and(|rate| !(1..=1_000).contains(&rate)) {
+                    wrong("quota.jobs_per_s: takes 1 to 1,000");
+                }
+                if quota.jobs_burst == Some(0) || quota.in_flight_max == Some(0) {
+                    wrong("quota: jobs_burst and in_flight_max take at least 1");
                 }
             }
         }
@@ -89,43 +104,43 @@ pub fn settle(lines: &mut [ImportLine]) -> Vec<(usize, String)> {
     faults
 }
 
-type Wrong<'w> = &'w mut dyn FnMut(&dyn fmt::Display);
+type Wrong<'w> = &'w mut dyn FnMut(&str);
 
 fn check_community(community: &Community, wrong: Wrong<'_>) {
     if community.commission.basis_points > 10_000 {
-        wrong(&"commission.basis_points: takes 0 to 10,000");
+        wrong("commission.basis_points: takes 0 to 10,000");
     }
     if jiff::tz::TimeZone::get(&community.time_zone).is_err() {
-        wrong(&"time_zone: takes an IANA name such as Europe/Berlin");
+        wrong("time_zone: takes an IANA name such as Europe/Berlin");
     }
     if community.age_min.is_some_and(|years| !YEARS.contains(&years)) {
-        wrong(&"age_min: takes 14 to 99 years");
+        wrong("age_min: takes 14 to 99 years");
     }
     if community.cross_border.iter().any(|pair| pair.job != community.country || pair.friend == pair.job) {
-        wrong(&"cross_border: a pair names another country of friends, and the community's own as the job's");
+        wrong("cross_border: a pair names another country of friends, and the community's own as the job's");
     }
     let policy: &Policy = &community.policy;
     if !(1..=16).contains(&policy.seats) {
-        wrong(&"policy.seats: takes 1 to 16");
+        wrong("policy.seats: takes 1 to 16");
     }
     if !(1..=16).contains(&policy.hand_max) {
-        wrong(&"policy.hand_max: takes 1 to 16");
+        wrong("policy.hand_max: takes 1 to 16");
     }
     if policy.delivery_ms < 1_000 || policy.contact_ms < 60_000 || policy.contact_grace_ms < 0 {
-        wrong(&"policy: delivery_ms is at least 1,000, contact_ms at least 60,000, contact_grace_ms not negative");
+        wrong("policy: delivery_ms is at least 1,000, contact_ms at least 60,000, contact_grace_ms not negative");
     }
     if !(0..=30 * 86_400_000).contains(&policy.cool_down_ms) {
-        wrong(&"policy.cool_down_ms: takes 0 to 2,592,000,000 (30 days)");
+        wrong("policy.cool_down_ms: takes 0 to 2,592,000,000 (30 days)");
     }
     if policy.rating_metres > 2_000 {
-        wrong(&"policy.rating_metres: takes 0 to 2,000");
+        wrong("policy.rating_metres: takes 0 to 2,000");
     }
     if policy.valid_from.zip(policy.valid_until).is_some_and(|(from, until)| from >= until) {
-        wrong(&"policy.valid_until: is later than valid_from");
+        wrong("policy.valid_until: is later than valid_from");
     }
     for (name, plan) in [("urgent", &policy.urgent), ("normal", &policy.normal), ("relaxed", &policy.relaxed)] {
         if let Some(what) = plan_fault(plan) {
-            wrong(&format_args!("policy.{name}: {what}"));
+            wrong(&format!("policy.{name}: {what}"));
         }
     }
 }
@@ -151,23 +166,25 @@ fn plan_fault(plan: &WavePlan) -> Option<&'static str> {
 
 fn check_package(package: &Package, wrong: Wrong<'_>) {
     if !(5..=480).contains(&package.duration_min) {
-        wrong(&"duration_min: takes 5 to 480");
+        wrong("duration_min: takes 5 to 480");
     }
     if package.skills.iter().any(|skill| !(1..=5).contains(&skill.level)) {
-        wrong(&"skills: a level is 1 to 5");
+        wrong("skills: a level is 1 to 5");
     }
     if !(1..=5).contains(&package.complexity) {
-        wrong(&"complexity: takes 1 to 5");
+        wrong("complexity: takes 1 to 5");
     }
     match &package.pricing {
         Pricing::Fixed { price } => {
-            if price.amount <= 0 {
-                wrong(&"pricing.price: takes a positive amount");
+            if !(1..=PRICE_MAX).contains(&price.amount) {
+                wrong(&format!("pricing.price: takes an amount of 1 to {PRICE_MAX}"));
             }
         }
         Pricing::Guide { from, to } | Pricing::Hourly { from, to } => {
-            if from.currency != to.currency || from.amount <= 0 || from.amount > to.amount {
-                wrong(&"pricing: `from` is positive, in the currency of `to`, and not more than it");
+            if from.currency != to.currency || !(1..=to.amount).contains(&from.amount) || to.amount > PRICE_MAX {
+                wrong(&format!(
+                    "pricing: `from` to `to` is 1 to {PRICE_MAX} in one currency, and `from` not more than `to`"
+                ));
             }
         }
     }
@@ -175,28 +192,31 @@ fn check_package(package: &Package, wrong: Wrong<'_>) {
     names.sort();
     names.dedup();
     if names.len() != package.questions.len() {
-        wrong(&"questions: each name stands once");
+        wrong("questions: each name stands once");
     }
 }
 
 fn check_friend(friend: &Friend, wrong: Wrong<'_>) {
-    if friend.name.trim().is_empty() || friend.name.chars().count() > 200 {
-        wrong(&"name: takes 1 to 200 characters");
+    if friend.name.trim().is_empty() || friend.name.chars().count() > 200 || friend.name.contains('\0') {
+        wrong("name: takes 1 to 200 characters, none of them NUL");
+    }
+    if friend.subject.as_ref().is_some_and(|subject| subject.is_empty() || subject.contains('\0')) {
+        wrong("subject: takes a text that is not empty, without NUL");
     }
     if friend.communities.is_empty() {
-        wrong(&"communities: a friend belongs to at least one");
+        wrong("communities: a friend belongs to at least one");
     }
     if !(100..=100_000).contains(&friend.radius_m) {
-        wrong(&"radius_m: takes 100 to 100,000");
+        wrong("radius_m: takes 100 to 100,000");
     }
     if !(1..=20).contains(&friend.jobs_held_max) {
-        wrong(&"jobs_held_max: takes 1 to 20");
+        wrong("jobs_held_max: takes 1 to 20");
     }
     if friend.skills.iter().any(|skill| !(1..=5).contains(&skill.level)) {
-        wrong(&"skills: a level is 1 to 5");
+        wrong("skills: a level is 1 to 5");
     }
-    if friend.hourly_rate.is_some_and(|rate| rate.amount <= 0) {
-        wrong(&"hourly_rate: takes a positive amount");
+    if friend.hourly_rate.is_some_and(|rate| !(1..=PRICE_MAX).contains(&rate.amount)) {
+        wrong(&format!("hourly_rate: takes an amount of 1 to {PRICE_MAX}"));
     }
     check_account(&friend.account, wrong);
     for (name, len, most) in [
@@ -209,7 +229,7 @@ fn check_friend(friend: &Friend, wrong: Wrong<'_>) {
         ("focus", friend.focus.len(), 8),
     ] {
         if len > most {
-            wrong(&format_args!("{name}: takes at most {most}"));
+            wrong(&format!("{name}: takes at most {most}"));
         }
     }
     friend.checks.iter().for_each(|check| check_check(check, wrong));
@@ -217,7 +237,7 @@ fn check_friend(friend: &Friend, wrong: Wrong<'_>) {
     for Anchor { hours, .. } in &friend.anchors {
         check_hours("anchors.hours", hours, wrong);
         if hours.len() > 32 {
-            wrong(&"anchors.hours: takes at most 32");
+            wrong("anchors.hours: takes at most 32");
         }
     }
     friend.caps.iter().for_each(|cap| check_cap(cap, wrong));
@@ -229,9 +249,14 @@ fn check_friend(friend: &Friend, wrong: Wrong<'_>) {
     if let Some(phone) = &friend.phone {
         check_phone("phone", phone, wrong);
     }
-    if friend.email.as_ref().is_some_and(|email| email.len() > 254 || !email.contains('@')) {
-        wrong(&"email: takes an e-mail address");
+    if friend.email.as_ref().is_some_and(|email| !is_said(email, 254) || !email.contains('@')) {
+        wrong("email: takes an e-mail address");
     }
+}
+
+/// A text of at most so many characters that says something. Postgres has no place for a NUL.
+fn is_said(text: &str, chars_max: usize) -> bool {
+    !text.trim().is_empty() && text.chars().count() <= chars_max && !text.contains('\0')
 }
 
 const YEARS: std::ops::RangeInclusive<u8> = 14..=99;
@@ -239,8 +264,8 @@ const YEARS: std::ops::RangeInclusive<u8> = 14..=99;
 fn check_account(account: &Account, wrong: Wrong<'_>) {
     match account {
         Account::Limited { reason } | Account::Suspended { reason } => {
-            if reason.trim().is_empty() || reason.chars().count() > 300 {
-                wrong(&"account.reason: takes 1 to 300 characters");
+            if !is_said(reason, 300) {
+                wrong("account.reason: takes 1 to 300 characters, none of them NUL");
             }
         }
         Account::Applied | Account::Checked | Account::Tested | Account::Active | Account::Left => {}
@@ -248,39 +273,39 @@ fn check_account(account: &Account, wrong: Wrong<'_>) {
 }
 
 fn check_check(check: &Check, wrong: Wrong<'_>) {
-    if check.by.trim().is_empty() || check.by.chars().count() > 200 {
-        wrong(&"checks.by: takes 1 to 200 characters");
+    if !is_said(&check.by, 200) {
+        wrong("checks.by: takes 1 to 200 characters, none of them NUL");
     }
     if check.valid_until.is_some_and(|until| until <= check.at) {
-        wrong(&"checks.valid_until: is later than `at`");
+        wrong("checks.valid_until: is later than `at`");
     }
     if check.years.is_some_and(|years| check.kind != CheckKind::Age || !YEARS.contains(&years)) {
-        wrong(&"checks.years: takes 14 to 99, and only an age check has it");
+        wrong("checks.years: takes 14 to 99, and only an age check has it");
     }
     if check.partner.is_some() != (check.kind == CheckKind::PartnerCustomer) {
-        wrong(&"checks.partner: a partner_customer check names it, and no other does");
+        wrong("checks.partner: a partner_customer check names it, and no other does");
     }
 }
 
 fn check_hours(name: &str, hours: &[Hours], wrong: Wrong<'_>) {
     if hours.iter().any(|hours| hours.from >= hours.to) {
-        wrong(&format_args!("{name}: `to` is later than `from`; what goes past midnight is two of them"));
+        wrong(&format!("{name}: `to` is later than `from`; what goes past midnight is two of them"));
     }
 }
 
 fn check_cap(cap: &Cap, wrong: Wrong<'_>) {
     if cap.jobs.is_none() && cap.income.is_none() {
-        wrong(&"caps: a cap limits `jobs` or `income`");
+        wrong("caps: a cap limits `jobs` or `income`");
     }
     if cap.income.is_some_and(|income| income.amount <= 0) {
-        wrong(&"caps.income: takes a positive amount");
+        wrong("caps.income: takes a positive amount");
     }
 }
 
 fn check_phone(name: &str, phone: &str, wrong: Wrong<'_>) {
     let digits = phone.chars().filter(char::is_ascii_digit).count();
-    if !phone.starts_with('+') || !(6..=15).contains(&digits) || phone.len() > 32 {
-        wrong(&format_args!("{name}: takes an international number such as +49301234567"));
+    if !phone.starts_with('+') || !(6..=15).contains(&digits) || !is_said(phone, 32) {
+        wrong(&format!("{name}: takes an international number such as +49301234567"));
     }
 }
 
@@ -300,6 +325,7 @@ mod tests {
         let faults = parse(text, 1_000).expect_err("three are bad");
         assert_eq!(faults.iter().map(|fault| fault.line).collect::<Vec<_>>(), [3, 4, 5]);
         assert!(faults[1].what.contains("communities"), "{faults:?}");
+        assert_eq!(faults[2].what, "is not JSON: expected ident at column 2");
     }
 
     #[test]

@@ -21,13 +21,10 @@ use crate::ledger::{OpenError, RegistryError};
 use crate::live::Live;
 use crate::live::wheel::TICK_MS;
 use crate::metrics;
+use crate::serve::accept::Door;
 use crate::serve::auth::{Auth, random_hex};
-use crate::serve::{self, App, InFlight};
+use crate::serve::{self, App, InFlight, Origins, Places, files};
 use opening::{Beginning, Listeners};
-
-/// Friends who have come into reach by the passing of time are told of at this rate a second, so that the hour at which all
-/// anchors change does not fill the mailbox.
-const ARRIVALS_MAX: usize = 256;
 
 /// How a server is started besides its configuration.
 #[derive(Clone, Debug, Default)]
@@ -212,8 +209,9 @@ impl Running {
             stop: stop.clone(),
             tasks: TaskTracker::new(),
             in_flight: InFlight::default(),
-            strangers: Arc::default(),
+            strangers: Places::default(),
             admission: serve::friend::admission::Admission::new(&config.limits),
+            origins: Origins::of(&config.ops.origins),
             directory_version: tokio::sync::Mutex::new(directory_version),
             braked: std::sync::Mutex::default(),
         });
@@ -225,9 +223,15 @@ impl Running {
         let admin_address =
             admin.local_addr().map_err(|error| StartError::Listen { address: config.admin.listen.clone(), error })?;
         let engine = tokio::spawn(engine.run(engine_stop.clone()));
-        tokio::spawn(serve::accept(app.clone(), listener, serve::public(app.clone())));
-        tokio::spawn(serve::accept(app.clone(), admin, serve::operator(app.clone())));
-        tokio::spawn(housekeeping(app.clone()));
+        let limits = &config.limits;
+        let door = Door::new(limits, files::room_for(limits.connections_max));
+        let back_door = Door::new(limits, limits.admin_connections_max);
+        for (door, listener, router) in
+            [(&door, listener, serve::public(app.clone())), (&back_door, admin, serve::operator(app.clone()))]
+        {
+            tokio::spawn(door.clone().accept(listener, router, stop.clone(), app.tasks.clone()));
+        }
+        tokio::spawn(housekeeping(app.clone(), door));
         tokio::spawn(beats(app.clone()));
         Ok(Running { address, admin_address, app, keys, stop, engine, engine_stop })
     }
@@ -284,7 +288,7 @@ async fn beats(app: Arc<App>) {
 }
 
 /// Once a second: the roster is swept, the directory followed, the gauges set.
-async fn housekeeping(app: Arc<App>) {
+async fn housekeeping(app: Arc<App>, door: Arc<Door>) {
     let mut seconds = tokio::time::interval(Duration::from_secs(1));
     seconds.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     loop {
@@ -293,7 +297,7 @@ async fn housekeeping(app: Arc<App>) {
             () = app.stop.cancelled() => return,
         }
         app.live.sweep(app.clock.elapsed_ms(), app.clock.now(), app.patience(), app.limits.resume_ms);
-        for friend in app.live.roster.arrivals(ARRIVALS_MAX) {
+        for friend in app.live.roster.arrivals(app.limits.arrivals_per_s) {
             // Not told for want of room: the next look of a hungry job finds them.
             let _ = app.mailbox.send(Input::Placed { friend });
         }
@@ -301,6 +305,7 @@ async fn housekeeping(app: Arc<App>) {
             tracing::debug!(%error, "the directory could not be read");
         }
         metrics::levels(metrics::Levels {
+            connections: door.connections(),
             friends_live: app.live.sessions.connected(),
             friends_placed: app.live.roster.len(),
             jobs_open: app.mailbox.jobs_open(),

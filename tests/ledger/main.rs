@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "a story that cannot go on has failed")]
 
 mod cast;
+mod checkup;
 mod counting;
 mod faults;
 mod pace;
@@ -67,6 +68,9 @@ mod told {
         wishes_outside_of_an_area_are_counted_by_cell,
         a_wish_waits_its_turn_like_every_record,
         an_older_database_is_refused_until_it_is_migrated,
+    }
+    stories! { checkup:
+        a_look_makes_nothing_and_sees_who_has_the_ledger,
     }
     stories! { takeover:
         an_idle_writer_sees_a_raised_fence,

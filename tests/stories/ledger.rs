@@ -120,6 +120,7 @@ impl Ledger {
             }
         }
         for visit in &record.visits {
+            assert_eq!(visit.active, visit.ended.is_none(), "a visit ends in some way, once");
             rows.visits.insert(visit.attempt, visit.clone());
         }
         assert!(rows.visits.values().filter(|visit| visit.active).count() <= 1, "two helpers for one job");
