@@ -173,6 +173,7 @@ impl Running {
             .map_err(|error| StartError::Listen { address: config.server.listen.clone(), error })?;
         let admin_address =
             admin.local_addr().map_err(|error| StartError::Listen { address: config.admin.listen.clone(), error })?;
+        tracing::info!(%address, admin = %admin_address, jobs = app.mailbox.jobs_open(), "serving");
         let engine = tokio::spawn(engine.run(engine_stop.clone()));
         tokio::spawn(serve::accept(app.clone(), listener, serve::public(app.clone())));
         tokio::spawn(serve::accept(app.clone(), admin, serve::operator(app.clone())));
@@ -203,6 +204,7 @@ impl Running {
     /// Stops: no new connections, sockets are told to come back, everything submitted is written and told.
     pub async fn stop(self) {
         let Running { app, stop, engine, engine_stop, .. } = self;
+        tracing::info!(friends = app.live.sessions.len(), jobs = app.mailbox.jobs_open(), "stopping");
         stop.cancel();
         let goodbye = crate::live::outbox::Goodbye {
             code: kiez_protocol::refusal::close::RESTARTING,
@@ -222,6 +224,7 @@ impl Running {
         if tokio::time::timeout(Duration::from_secs(10), engine).await.is_err() {
             tracing::warn!("the ledger did not take the last records in time; they were told to nobody");
         }
+        tracing::info!("stopped");
     }
 }
 
@@ -255,14 +258,16 @@ async fn housekeeping(app: Arc<App>) {
         }
         app.live.sweep(app.clock.elapsed_ms(), app.limits.suspect_ms);
         if let Err(error) = app.refresh_directory().await {
-            tracing::debug!(%error, "the directory could not be read");
+            tracing::debug!(why = error.facts(), "the directory could not be read");
         }
         metrics::levels(metrics::Levels {
             friends_live: app.live.sessions.len(),
             friends_placed: app.live.roster.len(),
+            strangers: app.strangers.load(std::sync::atomic::Ordering::Relaxed),
             jobs_open: app.mailbox.jobs_open(),
             mailbox: app.mailbox.len(),
             ledger_queue: app.mailbox.ledger_queue_len(),
+            ledger_reachable: app.mailbox.ledger_is_reachable(),
         });
         if let Some(handle) = &app.metrics {
             handle.run_upkeep();

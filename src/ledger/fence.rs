@@ -4,12 +4,13 @@
 use uuid::Uuid;
 
 use super::either::{Arg, Session};
+use crate::metrics;
 
 /// Takes the ledger for `holder`, a name no other process has; the new epoch.
 pub async fn take(mut session: Session<'_>, holder: Uuid) -> sqlx::Result<i64> {
     let now = session.now().await?;
     let holder = holder.to_string();
-    session
+    let epoch = session
         .first(
             "update fence set epoch = epoch + 1, holder = $1, batch = 0, seen_at = $2 where only_row = 1
              returning epoch",
@@ -17,7 +18,9 @@ pub async fn take(mut session: Session<'_>, holder: Uuid) -> sqlx::Result<i64> {
         )
         .await?
         .ok_or(sqlx::Error::RowNotFound)?
-        .int("epoch")
+        .int("epoch")?;
+    metrics::epoch(epoch);
+    Ok(epoch)
 }
 
 /// Takes the ledger again after a lost connection: the new epoch and the last batch that was committed. None if somebody
@@ -31,7 +34,11 @@ pub async fn take_again(mut session: Session<'_>, holder: Uuid) -> sqlx::Result<
             [Arg::Text(&holder), Arg::Int(now.0)],
         )
         .await?
-        .map(|row| Ok((row.int("epoch")?, row.int("batch")?)))
+        .map(|row| {
+            let (epoch, batch) = (row.int("epoch")?, row.int("batch")?);
+            metrics::epoch(epoch);
+            Ok((epoch, batch))
+        })
         .transpose()
 }
 

@@ -6,6 +6,7 @@ use kiez_protocol::ids::{FriendId, JobId, Key, OfferId, PartnerSlug};
 use kiez_protocol::partner::{JobState, JobView};
 
 use super::either::{Arg, Row, broken};
+use super::facts;
 use super::pool::Pool;
 use super::rows::{LIVE, state_word, unhex};
 
@@ -13,6 +14,13 @@ use super::rows::{LIVE, state_word, unhex};
 #[derive(Debug, thiserror::Error)]
 #[error("the ledger cannot be read")]
 pub struct ReadError(#[from] sqlx::Error);
+
+impl ReadError {
+    /// Why, for the log: without a value of the data.
+    pub fn facts(&self) -> String {
+        facts(&self.0)
+    }
+}
 
 /// The read door.
 #[derive(Clone, Debug)]

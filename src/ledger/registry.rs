@@ -13,6 +13,7 @@ use serde::de::DeserializeOwned;
 
 use super::documents;
 use super::either::Arg;
+use super::facts;
 use super::pool::{Pool, Work};
 use super::rows::hex;
 
@@ -28,6 +29,17 @@ pub enum RegistryError {
     /// The database did not answer.
     #[error("the ledger cannot be reached")]
     Unreachable(#[source] sqlx::Error),
+}
+
+impl RegistryError {
+    /// Why, for the log: without a value of the data.
+    pub fn facts(&self) -> String {
+        match self {
+            RegistryError::Unreachable(error) => facts(error),
+            RegistryError::Refused(_) => "refused".to_owned(),
+            RegistryError::UnknownPartner(partner) => format!("no partner {partner}"),
+        }
+    }
 }
 
 impl From<sqlx::Error> for RegistryError {

@@ -14,6 +14,8 @@ use kiez_protocol::friend::{Envelope, FriendMessage};
 use kiez_protocol::ids::OfferId;
 use kiez_protocol::refusal::close;
 
+use crate::metrics;
+
 /// How much may wait.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct OutboxLimits {
@@ -183,6 +185,7 @@ impl Outbox {
             state.queue = VecDeque::new();
             state.bytes = 0;
             say_goodbye(state, Goodbye { code: close::TOO_SLOW, reason: "too much is waiting" });
+            metrics::outbox_overflow();
             return Pushed::Full;
         }
         if let Some(seq) = seq {

@@ -34,7 +34,7 @@ impl From<RegistryError> for Refusal {
                 Refusal::new(Code::Invalid, error.to_string())
             }
             RegistryError::Unreachable(_) => {
-                tracing::warn!(%error, "the directory could not be written");
+                tracing::warn!(why = error.facts(), "the directory could not be written");
                 Refusal::new(Code::Unavailable, "the ledger cannot be written now; nothing was changed, try again")
             }
         }
@@ -101,6 +101,7 @@ async fn put_lines(app: &App, lines: Vec<ImportLine>) -> Answered {
         return Err(Refusal::faults(faults.take(100).collect()));
     }
     let report = app.registry.import(lines).await?;
+    tracing::info!(lines = report.imported.values().sum::<u32>(), "imported");
     app.refresh_directory().await?;
     Ok(answer(StatusCode::OK, &report))
 }

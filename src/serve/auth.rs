@@ -208,7 +208,11 @@ impl Auth {
             }
         };
         let given: [u8; 32] = Sha256::digest(secret).into();
-        if bool::from(given.ct_eq(&hash)) { Ok(partner) } else { Err(bad()) }
+        if !bool::from(given.ct_eq(&hash)) {
+            return Err(bad());
+        }
+        tracing::Span::current().record("partner", partner.as_str());
+        Ok(partner)
     }
 }
 

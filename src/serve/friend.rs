@@ -13,7 +13,7 @@ use axum::routing::get;
 use kiez_protocol::FRIEND_SUBPROTOCOL;
 use kiez_protocol::directory::{Friend, Language};
 use kiez_protocol::friend::{FRIEND_FRAME_TYPES, FriendFrame, FriendMessage, LostReason, Verdict, Welcome};
-use kiez_protocol::ids::{FriendId, Key, OfferId, SessionId};
+use kiez_protocol::ids::{FriendId, JobId, Key, OfferId, SessionId};
 use kiez_protocol::place::Point;
 use kiez_protocol::refusal::{Code, close};
 use tracing::Instrument;
@@ -52,6 +52,7 @@ async fn upgrade(State(app): State<Arc<App>>, mut request: Request) -> Result<Re
     let bytes_max = app.limits.friend_message_bytes_max;
     let upgrade = Upgrade::check(&mut request, Some(FRIEND_SUBPROTOCOL), bytes_max, write)?;
     let Some(waiting) = app.admit() else {
+        metrics::hello("turned_away");
         return Err(Refusal::new(Code::Unavailable, "too many are coming in at once; try again"));
     };
     let (response, socket) = upgrade.split();
@@ -61,14 +62,36 @@ async fn upgrade(State(app): State<Arc<App>>, mut request: Request) -> Result<Re
         match hello {
             Ok(Ok(stranger)) => {
                 drop(waiting);
-                let span = tracing::debug_span!("friend", id = %stranger.profile.id);
-                Session::start(app, stranger).run(socket).instrument(span).await;
+                let session = Session::start(app, stranger);
+                let (id, friend) = (session.registered.session(), session.friend());
+                // At DEBUG, for a span is memory and friends stay for hours by the ten thousand; what a session has to
+                // say above DEBUG names both itself.
+                let span = tracing::debug_span!("session", session = %id, %friend);
+                session.run(socket).instrument(span).await;
             }
-            Ok(Err((code, reason))) => socket.close(code, reason).await,
-            Err(_) => socket.close(close::NO_HELLO, "no hello").await,
+            Ok(Err((code, reason))) => {
+                metrics::hello(turned_away(code));
+                tracing::debug!(code, reason, "no hello was taken");
+                socket.close(code, reason).await;
+            }
+            Err(_) => {
+                metrics::hello("too_late");
+                socket.close(close::NO_HELLO, "no hello").await;
+            }
         }
     });
     Ok(response)
+}
+
+/// Why somebody did not come in, for the meters.
+fn turned_away(code: u16) -> &'static str {
+    match code {
+        close::BAD_TOKEN => "bad_token",
+        close::TOKEN_EXPIRED => "token_expired",
+        close::FORBIDDEN => "forbidden",
+        1000 => "gone",
+        _ => "bad_frame",
+    }
 }
 
 /// Somebody whose token is good. They cannot accept anything: that takes a [`Session`].
@@ -184,10 +207,15 @@ impl Session {
         let joined =
             Input::Joined { friend: self.friend(), session: self.registered.session(), language: self.language };
         let end = if self.app.mailbox.send(joined).is_err() {
+            metrics::hello("busy");
             (close::TRY_AGAIN_LATER, "the server is busy")
         } else {
+            metrics::hello("admitted");
+            tracing::debug!("joined");
             self.serve(&mut socket).await
         };
+        metrics::session_closed(end.0);
+        tracing::debug!(code = end.0, reason = end.1, "left");
         // The hand and the outbox go with the registration; the friend stays suspect for a while.
         self.app.live.depart(self.friend(), self.registered.session(), self.app.clock.elapsed_ms());
         drop(self);
@@ -285,17 +313,15 @@ impl Session {
     /// One frame. An error ends the session; a refusal is answered and the socket stays.
     fn frame(&mut self, text: &str) -> Result<(), End> {
         let now = self.app.clock.elapsed_ms();
-        let frame = match serde_json::from_str::<FriendFrame>(text) {
-            Ok(frame) => frame,
-            Err(error) => return self.unfit(text, &error),
-        };
+        let Ok(frame) = serde_json::from_str::<FriendFrame>(text) else { return self.unfit(text) };
+        metrics::frame(kind_of(&frame));
         let limited = match &frame {
             FriendFrame::Fix { .. } => !self.fixes.take(now),
             FriendFrame::Accept { .. } => false,
             _ => !self.frames.take(now),
         };
         if limited {
-            metrics::frame_refused();
+            metrics::frame_refused("too_fast");
             if !self.refusals.take(now) {
                 return Err((close::TOO_FAST, "too many frames"));
             }
@@ -359,27 +385,30 @@ impl Session {
 
     /// An accept: a place in the mailbox first, then the word, so that a first is certainly in the mailbox.
     fn accept(&mut self, offer: OfferId, revision: u32, key: Key) {
+        let in_hand = self.app.live.sessions.in_hand(self.friend(), offer);
+        let job = in_hand.as_ref().map(|held| held.job);
         let Some(permit) = self.app.mailbox.accept_permit() else {
-            return self.verdict(offer, key, Verdict::TryAgain, None);
+            return self.verdict(job, offer, key, Verdict::TryAgain, None);
         };
         let received_at = self.app.clock.now();
-        let in_hand = self.app.live.sessions.in_hand(self.friend(), offer);
         // An accept of an older revision leaves the word to others.
         let word = in_hand.filter(|held| held.revision == revision).map(|held| (held.claim.take(held.seat), held.seat));
         let first = match word {
             Some((Word::Open, _)) => true,
             Some((Word::Settled(winner), seat)) if winner == seat => {
-                return self.verdict(offer, key, Verdict::Won, None);
+                return self.verdict(job, offer, key, Verdict::Won, None);
             }
-            Some((Word::Settled(_), _)) => return self.verdict(offer, key, Verdict::Lost, Some(LostReason::Taken)),
+            Some((Word::Settled(_), _)) => {
+                return self.verdict(job, offer, key, Verdict::Lost, Some(LostReason::Taken));
+            }
             Some((Word::Closed(Closed::Cancelled), _)) => {
-                return self.verdict(offer, key, Verdict::Lost, Some(LostReason::JobCancelled));
+                return self.verdict(job, offer, key, Verdict::Lost, Some(LostReason::JobCancelled));
             }
             Some((Word::Closed(Closed::Expired), _)) => {
-                return self.verdict(offer, key, Verdict::Lost, Some(LostReason::Expired));
+                return self.verdict(job, offer, key, Verdict::Lost, Some(LostReason::Expired));
             }
             Some((Word::Closed(Closed::Paused), _)) => {
-                return self.verdict(offer, key, Verdict::Lost, Some(LostReason::Paused));
+                return self.verdict(job, offer, key, Verdict::Lost, Some(LostReason::Paused));
             }
             Some((Word::Closed(Closed::Edited) | Word::Taken(_) | Word::Retired, _)) | None => false,
         };
@@ -388,14 +417,12 @@ impl Session {
         permit.send(Input::Accepted { friend: self.profile.clone(), offer, key, revision, received_at, first });
     }
 
-    fn verdict(&self, offer: OfferId, key: Key, result: Verdict, reason: Option<LostReason>) {
-        metrics::verdict(match result {
-            Verdict::Won => "won",
-            Verdict::Lost if reason == Some(LostReason::Taken) => "taken",
-            Verdict::Lost => "lost",
-            Verdict::TryAgain => "try_again",
-            Verdict::NeedsReconfirm => "needs_reconfirm",
-        });
+    /// A verdict that needs nobody else: the word is settled or closed, or there is no room to ask.
+    fn verdict(&self, job: Option<JobId>, offer: OfferId, key: Key, result: Verdict, reason: Option<LostReason>) {
+        metrics::verdict(result, reason);
+        let (friend, job) = (self.friend(), job.map(tracing::field::display));
+        let (told, because) = (result.as_str(), reason.map(LostReason::as_str));
+        tracing::info!(job, %friend, %offer, result = told, reason = because, "verdict");
         self.outbox.push(FriendMessage::AcceptResult { offer, key, result, reason }, true);
     }
 
@@ -454,7 +481,7 @@ impl Session {
 
     /// A text that is no frame of ours: an unknown type or an unfit field is answered; what is not an object with a
     /// `type` ends the session.
-    fn unfit(&mut self, text: &str, error: &serde_json::Error) -> Result<(), End> {
+    fn unfit(&mut self, text: &str) -> Result<(), End> {
         let value: serde_json::Value =
             serde_json::from_str(text).map_err(|_| (close::BAD_FRAME, "the frame is not JSON"))?;
         let kind =
@@ -462,13 +489,18 @@ impl Session {
         if !self.frames.take(self.app.clock.elapsed_ms()) && !self.refusals.take(self.app.clock.elapsed_ms()) {
             return Err((close::TOO_FAST, "too many frames"));
         }
-        metrics::frame_refused();
         let key = value.get("key").and_then(serde_json::Value::as_str).and_then(|key| key.parse().ok());
         let offer = value.get("offer").and_then(serde_json::Value::as_str).and_then(|offer| offer.parse().ok());
-        if FRIEND_FRAME_TYPES.contains(&kind) {
-            tracing::debug!(kind, %error, "unfit frame");
+        if let Some(kind) = FRIEND_FRAME_TYPES.iter().find(|known| **known == kind) {
+            metrics::frame(kind);
+            metrics::frame_refused("unfit");
+            // Not in serde's words: they repeat what the frame holds.
+            tracing::debug!(kind, "unfit frame");
             self.refuse(Code::Invalid, key, offer, "error.unfit_field");
         } else {
+            metrics::frame("unknown");
+            metrics::frame_refused("unknown_type");
+            tracing::debug!("a frame of a type that is not known");
             self.refuse(Code::UnknownType, key, offer, "error.unknown_type");
         }
         Ok(())
@@ -492,6 +524,22 @@ fn usable(lat: f64, lng: f64, accuracy_m: Option<f64>) -> Option<Point> {
 fn beat_ms(session: SessionId, heartbeat_ms: u64) -> i64 {
     let share = (session.0.as_u128() % 21) as u64;
     (heartbeat_ms * (90 + share) / 100).cast_signed()
+}
+
+/// The type of a frame, as the wire names it.
+fn kind_of(frame: &FriendFrame) -> &'static str {
+    match frame {
+        FriendFrame::Hello { .. } => "hello",
+        FriendFrame::Duty { .. } => "duty",
+        FriendFrame::Fix { .. } => "fix",
+        FriendFrame::Seen { .. } => "seen",
+        FriendFrame::Accept { .. } => "accept",
+        FriendFrame::Decline { .. } => "decline",
+        FriendFrame::Visit { .. } => "visit",
+        FriendFrame::Ack { .. } => "ack",
+        FriendFrame::Ping { .. } => "ping",
+        FriendFrame::Refresh { .. } => "refresh",
+    }
 }
 
 fn key_of(frame: &FriendFrame) -> Option<Key> {

@@ -12,7 +12,6 @@ mod problem;
 mod socket;
 
 use std::collections::HashSet;
-use std::net::SocketAddr;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -33,6 +32,7 @@ use crate::engine::Mailbox;
 use crate::ledger::{Reader, Registry, RegistryError};
 use crate::live::Live;
 use crate::live::outbox::OutboxLimits;
+use crate::metrics;
 use auth::Auth;
 
 /// What every handler may use.
@@ -175,11 +175,13 @@ pub async fn accept(app: Arc<App>, listener: TcpListener, router: Router) {
             () = app.stop.cancelled() => return,
         };
         match accepted {
-            Ok((stream, peer)) => {
-                app.tasks.spawn(connection(app.clone(), stream, peer, router.clone()));
+            // Where from is nobody's business: an address is a person's.
+            Ok((stream, _)) => {
+                app.tasks.spawn(connection(app.clone(), stream, router.clone()));
             }
             // Out of file descriptors, or the peer has gone already: the sockets there are go on.
             Err(error) => {
+                metrics::connection_failed();
                 tracing::warn!(%error, "a connection could not be accepted");
                 tokio::time::sleep(Duration::from_millis(100)).await;
             }
@@ -187,9 +189,9 @@ pub async fn accept(app: Arc<App>, listener: TcpListener, router: Router) {
     }
 }
 
-async fn connection(app: Arc<App>, stream: TcpStream, peer: SocketAddr, router: Router) {
+async fn connection(app: Arc<App>, stream: TcpStream, router: Router) {
     if let Err(error) = stream.set_nodelay(true) {
-        tracing::debug!(%error, %peer, "no TCP_NODELAY");
+        tracing::debug!(%error, "no TCP_NODELAY");
     }
     let service = TowerToHyperService::new(router);
     let served = hyper::server::conn::http1::Builder::new()

@@ -4,16 +4,18 @@
 use std::time::Duration;
 
 use axum::body::{Body, Bytes};
-use axum::extract::Request;
+use axum::extract::{MatchedPath, Request};
 use axum::http::{HeaderValue, Response, StatusCode, header};
 use axum::middleware::Next;
 use axum::response::IntoResponse;
 use http_body_util::{BodyExt, LengthLimitError, Limited};
+use kiez_protocol::ids::JobId;
 use kiez_protocol::refusal::{Code, Fault, Problem};
 use serde::de::DeserializeOwned;
-use tracing::Instrument;
+use tracing::{Instrument, Span, field};
 use uuid::Uuid;
 
+use crate::clock::Stopwatch;
 use crate::engine::Overloaded;
 use crate::metrics;
 
@@ -69,7 +71,7 @@ impl From<Overloaded> for Refusal {
 
 impl From<crate::ledger::ReadError> for Refusal {
     fn from(error: crate::ledger::ReadError) -> Refusal {
-        tracing::warn!(%error, "the ledger could not be read");
+        tracing::warn!(why = error.facts(), "the ledger could not be read");
         Refusal::new(Code::Unavailable, "the ledger cannot be read now; try again")
     }
 }
@@ -83,15 +85,22 @@ impl IntoResponse for Refusal {
     }
 }
 
-/// Gives each request an id, its log a span, and each refusal its body.
+/// Gives each request an id, its log a span, and each refusal its body. The span names the route's pattern and never the
+/// path, the partner and the job once they are known; a refusal is told by its code, for its words repeat what was sent.
 pub async fn frame(request: Request, next: Next) -> Response<Body> {
     let request_id = Uuid::now_v7().simple().to_string();
-    let span = tracing::debug_span!("request", id = request_id, method = %request.method());
-    let mut response = next.run(request).instrument(span).await;
-    metrics::http(response.status().as_u16());
+    let method = metrics::method(request.method().as_str());
+    let matched = request.extensions().get::<MatchedPath>().cloned();
+    let route = matched.as_ref().map_or("none", MatchedPath::as_str);
+    let (partner, job) = (field::Empty, field::Empty);
+    let span = tracing::info_span!("request", request = request_id, method, route, partner, job);
+    let watch = Stopwatch::start();
+    let mut response = next.run(request).instrument(span.clone()).await;
     let refusal = response.extensions_mut().remove::<Refusal>().or_else(|| plain(response.status()));
+    let (status, code) = (response.status().as_u16(), refusal.as_ref().map(|refusal| word(refusal.code)));
+    metrics::http(method, route, status, watch.elapsed());
+    span.in_scope(|| tracing::debug!(status, code, "answered"));
     if let Some(refusal) = refusal {
-        tracing::debug!(id = request_id, code = ?refusal.code, "refused");
         let problem = problem(&refusal, &request_id);
         let body = serde_json::to_vec(&problem).expect("a problem is plain data");
         let retry_after = refusal.retry_after.map(|after| HeaderValue::from(after.as_secs().max(1)));
@@ -112,6 +121,11 @@ pub async fn frame(request: Request, next: Next) -> Response<Body> {
     response
 }
 
+/// The request is about this job: its log says so.
+pub fn about(job: JobId) {
+    Span::current().record("job", field::display(job));
+}
+
 /// What the router itself refuses.
 fn plain(status: StatusCode) -> Option<Refusal> {
     match status {
@@ -121,10 +135,15 @@ fn plain(status: StatusCode) -> Option<Refusal> {
     }
 }
 
+/// A code as the wire names it.
+fn word(code: Code) -> String {
+    let name = serde_json::to_value(code).ok().and_then(|code| code.as_str().map(ToOwned::to_owned));
+    name.unwrap_or_default()
+}
+
 fn problem(refusal: &Refusal, request_id: &str) -> Problem {
-    let name = serde_json::to_value(refusal.code).ok().and_then(|code| code.as_str().map(ToOwned::to_owned));
     Problem {
-        kind: format!("urn:kiez:problem:{}", name.unwrap_or_default()),
+        kind: format!("urn:kiez:problem:{}", word(refusal.code)),
         title: refusal.code.title().to_owned(),
         status: refusal.code.status(),
         detail: refusal.detail.clone(),
