@@ -226,7 +226,7 @@ impl Cli {
             | Command::Token { .. }
             | Command::Import { .. }
             | Command::Completions { .. }
-            | Command::Config { .. } => log::start(log::Format::Text, LOG_WAITING_BYTES_MAX)?,
+            | Command::Config { .. } => log::start(log::Format::Text, LOG_WAITING_BYTES_MAX, log::STORIES)?,
         }
         match self.command {
             Command::Serve(serve) => serve.run().await,
@@ -264,7 +264,7 @@ impl Serve {
             log::flag(self.log_format),
         ];
         let Loaded { config, .. } = self.common.load(&flags)?;
-        log::begin(&config.log)?;
+        log::begin(&config.log, log::STORIES)?;
         let address: std::net::SocketAddr = config.server.listen.parse().context("server.listen")?;
         anyhow::ensure!(
             address.ip().is_loopback() || self.plain_public,

@@ -135,7 +135,7 @@ impl Demo {
             crate::log::flag(self.log_format),
         ];
         let config = Config::load(None, std::iter::empty(), &flags)?.config;
-        crate::log::begin(&config.log)?;
+        crate::log::begin(&config.log, crate::log::ALARMS)?;
         let metrics = kiez::metrics::install().ok();
         let running = Running::start(&config, Start { dev: true, time_scale: self.speed, metrics }).await?;
         let key = running.keys.development_key.clone().context("a demo has a development key")?;

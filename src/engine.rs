@@ -537,7 +537,7 @@ impl Engine {
                 tokio::spawn(async move {
                     let message = match reader.verdict(friend, offer, key).await {
                         Ok(Some((result, reason))) => {
-                            verdicts::tell(friend, offer, result, reason, since);
+                            verdicts::tell_again(friend, offer, result, reason, since);
                             FriendMessage::AcceptResult { offer, key, result, reason }
                         }
                         Ok(None) => FriendMessage::Error {
@@ -550,7 +550,7 @@ impl Engine {
                         },
                         Err(error) => {
                             tracing::warn!(%friend, %offer, why = error.facts(), "a verdict could not be read");
-                            verdicts::tell(friend, offer, Verdict::TryAgain, None, since);
+                            verdicts::tell_again(friend, offer, Verdict::TryAgain, None, since);
                             FriendMessage::AcceptResult { offer, key, result: Verdict::TryAgain, reason: None }
                         }
                     };

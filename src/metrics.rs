@@ -41,7 +41,7 @@ const COUNTERS: &[(&str, &str)] = &[
     ("kiez_fixes_total", "Positions from friends, by what became of them"),
     ("kiez_http_requests_total", "HTTP requests answered, by method, route and status"),
     (
-        "kiez_connections_failed_total",
+        "kiez_accept_failures_total",
         "Connections that the system would not hand over: out of file descriptors, as a rule",
     ),
     ("kiez_inputs_refused_total", "Inputs turned away, by what had no room"),
@@ -110,7 +110,7 @@ fn begin() {
         "kiez_jobs_assigned_total",
         "kiez_offers_total",
         "kiez_outbox_overflows_total",
-        "kiez_connections_failed_total",
+        "kiez_accept_failures_total",
         "kiez_records_total",
         "kiez_records_refused_total",
         "kiez_ledger_retries_total",
@@ -357,9 +357,9 @@ pub fn http(method: &'static str, route: &str, status: u16, took: Duration) {
     histogram!("kiez_http_request_seconds", "method" => method, "route" => route).record(took);
 }
 
-/// The system would not hand over a connection.
-pub fn connection_failed() {
-    counter!("kiez_connections_failed_total").increment(1);
+/// No connection could be accepted: the machine has no file or memory left for one.
+pub fn accept_failed() {
+    counter!("kiez_accept_failures_total").increment(1);
 }
 
 // --- the dispatcher and the ledger ----------------------------------------------------------------------------------

@@ -74,6 +74,7 @@ fn spawn(url: &str, port: u16) -> Child {
             url,
         ])
         .env("KIEZ_AUTH__DEVELOPMENT_KEY", DEVELOPMENT_KEY)
+        .env("KIEZ_LOG", "warn")
         .stdout(Stdio::null())
         .stderr(Stdio::inherit())
         .spawn()

@@ -40,12 +40,29 @@ impl Verdicts {
     }
 }
 
-/// A verdict is told: the log hears of it, within the span of its job where that is open, and so do the meters.
-pub fn tell(friend: FriendId, offer: OfferId, result: Verdict, reason: Option<LostReason>, since: Option<Stopwatch>) {
+/// A verdict is told, on a job that is open: within the span of it the log hears of it, and so do the meters.
+fn tell(friend: FriendId, offer: OfferId, result: Verdict, reason: Option<LostReason>, since: Option<Stopwatch>) {
+    count(result, reason, since);
+    let (result, reason) = (result.as_str(), reason.map(LostReason::as_str));
+    tracing::info!(%friend, %offer, result, reason, "verdict");
+}
+
+/// A verdict that stands in the ledger is told once more: the story of its job has had it.
+pub fn tell_again(
+    friend: FriendId,
+    offer: OfferId,
+    result: Verdict,
+    reason: Option<LostReason>,
+    since: Option<Stopwatch>,
+) {
+    count(result, reason, since);
+    let (result, reason) = (result.as_str(), reason.map(LostReason::as_str));
+    tracing::debug!(%friend, %offer, result, reason, "a verdict is told again");
+}
+
+fn count(result: Verdict, reason: Option<LostReason>, since: Option<Stopwatch>) {
     metrics::verdict(result, reason);
     if let Some(since) = since {
         metrics::accept_to_verdict(since.elapsed());
     }
-    let (result, reason) = (result.as_str(), reason.map(LostReason::as_str));
-    tracing::info!(%friend, %offer, result, reason, "verdict");
 }

@@ -22,7 +22,9 @@ use tracing_subscriber::{Layer, Registry, fmt};
 use pipe::Pipe;
 
 /// What is told when `KIEZ_LOG` does not say.
-const FILTER: &str = "kiez=info,warn";
+pub const STORIES: &str = "kiez=info,warn";
+/// The same for a demo, which has a line of its own to show.
+pub const ALARMS: &str = "warn";
 /// The last lines have so long to leave when the process ends.
 const FAREWELL: Duration = Duration::from_secs(1);
 
@@ -50,23 +52,24 @@ pub fn flag(format: Option<Format>) -> (&'static str, &'static str, Option<Strin
     ("log.format", "--log-format", format.map(|format| format.as_str().to_owned()))
 }
 
-/// Begins the log as the configuration says.
+/// Begins the log as the configuration says; `otherwise` is told when `KIEZ_LOG` does not say.
 ///
 /// # Errors
 /// As [`start`].
-pub fn begin(config: &kiez::config::Log) -> anyhow::Result<()> {
+pub fn begin(config: &kiez::config::Log, otherwise: &str) -> anyhow::Result<()> {
     let format = Format::from_str(&config.format, false).map_err(anyhow::Error::msg).context("log.format")?;
-    start(format, config.waiting_bytes_max)
+    start(format, config.waiting_bytes_max, otherwise)
 }
 
 static PIPE: OnceLock<Arc<Pipe>> = OnceLock::new();
 
-/// Begins the log of this process: `KIEZ_LOG` says what is told, `bytes_max` how much may wait for a reader who is slow.
+/// Begins the log of this process: `KIEZ_LOG` says what is told, and if it does not, `otherwise`; `bytes_max` how much may
+/// wait for a reader who is slow.
 ///
 /// # Errors
 /// A `KIEZ_LOG` that cannot be read; a second call.
-pub fn start(format: Format, bytes_max: usize) -> anyhow::Result<()> {
-    let filter = filter()?;
+pub fn start(format: Format, bytes_max: usize, otherwise: &str) -> anyhow::Result<()> {
+    let filter = filter(otherwise)?;
     let stderr = std::io::stderr();
     // A handle of its own: writing through `std::io::stderr` would hold its lock for as long as nobody reads.
     let out = std::fs::File::from(stderr.as_fd().try_clone_to_owned().context("stderr")?);
@@ -105,9 +108,9 @@ impl Drop for Farewell {
     }
 }
 
-fn filter() -> anyhow::Result<EnvFilter> {
+fn filter(otherwise: &str) -> anyhow::Result<EnvFilter> {
     let wanted = std::env::var_os("KIEZ_LOG").filter(|wanted| !wanted.is_empty());
-    let wanted = wanted.as_ref().map_or(Some(FILTER), |wanted| wanted.to_str()).context("KIEZ_LOG is not UTF-8")?;
+    let wanted = wanted.as_ref().map_or(Some(otherwise), |wanted| wanted.to_str()).context("KIEZ_LOG is not UTF-8")?;
     EnvFilter::builder().parse(wanted).context("KIEZ_LOG takes directives such as kiez=debug,warn")
 }
 
@@ -129,7 +132,7 @@ mod tests {
 
     #[test]
     fn the_filter_without_wishes_can_be_read() {
-        assert!(EnvFilter::builder().parse(FILTER).is_ok());
+        assert!([STORIES, ALARMS].iter().all(|filter| EnvFilter::builder().parse(filter).is_ok()));
         assert!(EnvFilter::builder().parse("kiez=loud").is_err());
     }
 }

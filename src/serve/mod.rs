@@ -181,7 +181,7 @@ pub async fn accept(app: Arc<App>, listener: TcpListener, router: Router) {
             }
             // Out of file descriptors, or the peer has gone already: the sockets there are go on.
             Err(error) => {
-                metrics::connection_failed();
+                metrics::accept_failed();
                 tracing::warn!(%error, "a connection could not be accepted");
                 tokio::time::sleep(Duration::from_millis(100)).await;
             }

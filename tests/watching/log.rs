@@ -125,5 +125,6 @@ async fn a_job_the_ledger_refuses_is_an_error_that_names_no_values() {
     assert!(error["message"].as_str().is_some_and(|text| text.starts_with("quarantined")), "{error}");
     assert!(error["why"].as_str().is_some_and(|why| why.contains("23514")), "{error}");
     assert!(told.iter().any(|line| says(line, "verdict result=try_again")), "{log}");
+    assert!(!told.iter().any(|line| line["message"] == "assigned"), "what was not written is not told: {log}");
     assert!(!log.to_lowercase().contains("qanary"), "{log}");
 }
