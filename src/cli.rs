@@ -9,9 +9,10 @@ use kiez::clock::Clock;
 use kiez::config::{Config, Loaded};
 use kiez::ledger;
 use kiez::serve::auth::{Auth, partner_key};
-use kiez::server::{Keys, Running, Start};
+use kiez::server::{Entry, Keys, Running, Start, StartError};
 use kiez_protocol::directory::OpsRole;
 use kiez_protocol::ids::{FriendId, PartnerSlug};
+use tokio_util::sync::CancellationToken;
 
 use crate::log;
 
@@ -54,6 +55,8 @@ enum Command {
 Examples:
   kiez serve
   KIEZ_AUTH__SECRET=… kiez serve --database-url postgres://kiez@db/kiez --listen 10.0.0.5:8080
+  kiez serve --standby                          beside another on the same Postgres: serves when that one ends
+  kiez serve --take-over                        in the place of a process that hangs
   kiez serve --time-scale 240                   development: a day in six minutes")]
     Serve(Serve),
     /// A Berlin that lives in one process: friends and partners over real sockets.
@@ -116,6 +119,12 @@ struct Serve {
     /// Where the operator looks: metrics and health.
     #[arg(long, value_name = "ADDRESS")]
     admin_listen: Option<String>,
+    /// Waits while another kiez has the database (Postgres), and serves when that one ends or falls silent.
+    #[arg(long)]
+    standby: bool,
+    /// Takes the place of another kiez that has the database: that one writes nothing more, and ends.
+    #[arg(long, conflicts_with = "standby")]
+    take_over: bool,
     /// Development: accepts a Postgres that may lose commits in a crash.
     #[arg(long)]
     dev: bool,
@@ -271,8 +280,29 @@ impl Serve {
             "{address} is not loopback and kiez speaks plain HTTP: put a proxy with TLS before it and say --plain-public"
         );
         let metrics = Some(kiez::metrics::install().context("the meters")?);
-        let start = Start { dev: self.dev, time_scale: self.time_scale, metrics };
-        let mut running = Running::start(&config, start).await?;
+        let stop = CancellationToken::new();
+        tokio::spawn({
+            let stop = stop.clone();
+            async move {
+                asked_to_stop().await;
+                stop.cancel();
+            }
+        });
+        let entry = match (self.standby, self.take_over) {
+            (true, _) => Entry::Standby,
+            (false, true) => Entry::TakeOver,
+            (false, false) => Entry::Alone,
+        };
+        let start =
+            Start { dev: self.dev, time_scale: self.time_scale, metrics, entry, patient: true, stop: stop.clone() };
+        let mut running = match Running::start(&config, start).await {
+            Ok(running) => running,
+            Err(stopped @ StartError::Stopped) => {
+                println!("{stopped}");
+                return Ok(());
+            }
+            Err(error) => return Err(error.into()),
+        };
         println!("kiez listens on http://{} (metrics and health on http://{})", running.address, running.admin_address);
         if let (Keys { made: true, development_key: Some(key), .. }, address) = (&running.keys, running.address) {
             println!(
@@ -282,7 +312,7 @@ impl Serve {
         }
         tokio::select! {
             end = running.ended() => anyhow::bail!("{end}"),
-            () = asked_to_stop() => {}
+            () = stop.cancelled() => {}
         }
         say("stopping: sockets are told to come back, and what was decided is written\n")?;
         running.stop().await;

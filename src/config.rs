@@ -42,6 +42,7 @@ knobs! {
     }
     database: Database, "Where outcomes are kept." {
         url: String = "sqlite:kiez.db", "sqlite:PATH (one file, one process) or postgres://… (production)";
+        silence_ms: u64 = 10_000, "ms without a sign of life after which a standby takes over; a process that itself stood still so long goes on as after a restart; 3,000 or more";
     }
     auth: Auth, "Who may come in." {
         secret: String = "", "HS256 secret of friend and ops tokens, at least 32 characters; empty: a development key is made, on loopback only";
@@ -63,12 +64,25 @@ knobs! {
         outbox_len_max: usize = 64, "messages waiting for one friend; then 4008";
         outbox_bytes_max: usize = 65_536, "bytes waiting for one friend; then 4008";
         fix_interval_ms: i64 = 2_000, "ms between two fixes of one friend, with a burst of five; the newest is kept";
+        accept_interval_ms: i64 = 50, "ms between two accepts of one friend, with a burst of forty; then refused";
         frame_interval_ms: i64 = 200, "ms between two other frames of one friend, with a burst of twenty; then refused";
         refusals_per_minute_max: u32 = 100, "frames refused for speed in a minute; then 4013";
         heartbeat_ms: u64 = 25_000, "ms between pings to a silent friend";
         pong_ms: u64 = 10_000, "ms for the pong; then 4012";
+        expiring_ms: i64 = 60_000, "ms before the end of a token at which its friend is told";
+        token_grace_ms: i64 = 30_000, "ms a session goes on after the end of its token; then 4005";
+        resume_ms: i64 = 300_000, "ms a session without a connection is kept for its app to come back to";
+        resume_len_max: usize = 64, "messages kept for a friend to be sent again; beyond it the session cannot be resumed";
+        resume_bytes_max: usize = 65_536, "bytes kept for a friend to be sent again; beyond it the session cannot be resumed";
+        verdicts_len_max: usize = 32, "verdicts of the last 24 hours remembered for one friend, the newest";
+        hellos_per_s: u32 = 5_000, "friends who come in in a second; who comes beyond is told when to come again, then 1013";
+        hellos_burst: u32 = 5_000, "friends who come in at once, before the rate counts";
+        returns_per_s: u32 = 2_500, "friends in a second over whom returns are spread when the server goes down: fewer than may come in";
+        come_back_ms: u32 = 1_000, "ms before the first of those comes back who were told when: about what a restart takes";
         suspect_ms: i64 = 40_000, "ms a friend without a connection still counts as reachable";
         mailbox_len_max: usize = 8_192, "inputs waiting for the dispatcher, a quarter kept for accepts; then jobs get 503";
+        ledger_queue_len_max: usize = 4_096, "records waiting for the ledger, 2,048 or more; new jobs get 503 from half of it on";
+        answer_ms: u64 = 10_000, "ms a request waits for its commit; then 503, and the same key asks again";
     }
 }
 
@@ -244,6 +258,15 @@ impl Config {
         }
         if !self.database.url.starts_with("sqlite:") && !self.database.url.starts_with("postgres") {
             return unfit("database.url", "takes sqlite:PATH or postgres://…");
+        }
+        if self.database.silence_ms < 3_000 {
+            return unfit("database.silence_ms", "takes 3,000 or more: a sign of life comes once a second");
+        }
+        if self.limits.ledger_queue_len_max < 2_048 {
+            return unfit(
+                "limits.ledger_queue_len_max",
+                "takes 2,048 or more: one input may lead to hundreds of records",
+            );
         }
         if !self.auth.secret.is_empty() && self.auth.secret.len() < 32 {
             return unfit("auth.secret", "a secret has at least 32 characters");

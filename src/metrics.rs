@@ -55,13 +55,17 @@ const COUNTERS: &[(&str, &str)] = &[
 const GAUGES: &[(&str, &str)] = &[
     ("kiez_build_info", "1; the version is in the label"),
     ("kiez_friends_live", "Friends with a live session"),
+    ("kiez_sessions_resumable", "Sessions without a socket, kept for their friends to come back to"),
     ("kiez_friends_placed", "Friends on duty, reachable and with a position"),
     ("kiez_sockets_unauthenticated", "Sockets that have not said hello"),
     ("kiez_jobs", "Jobs that are not final, by state, as committed"),
     ("kiez_jobs_open", "Jobs that are not final"),
     ("kiez_mailbox_length", "Inputs waiting for the dispatcher"),
     ("kiez_ledger_queue_length", "Records waiting for the ledger"),
-    ("kiez_ledger_reachable", "1 if the ledger answered the last time it was tried, else 0"),
+    (
+        "kiez_ledger_reachable",
+        "1 if the ledger answered the last time it was tried and does not take seconds now, else 0",
+    ),
     ("kiez_ledger_epoch", "How often this database was taken by a dispatcher or by the same one again"),
 ];
 
@@ -274,8 +278,19 @@ pub fn accept_to_verdict(took: Duration) {
 
 // --- friends' sockets -----------------------------------------------------------------------------------------------
 
-const HELLOS: &[&str] =
-    &["admitted", "turned_away", "busy", "too_late", "bad_frame", "bad_token", "token_expired", "forbidden", "gone"];
+const HELLOS: &[&str] = &[
+    "new",
+    "resumed",
+    "turned_away",
+    "later",
+    "too_late",
+    "bad_frame",
+    "bad_token",
+    "token_expired",
+    "forbidden",
+    "restarting",
+    "gone",
+];
 const FRAMES: &[&str] =
     &["hello", "duty", "fix", "seen", "accept", "decline", "visit", "ack", "ping", "refresh", "unknown"];
 const FRAME_REFUSALS: &[&str] = &["too_fast", "unfit", "unknown_type"];
@@ -301,10 +316,10 @@ const CLOSE_CODES: [(u16, &str); 17] = [
     (close::FORBIDDEN, "4507"),
     (0, "other"),
 ];
-/// The friend's side has ended the connection, or the network has.
-const GONE: u16 = 1000;
+/// The code of a session whose connection the friend's side has ended, or the network.
+pub const GONE: u16 = 1000;
 
-/// A hello came to something: `admitted`, or why it was not.
+/// Somebody came: a `new` session, one that is `resumed`, or why neither.
 pub fn hello(outcome: &'static str) {
     debug_assert!(HELLOS.contains(&outcome), "{outcome}");
     counter!("kiez_hellos_total", "outcome" => outcome).increment(1);
@@ -416,6 +431,8 @@ pub fn log_lines_dropped(lines: u64) {
 pub struct Levels {
     /// Friends with a live session.
     pub friends_live: usize,
+    /// Sessions without a socket that their friend may come back to.
+    pub resumable: usize,
     /// Friends on the roster.
     pub friends_placed: usize,
     /// Sockets that have not said hello.
@@ -434,6 +451,7 @@ pub struct Levels {
 #[expect(clippy::cast_precision_loss, reason = "levels are far below 2^52")]
 pub fn levels(levels: Levels) {
     gauge!("kiez_friends_live").set(levels.friends_live as f64);
+    gauge!("kiez_sessions_resumable").set(levels.resumable as f64);
     gauge!("kiez_friends_placed").set(levels.friends_placed as f64);
     gauge!("kiez_sockets_unauthenticated").set(levels.strangers as f64);
     gauge!("kiez_jobs_open").set(levels.jobs_open as f64);

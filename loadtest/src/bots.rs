@@ -192,7 +192,8 @@ pub(crate) async fn live(bot: Bot, config: FriendConfig, shared: Arc<Shared>) {
             event = life.client.next() => match event {
                 FriendEvent::Up { welcome, .. } => life.up(&welcome),
                 FriendEvent::Message(envelope) => life.heard(*envelope),
-                FriendEvent::Down { .. } => life.on_duty = false,
+                // Whether they are on duty is said by the snapshot, or as before by a session that goes on.
+                FriendEvent::Down { .. } => {}
                 FriendEvent::Over { code, cause } => {
                     shared.trouble(format!("friend {friend} was sent away: {code} {cause}"));
                     return;
@@ -214,8 +215,7 @@ impl Life {
             self.shared.trouble(format!("the server's time runs {theirs} times as fast, and the bots' {ours} times"));
             self.shared.stop.cancel();
         }
-        if welcome.resumed {
-            self.on_duty = true;
+        if welcome.resumed && self.on_duty {
             self.fix();
         }
     }
@@ -278,6 +278,7 @@ impl Life {
             self.on_duty = true;
             self.fix();
         } else {
+            self.on_duty = false;
             self.go_on_duty();
         }
     }

@@ -631,7 +631,7 @@ fn an_offer_that_was_held_must_not_be_gone() {
         street.pause(SECOND);
         street.arrive(0);
         let duty = Duty { on: true, until: None };
-        street.hear(0, FriendMessage::Snapshot(Snapshot { duty, offers: vec![], visits: vec![] }));
+        street.hear(0, FriendMessage::Snapshot(Snapshot { duty, ..Snapshot::default() }));
         assert_eq!(street.report().lost_offers, u64::from(!taken));
     }
 }
@@ -650,7 +650,7 @@ fn offers_that_come_with_a_snapshot_belong_to_the_choice_that_made_them() {
     street.arrive(0);
     let first = an_offer(OfferId(Uuid::from_u128(0x7999)), job, 1, 1, 3, 100, made_at);
     let duty = Duty { on: true, until: None };
-    street.hear(0, FriendMessage::Snapshot(Snapshot { duty, offers: vec![first], visits: vec![] }));
+    street.hear(0, FriendMessage::Snapshot(Snapshot { duty, offers: vec![first], ..Snapshot::default() }));
     let report = street.report();
     assert_eq!(counts(&report), (1, 0, 0), "{report}");
 }

@@ -263,9 +263,9 @@ pub enum FriendMessage {
         /// When.
         at: Time,
     },
-    /// The server is going down.
+    /// The server is going down, or lets no more in just now.
     Draining {
-        /// Come back after so many ms of real time.
+        /// Come back after so many ms of real time: each friend is told another time, so that not all come at once.
         reconnect_in_ms: u32,
     },
 }
@@ -309,6 +309,27 @@ pub struct Snapshot {
     pub offers: Vec<Offer>,
     /// Jobs held.
     pub visits: Vec<JobCard>,
+    /// Verdicts of the last 24 hours, oldest first, as far as the server remembers them: the newest few, and after a
+    /// restart those that were won. An accept that is not named here is repeated to hear its verdict.
+    #[serde(default)]
+    pub verdicts: Vec<ToldVerdict>,
+}
+
+/// A verdict that was given before.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schemas", derive(schemars::JsonSchema))]
+pub struct ToldVerdict {
+    /// Which offer.
+    pub offer: OfferId,
+    /// The accept's key.
+    pub key: Key,
+    /// The verdict: `won` or `lost`, those that are final.
+    pub result: Verdict,
+    /// Why it is lost.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<LostReason>,
+    /// When it was given.
+    pub at: Time,
 }
 
 /// A job as it is offered: no name, street or phone.

@@ -109,13 +109,16 @@ pub struct Problem {
 
 /// Close codes of the friend socket: 4000 to 4499 come back, 4500 to 4999 do not.
 pub mod close {
+    /// The session goes on over a newer connection of the same app; nothing is left to do (RFC 6455).
+    pub const NORMAL: u16 = 1000;
     /// The server restarts; come back when `draining` said.
     pub const RESTARTING: u16 = 4001;
     /// The token has expired; come back with a new one.
     pub const TOKEN_EXPIRED: u16 = 4005;
     /// The connection took too little off its queue.
     pub const TOO_SLOW: u16 = 4008;
-    /// The server lost track of the session; come back and take the snapshot.
+    /// App and server do not agree on what was said: an acknowledgement of what was never sent. Come back and take the
+    /// snapshot.
     pub const RESYNC: u16 = 4010;
     /// No pong.
     pub const NO_PONG: u16 = 4012;

@@ -14,6 +14,7 @@ use serde::de::DeserializeOwned;
 use super::documents;
 use super::either::Arg;
 use super::facts;
+use super::open_error::passes;
 use super::pool::{Pool, Work};
 use super::rows::hex;
 
@@ -39,6 +40,11 @@ impl RegistryError {
             RegistryError::Refused(_) => "refused".to_owned(),
             RegistryError::UnknownPartner(partner) => format!("no partner {partner}"),
         }
+    }
+
+    /// Whether trying again later may help.
+    pub fn is_transient(&self) -> bool {
+        matches!(self, RegistryError::Unreachable(error) if passes(error))
     }
 }
 

@@ -23,9 +23,14 @@ pub fn admin_routes() -> Router<Arc<App>> {
     routes().route("/metrics", get(metrics))
 }
 
+/// The loop turns at least once a second; after this long without a turn it does not live any more, ms.
+const DEAD_MS: i64 = 10_000;
+
 /// The loop turns: 200.
 async fn livez(State(app): State<Arc<App>>) -> Response<Body> {
-    answer(StatusCode::OK, &json!({"alive": true, "turns": app.mailbox.turns()}))
+    let alive = app.clock.elapsed_ms() - app.mailbox.turned_at() < DEAD_MS;
+    let status = if alive { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
+    answer(status, &json!({"alive": alive, "turns": app.mailbox.turns()}))
 }
 
 /// Takes work: 200. Draining, or the ledger is away: 503. `?verbose` says which.
@@ -37,10 +42,11 @@ async fn readyz(State(app): State<Arc<App>>, RawQuery(query): RawQuery) -> Respo
         let detail = json!({
             "ready": ready,
             "draining": draining,
+            "standby": false,
             "ledger": {"reachable": app.mailbox.ledger_is_reachable(), "keeps_up": !app.mailbox.is_stalled(), "queue": app.mailbox.ledger_queue_len()},
             "migrations": "current",
             "jobs_open": app.mailbox.jobs_open(),
-            "friends_live": app.live.sessions.len(),
+            "friends_live": app.live.sessions.connected(),
             "mailbox": app.mailbox.len(),
         });
         return answer(status, &detail);

@@ -1,43 +1,38 @@
-//! How fast somebody may be: a bucket that holds a burst and refills with time.
+//! How fast somebody may be: so many at once, then one in an interval. One number each, because there is one of these for
+//! every friend and kind of frame.
 
-/// A bucket of permits.
-#[derive(Clone, Copy, Debug)]
-pub struct Bucket {
-    burst: u32,
-    interval_ms: i64,
-    permits: u32,
-    since: i64,
+/// A pace, kept as the instant at which nothing is owed to it any more.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Pace {
+    free_at: i64,
 }
 
-impl Bucket {
-    /// A full bucket: `burst` at once, then one each `interval_ms`.
-    pub fn new(burst: u32, interval_ms: i64, now_ms: i64) -> Bucket {
-        Bucket { burst, interval_ms: interval_ms.max(1), permits: burst, since: now_ms }
+impl Pace {
+    /// Takes one at `now`, in ms, if there is one: `burst` at once, then one each `interval_ms`.
+    pub fn take(&mut self, now: i64, burst: u32, interval_ms: i64) -> bool {
+        let in_time = now >= self.next(burst, interval_ms);
+        if in_time {
+            self.free_at = self.free_at.max(now) + interval_ms.max(1);
+        }
+        in_time
     }
 
-    /// Takes a permit, if there is one.
-    pub fn take(&mut self, now_ms: i64) -> bool {
-        let earned = (now_ms - self.since) / self.interval_ms;
-        if earned > 0 {
-            self.since += earned * self.interval_ms;
-            self.permits = self.permits.saturating_add(u32::try_from(earned).unwrap_or(u32::MAX)).min(self.burst);
-        }
-        let has = self.permits > 0;
-        self.permits -= u32::from(has);
-        has
+    /// When the next one can be taken.
+    pub fn next(&self, burst: u32, interval_ms: i64) -> i64 {
+        self.free_at - i64::from(burst.max(1) - 1) * interval_ms.max(1)
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::Bucket;
+    use super::Pace;
 
     #[test]
     fn a_burst_then_one_each_interval() {
-        let mut bucket = Bucket::new(3, 100, 0);
-        assert_eq!([0; 4].map(|now| bucket.take(now)), [true, true, true, false]);
-        assert!(!bucket.take(99));
-        assert!(bucket.take(100) && !bucket.take(150));
-        assert_eq!([10_000; 4].map(|now| bucket.take(now)), [true, true, true, false]);
+        let mut pace = Pace::default();
+        let mut take = |now| pace.take(now, 3, 100);
+        assert_eq!([1_000; 4].map(&mut take), [true, true, true, false]);
+        assert_eq!([1_099, 1_100, 1_150, 1_200].map(&mut take), [false, true, false, true]);
+        assert_eq!([10_000; 4].map(&mut take), [true, true, true, false]);
     }
 }

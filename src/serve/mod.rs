@@ -3,13 +3,14 @@
 
 mod admin;
 pub mod auth;
-mod friend;
+pub mod friend;
 mod health;
 mod limit;
 mod ops;
 mod partner;
 mod problem;
 mod socket;
+pub mod waiting;
 
 use std::collections::HashSet;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -31,7 +32,7 @@ use crate::config::Limits;
 use crate::engine::Mailbox;
 use crate::ledger::{Reader, Registry, RegistryError};
 use crate::live::Live;
-use crate::live::outbox::OutboxLimits;
+use crate::live::backlog::OutboxLimits;
 use crate::metrics;
 use auth::Auth;
 
@@ -64,13 +65,21 @@ pub struct App {
     pub in_flight: InFlight,
     /// Sockets that have not said hello.
     pub strangers: Arc<AtomicUsize>,
+    /// How many hellos are taken.
+    pub admission: friend::admission::Admission,
     /// The version of the directory that is in memory.
     pub directory_version: tokio::sync::Mutex<u64>,
 }
 
 impl App {
     fn outbox_limits(&self) -> OutboxLimits {
-        OutboxLimits { len_max: self.limits.outbox_len_max, bytes_max: self.limits.outbox_bytes_max }
+        let bound = |knob: usize| u32::try_from(knob).unwrap_or(u32::MAX);
+        OutboxLimits {
+            len_max: bound(self.limits.outbox_len_max),
+            bytes_max: bound(self.limits.outbox_bytes_max),
+            kept_len_max: bound(self.limits.resume_len_max),
+            kept_bytes_max: bound(self.limits.resume_bytes_max),
+        }
     }
 
     /// A place for a socket that has not said hello, if there is one.
@@ -112,7 +121,12 @@ pub fn fill(live: &Live, rows: crate::ledger::DirectoryRows) {
         let known = live.directory.friend(friend.id);
         if known.is_none_or(|known| *known != friend) {
             let profile = live.directory.put_friend(friend);
+            let (id, active) = (profile.id, profile.active);
             live.roster.set_profile(profile);
+            // Known before they go, so that nobody comes in behind it.
+            if !active {
+                live.dismiss(id, friend::INACTIVE);
+            }
         }
     }
 }

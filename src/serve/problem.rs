@@ -16,7 +16,7 @@ use tracing::{Instrument, Span, field};
 use uuid::Uuid;
 
 use crate::clock::Stopwatch;
-use crate::engine::Overloaded;
+use crate::engine::{Overloaded, Unanswered};
 use crate::metrics;
 
 /// The answer of a handler.
@@ -66,6 +66,19 @@ impl Refusal {
 impl From<Overloaded> for Refusal {
     fn from(_: Overloaded) -> Refusal {
         Refusal::new(Code::Unavailable, "kiez cannot take this now; nothing was changed, try again")
+    }
+}
+
+impl From<Unanswered> for Refusal {
+    fn from(unanswered: Unanswered) -> Refusal {
+        match unanswered {
+            Unanswered::Overloaded(overloaded) => overloaded.into(),
+            Unanswered::Unknown => Refusal::new(
+                Code::Unavailable,
+                "the ledger does not answer, and whether this was written is not known yet; ask again with the same \
+                 Idempotency-Key",
+            ),
+        }
     }
 }
 

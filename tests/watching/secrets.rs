@@ -148,7 +148,7 @@ async fn nothing_personal_is_told(url: Option<&str>, format: &str) {
         assert!(!meters.contains(&secret), "{secret} is metered: {meters}");
     }
     // All of it was looked at: the log was as long as it gets, and the bad input left its traces.
-    for trace in ["unfit frame", "no hello was taken", "answered", "joined", "the map is watched", "offer_closed"] {
+    for trace in ["unfit frame", "nobody came in", "answered", "joined", "the map is watched", "offer_closed"] {
         assert!(log.contains(trace), "{trace} in {log}");
     }
     let job = life.job.to_string();

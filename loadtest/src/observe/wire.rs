@@ -67,11 +67,15 @@ impl Observation {
     /// A watched friend has got a message.
     pub fn heard(&mut self, at: Moment, friend: FriendId, message: &FriendMessage) {
         let rules = self.rules;
-        let early = at.saturating_sub(rules.in_flight_us);
         let Some(trace) = self.friends.get_mut(&friend) else { return };
+        let owed_since = trace.owed_since(at, &rules);
+        let early = owed_since.unwrap_or(at).saturating_sub(rules.in_flight_us);
         match message {
             FriendMessage::Welcome(welcome) => {
                 trace.up(at);
+                if welcome.resumed {
+                    trace.resumed(at);
+                }
                 self.time_scale = welcome.time_scale;
                 self.tally.server_time = self.tally.server_time.max(welcome.server_time);
                 self.welcomed = Some((at, welcome.server_time));
@@ -79,7 +83,7 @@ impl Observation {
             }
             FriendMessage::Snapshot(snapshot) => self.snapshot(at, friend, snapshot),
             FriendMessage::Duty(duty) => trace.duty_heard(at, duty.on, &rules),
-            FriendMessage::Offer(offer) => self.offered(at, friend, offer, None),
+            FriendMessage::Offer(offer) => self.offered(at, friend, offer, owed_since),
             FriendMessage::OfferUpdate(update) if update.renewed.is_none() => {
                 // Renewed for an unfilled job: it no longer counts towards the hand.
                 close_hand(trace, update.offer, early, at);
@@ -299,10 +303,11 @@ impl Observation {
             card.state,
             JobState::Assigned | JobState::Contacted | JobState::Appointed | JobState::OnTheWay | JobState::InProgress
         );
-        let early = at.saturating_sub(self.rules.in_flight_us);
+        let rules = self.rules;
         if let Some(trace) = self.friends.get_mut(&friend)
             && !held
         {
+            let early = trace.owed_since(at, &rules).unwrap_or(at).saturating_sub(rules.in_flight_us);
             close_jobs(trace, card.job, early, at);
         }
     }
