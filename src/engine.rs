@@ -28,7 +28,7 @@ use crate::config::Limits;
 use crate::dispatch::Dispatcher;
 use crate::dispatch::effect::{Answer, Commit, Effects, Message, Subject};
 use crate::dispatch::input::{Input, Request};
-use crate::ledger::{Outcome, Reader, Submission, WriterHandle};
+use crate::ledger::{Outcome, ReadError, Reader, Submission, WriterHandle};
 use crate::live::Live;
 use crate::metrics;
 
@@ -175,6 +175,12 @@ impl Mailbox {
     /// Whether records wait so long for the ledger that new work is refused.
     pub fn is_stalled(&self) -> bool {
         self.state.stalled.load(Ordering::Relaxed)
+    }
+
+    /// Whether new jobs are taken: not while the ledger keeps up badly, nor while half of its queue is full. What is
+    /// about a job that is there already goes on.
+    pub fn admits_jobs(&self) -> bool {
+        !self.is_stalled() && self.writer.depth() < self.writer.room()
     }
 
     /// Jobs that are not final.
@@ -651,7 +657,10 @@ impl Engine {
                             allowed: Vec::new(),
                         },
                         Err(error) => {
-                            tracing::warn!(%friend, %offer, why = error.facts(), "a verdict could not be read");
+                            // That the ledger is away has been said, once.
+                            if !matches!(error, ReadError::Away) {
+                                tracing::warn!(%friend, %offer, why = error.facts(), "a verdict could not be read");
+                            }
                             verdicts::tell_again(friend, offer, Verdict::TryAgain, None, since);
                             FriendMessage::AcceptResult { offer, key, result: Verdict::TryAgain, reason: None }
                         }

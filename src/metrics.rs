@@ -54,6 +54,7 @@ const COUNTERS: &[(&str, &str)] = &[
 /// What rises and falls.
 const GAUGES: &[(&str, &str)] = &[
     ("kiez_build_info", "1; the version is in the label"),
+    ("kiez_connections", "Connections of friends, partners and ops, sockets included"),
     ("kiez_friends_live", "Friends with a live session"),
     ("kiez_sessions_resumable", "Sessions without a socket, kept for their friends to come back to"),
     ("kiez_friends_placed", "Friends on duty, reachable and with a position"),
@@ -114,6 +115,7 @@ fn begin() {
         "kiez_jobs_assigned_total",
         "kiez_offers_total",
         "kiez_outbox_overflows_total",
+        "kiez_connections_turned_away_total",
         "kiez_accept_failures_total",
         "kiez_records_total",
         "kiez_records_refused_total",
@@ -372,6 +374,11 @@ pub fn http(method: &'static str, route: &str, status: u16, took: Duration) {
     histogram!("kiez_http_request_seconds", "method" => method, "route" => route).record(took);
 }
 
+/// A connection was refused because there were too many.
+pub fn connection_turned_away() {
+    counter!("kiez_connections_turned_away_total").increment(1);
+}
+
 /// No connection could be accepted: the machine has no file or memory left for one.
 pub fn accept_failed() {
     counter!("kiez_accept_failures_total").increment(1);
@@ -429,6 +436,8 @@ pub fn log_lines_dropped(lines: u64) {
 /// How things stand, once a second.
 #[derive(Clone, Copy, Debug)]
 pub struct Levels {
+    /// Connections that are open, sockets included.
+    pub connections: usize,
     /// Friends with a live session.
     pub friends_live: usize,
     /// Sessions without a socket that their friend may come back to.
@@ -450,6 +459,7 @@ pub struct Levels {
 /// Sets the gauges.
 #[expect(clippy::cast_precision_loss, reason = "levels are far below 2^52")]
 pub fn levels(levels: Levels) {
+    gauge!("kiez_connections").set(levels.connections as f64);
     gauge!("kiez_friends_live").set(levels.friends_live as f64);
     gauge!("kiez_sessions_resumable").set(levels.resumable as f64);
     gauge!("kiez_friends_placed").set(levels.friends_placed as f64);

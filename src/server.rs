@@ -20,8 +20,9 @@ use crate::ledger::{OpenError, RegistryError};
 use crate::live::Live;
 use crate::live::wheel::TICK_MS;
 use crate::metrics;
+use crate::serve::accept::Door;
 use crate::serve::auth::{Auth, random_hex};
-use crate::serve::{self, App, InFlight};
+use crate::serve::{self, App, InFlight, Origins, Places, files};
 use opening::{Beginning, Listeners};
 
 /// How a server is started besides its configuration.
@@ -206,8 +207,9 @@ impl Running {
             stop: stop.clone(),
             tasks: TaskTracker::new(),
             in_flight: InFlight::default(),
-            strangers: Arc::default(),
+            strangers: Places::default(),
             admission: serve::friend::admission::Admission::new(&config.limits),
+            origins: Origins::of(&config.ops.origins),
             directory_version: tokio::sync::Mutex::new(directory_version),
         });
         let address = listener
@@ -217,9 +219,15 @@ impl Running {
             admin.local_addr().map_err(|error| StartError::Listen { address: config.admin.listen.clone(), error })?;
         tracing::info!(%address, admin = %admin_address, jobs = app.mailbox.jobs_open(), "serving");
         let engine = tokio::spawn(engine.run(engine_stop.clone()));
-        tokio::spawn(serve::accept(app.clone(), listener, serve::public(app.clone())));
-        tokio::spawn(serve::accept(app.clone(), admin, serve::operator(app.clone())));
-        tokio::spawn(housekeeping(app.clone()));
+        let limits = &config.limits;
+        let door = Door::new(limits, files::room_for(limits.connections_max));
+        let back_door = Door::new(limits, limits.admin_connections_max);
+        for (door, listener, router) in
+            [(&door, listener, serve::public(app.clone())), (&back_door, admin, serve::operator(app.clone()))]
+        {
+            tokio::spawn(door.clone().accept(listener, router, stop.clone(), app.tasks.clone()));
+        }
+        tokio::spawn(housekeeping(app.clone(), door));
         tokio::spawn(beats(app.clone()));
         Ok(Running { address, admin_address, app, keys, stop, engine, engine_stop })
     }
@@ -279,7 +287,7 @@ async fn beats(app: Arc<App>) {
 }
 
 /// Once a second: the roster is swept, the directory followed, the gauges set.
-async fn housekeeping(app: Arc<App>) {
+async fn housekeeping(app: Arc<App>, door: Arc<Door>) {
     let mut seconds = tokio::time::interval(Duration::from_secs(1));
     seconds.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     loop {
@@ -292,10 +300,11 @@ async fn housekeeping(app: Arc<App>) {
             tracing::debug!(why = error.facts(), "the directory could not be read");
         }
         metrics::levels(metrics::Levels {
+            connections: door.connections(),
             friends_live: app.live.sessions.connected(),
             resumable: app.live.sessions.len().saturating_sub(app.live.sessions.connected()),
             friends_placed: app.live.roster.len(),
-            strangers: app.strangers.load(std::sync::atomic::Ordering::Relaxed),
+            strangers: app.strangers.taken(),
             jobs_open: app.mailbox.jobs_open(),
             mailbox: app.mailbox.len(),
             ledger_queue: app.mailbox.ledger_queue_len(),

@@ -8,8 +8,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use kiez_protocol::directory::{
-    AnswerKind, CommissionRule, Community, Country, Crowd, Friend, ImportLine, Language, Package, Partner, Policy,
-    Pricing, Question, SkillLevel, Texts, Tier,
+    AnswerKind, CommissionRule, Community, Country, Crowd, Friend, ImportLine, Language, Package, Partner,
+    PartnerQuota, Policy, Pricing, Question, SkillLevel, Texts, Tier,
 };
 use kiez_protocol::ids::{FriendId, PartnerSlug};
 use kiez_protocol::money::{Currency, Money, PaymentMethod};
@@ -316,7 +316,7 @@ fn documents(names: &Names, day: &DayTrace, seed: u64) -> (Vec<ImportLine>, Vec<
         questions: vec![Question {
             name: "device".parse().expect("a word"),
             text: texts("Which device?"),
-            answer: AnswerKind::Text,
+            answer: AnswerKind::Text {},
             required: true,
             in_offer: true,
         }],
@@ -327,6 +327,8 @@ fn documents(names: &Names, day: &DayTrace, seed: u64) -> (Vec<ImportLine>, Vec<
         name: "Replay".to_owned(),
         community: Some(community.slug.clone()),
         commission: None,
+        // One partner has all jobs of the day, and the day may run a hundred times as fast.
+        quota: Some(PartnerQuota { jobs_per_s: Some(1_000), jobs_burst: Some(10_000), in_flight_max: Some(10_000) }),
     };
     // Ids are new in every run, and their order is by seed: whoever stands as near is not always the same one.
     let run = names.0.bytes().fold(0_u64, |hash, byte| hash.wrapping_mul(31).wrapping_add(u64::from(byte)));

@@ -50,10 +50,13 @@ pub enum FriendFrame {
     /// Where the friend is. Taken only on duty and on the way.
     Fix {
         /// Latitude, −90 to 90 degrees.
+        #[cfg_attr(feature = "schemas", schemars(range(min = -90.0, max = 90.0)))]
         lat: f64,
         /// Longitude, −180 to 180 degrees.
+        #[cfg_attr(feature = "schemas", schemars(range(min = -180.0, max = 180.0)))]
         lng: f64,
         /// Radius of uncertainty in metres, not negative; fixes worse than 500 m are not used.
+        #[cfg_attr(feature = "schemas", schemars(range(min = 0.0)))]
         #[serde(default, skip_serializing_if = "Option::is_none")]
         accuracy_m: Option<f64>,
         /// When it was measured; only orders fixes.
@@ -96,6 +99,7 @@ pub enum FriendFrame {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         at: Option<Time>,
         /// Why, for `hand_back`; at most 300 characters.
+        #[cfg_attr(feature = "schemas", schemars(length(max = 300), regex(pattern = r"^[^\x00]*$")))]
         #[serde(default, skip_serializing_if = "Option::is_none")]
         reason: Option<String>,
     },

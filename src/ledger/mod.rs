@@ -10,6 +10,7 @@
 //! - one dispatcher: a lock in the normal case, the fence always (`fence.rs`); who takes over raises the fence;
 //! - what the constraints in `migrations/` refuse is never retried, everything else is, for ever.
 
+pub mod checkup;
 mod documents;
 mod either;
 mod fence;

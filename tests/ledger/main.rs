@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "a story that cannot go on has failed")]
 
 mod cast;
+mod checkup;
 mod faults;
 mod pace;
 mod reading;
@@ -59,6 +60,9 @@ mod told {
         a_taken_over_ledger_fences_who_reconnects,
         a_newer_schema_is_refused,
         many_at_once_are_all_written,
+    }
+    stories! { checkup:
+        a_look_makes_nothing_and_sees_who_has_the_ledger,
     }
     stories! { takeover:
         an_idle_writer_sees_a_raised_fence,

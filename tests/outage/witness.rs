@@ -74,9 +74,9 @@ pub struct Seen {
 }
 
 impl Witness {
-    /// A town of so many friends on this server, with a post every `post_every`.
+    /// A town of so many friends on this server, with a post every `post_every`. One more is known, and stays away.
     pub async fn start(server: &Process, friends: usize, post_every: Duration) -> Witness {
-        let documents = town_documents(friends);
+        let documents = town_documents(friends + 1);
         server.admin().import(&documents).await.expect("the town is imported");
         let observer = Arc::new(Observer::new(Observation::new(Rules::at_scale(1), &documents)));
         let shop: PartnerSlug = "shop".parse().expect("a slug");

@@ -4,6 +4,7 @@
 #[path = "../common/mod.rs"]
 mod common;
 
+mod evening;
 mod floods;
 mod goodbyes;
 mod resume;

@@ -11,6 +11,7 @@ use tokio::net::TcpStream;
 use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::Message;
 use tokio_tungstenite::tungstenite::client::IntoClientRequest;
+use tokio_tungstenite::tungstenite::protocol::CloseFrame;
 
 use crate::common::{DEVELOPMENT_KEY, Database, friend_id};
 use crate::house::{House, JOB, Log, body, place, raw};
@@ -64,6 +65,9 @@ async fn bad_frames(house: &House, token: &str) {
         say(&mut friend, &frame.to_string()).await;
     }
     say(&mut friend, "[\"Qanary\"]").await;
+    let mut leaving = socket(house, "/v1/friend").await;
+    let reason = CloseFrame { code: 4_999.into(), reason: "Qanary geht".into() };
+    leaving.close(Some(reason)).await.expect("said");
     for subscription in [
         json!({"type": "subscribe", "token": "qanary-ops-token"}),
         json!({"type": "subscribe", "token": DEVELOPMENT_KEY, "bounds": ["qanary"]}),

@@ -103,6 +103,11 @@ impl Session {
                     self.refuse(Code::Invalid, Some(key), None, "error.reason_too_long");
                     return Ok(());
                 }
+                // Postgres cannot store it, and a record that is refused costs more than this answer.
+                if reason.as_ref().is_some_and(|reason| reason.contains('\0')) {
+                    self.refuse(Code::Invalid, Some(key), None, "error.unfit_field");
+                    return Ok(());
+                }
                 Input::Visited { friend, job, event, key, at, reason, received_at }
             }
         };

@@ -33,7 +33,7 @@ use tracing::Instrument;
 use super::App;
 use super::auth::Denied;
 use super::problem::Refusal;
-use super::socket::{Incoming, Socket, Upgrade};
+use super::socket::{Incoming, Socket, SocketLimits, Upgrade};
 use crate::live::outbox::Goodbye;
 use crate::metrics;
 use session::Session;
@@ -44,9 +44,8 @@ pub fn routes() -> Router<Arc<App>> {
 }
 
 async fn upgrade(State(app): State<Arc<App>>, mut request: Request) -> Result<Response<Body>, Refusal> {
-    let write = Duration::from_millis(app.limits.hello_ms);
-    let bytes_max = app.limits.friend_message_bytes_max;
-    let upgrade = Upgrade::check(&mut request, Some(FRIEND_SUBPROTOCOL), bytes_max, write)?;
+    let limits = SocketLimits::of(&app.limits, app.limits.friend_message_bytes_max);
+    let upgrade = Upgrade::check(&mut request, Some(FRIEND_SUBPROTOCOL), limits)?;
     let Some(waiting) = app.admit() else {
         metrics::hello("turned_away");
         return Err(Refusal::new(Code::Unavailable, "too many are coming in at once; try again"));
@@ -61,7 +60,7 @@ async fn upgrade(State(app): State<Arc<App>>, mut request: Request) -> Result<Re
                 // say above DEBUG names both itself.
                 let span = tracing::debug_span!("session", session = %session.id(), friend = %session.friend());
                 // A task of its own: what the hello needed goes with this one.
-                app.tasks.clone().spawn(session.run(socket).instrument(span));
+                app.tasks.clone().spawn(session.run(Box::new(socket)).instrument(span));
             }
             Err(turned) => {
                 let outcome = turned.outcome();

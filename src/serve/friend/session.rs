@@ -120,8 +120,8 @@ impl Session {
         self.registered.session()
     }
 
-    /// Serves the socket to its end.
-    pub async fn run(mut self, mut socket: Socket) {
+    /// Serves the socket to its end. It is boxed, because what is moved into a task may lie there twice.
+    pub async fn run(mut self, mut socket: Box<Socket>) {
         let end = self.serve(&mut socket).await;
         let Session { app, registered, .. } = self;
         let (friend, session, turn) = (registered.friend(), registered.session(), registered.turn());
@@ -270,5 +270,23 @@ impl Paces {
     pub fn take_refusal(&mut self, now: i64, limits: &Limits) -> bool {
         let per_minute = limits.refusals_per_minute_max.max(1);
         self.refusals.take(now, per_minute, 60_000 / i64::from(per_minute))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The size of the future that a function makes.
+    fn future_bytes<A, B, F: Future>(_: impl FnOnce(A, B) -> F) -> usize {
+        size_of::<F>()
+    }
+
+    #[test]
+    fn an_idle_friend_is_small() {
+        let (task, socket) = (future_bytes(Session::run), size_of::<Socket>());
+        let (session, outbox) = (size_of::<Session>(), size_of::<Outbox>());
+        println!("task {task} B, of it socket {socket} B and session {session} B; outbox {outbox} B");
+        assert!(task < 1_000, "{task}");
     }
 }
