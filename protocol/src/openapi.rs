@@ -20,7 +20,8 @@ const ABOUT: &str = "The dispatch server for neighbourhood tech help, as partner
     Every refusal is `application/problem+json` (RFC 9457): go by its `code`, not by its words; take a code you do not \
     know for its class, the HTTP status. On a path that exists any other method is answered 405 `method_not_allowed` \
     with `Allow`, on a path that does not 404 `not_found`. A server that waits for its database, or stands by for another, answers 503 `unavailable` on every path \
-    but `/livez` and `/readyz`. A type that is sent and answered has two schemas: `Money` in \
+    but `/livez` and `/readyz`; one with too many connections on every path. What is not HTTP/1.1 with one `Host` is \
+    answered 400. A type that is sent and answered has two schemas: `Money` in \
     a body, `MoneyView` in an answer.";
 
 /// The document, as it is committed and served.
