@@ -219,6 +219,7 @@ impl Running {
         tokio::spawn(serve::accept(app.clone(), listener, serve::public(app.clone())));
         tokio::spawn(serve::accept(app.clone(), admin, serve::operator(app.clone())));
         tokio::spawn(housekeeping(app.clone()));
+        tokio::spawn(follow(app.clone()));
         tokio::spawn(beats(app.clone()));
         Ok(Running { address, admin_address, app, keys, stop, engine, engine_stop })
     }
@@ -274,7 +275,7 @@ async fn beats(app: Arc<App>) {
     }
 }
 
-/// Once a second: the roster is swept, the directory followed, the gauges set.
+/// Once a second: the roster is swept, the gauges set. Nothing here waits for the ledger.
 async fn housekeeping(app: Arc<App>) {
     let mut seconds = tokio::time::interval(Duration::from_secs(1));
     seconds.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
@@ -284,9 +285,6 @@ async fn housekeeping(app: Arc<App>) {
             () = app.stop.cancelled() => return,
         }
         app.live.sweep(app.clock.elapsed_ms(), app.limits.suspect_ms, app.limits.resume_ms, app.clock.now());
-        if let Err(error) = app.refresh_directory().await {
-            tracing::debug!(%error, "the directory could not be read");
-        }
         metrics::levels(metrics::Levels {
             friends_live: app.live.sessions.connected(),
             friends_placed: app.live.roster.len(),
@@ -296,6 +294,23 @@ async fn housekeeping(app: Arc<App>) {
         });
         if let Some(handle) = &app.metrics {
             handle.run_upkeep();
+        }
+    }
+}
+
+/// Once a second, unless the ledger is away: the directory is followed.
+async fn follow(app: Arc<App>) {
+    let mut seconds = tokio::time::interval(Duration::from_secs(1));
+    seconds.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    loop {
+        tokio::select! {
+            _ = seconds.tick() => {}
+            () = app.stop.cancelled() => return,
+        }
+        if app.mailbox.ledger_is_reachable()
+            && let Err(error) = app.refresh_directory().await
+        {
+            tracing::debug!(%error, "the directory could not be read");
         }
     }
 }

@@ -5,6 +5,7 @@
 mod cast;
 mod faults;
 mod pace;
+mod pressure;
 mod reading;
 mod takeover;
 mod writing;
