@@ -6,6 +6,7 @@ mod cast;
 mod checkup;
 mod faults;
 mod pace;
+mod pressure;
 mod reading;
 mod takeover;
 mod writing;
