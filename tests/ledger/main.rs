@@ -1,5 +1,6 @@
 //! The contract of the ledger, told as stories; each runs on both engines. What one of them holds, the other holds too.
 
+#![allow(clippy::disallowed_methods, reason = "what takes how long is measured on the real clock")]
 #![expect(clippy::unwrap_used, reason = "a story that cannot go on has failed")]
 
 mod cast;
@@ -7,6 +8,7 @@ mod checkup;
 mod counting;
 mod faults;
 mod pace;
+mod pressure;
 mod reading;
 mod takeover;
 mod writing;
