@@ -296,7 +296,7 @@ const HELLOS: &[&str] = &[
 const FRAMES: &[&str] =
     &["hello", "duty", "fix", "seen", "accept", "decline", "visit", "ack", "ping", "refresh", "unknown"];
 const FRAME_REFUSALS: &[&str] = &["too_fast", "unfit", "unknown_type"];
-const FIXES: &[&str] = &["taken", "too_fast", "inaccurate", "off_earth", "off_duty"];
+const FIXES: &[&str] = &["taken", "too_fast", "inaccurate", "off_earth", "off_duty", "late", "jump"];
 
 /// Close codes with their labels; what is none of these is `other`.
 const CLOSE_CODES: [(u16, &str); 17] = [
