@@ -336,6 +336,7 @@ mod tests {
     use super::*;
     use crate::dispatch::job::shown_cell;
     use crate::live::fix::Fix;
+    use crate::live::reach::Patience;
 
     const START: Time = Time(1_000_000);
 
@@ -404,8 +405,9 @@ mod tests {
         assert_eq!((view.rates.jobs_open, view.rates.offers_out), (1, 4));
 
         for number in [1, 2] {
-            roster.leave(FriendId(Uuid::from_u128(number)), SessionId(Uuid::from_u128(number)));
+            roster.depart(FriendId(Uuid::from_u128(number)), SessionId(Uuid::from_u128(number)), 1);
         }
+        roster.fade(100_000, Patience::default());
         roster.sweep();
         let view = change(viewer.change(&feed, &roster, START));
         assert_eq!((view.cells[0].friends, view.cells[0].available), (0, 0), "a cell that has become empty");

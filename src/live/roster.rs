@@ -182,8 +182,8 @@ impl Roster {
         Roster::default()
     }
 
-    /// A friend has a live session, in this turn of its sockets. They stand where an anchor of this hour has them, until a position is placed. A newer
-    /// session of the same friend takes over what the older one placed.
+    /// A friend has a live session, in this turn of its sockets. They stand where an anchor of this hour has them, until a
+    /// position is placed. A newer session of the same friend takes over what the older one placed.
     pub fn join(&self, friend: FriendId, session: SessionId, turn: u32, profile: Arc<Friend>) {
         self.with(friend, &profile, session, |record, state| {
             if !std::mem::replace(&mut state.connected, true) {
@@ -211,17 +211,6 @@ impl Roster {
         state.reach = state.reach.min(Reach::Suspect);
         let State { heard_ms, level_at, .. } = &mut *state;
         self.levels.set(friend, *heard_ms, level_at);
-        true
-    }
-
-    /// Takes a friend off the roster whose newest session this is. Returns whether it was.
-    pub fn leave(&self, friend: FriendId, session: SessionId) -> bool {
-        let Some(record) = self.record(friend) else { return false };
-        let state = record.lock();
-        if state.gone || state.session != session {
-            return false;
-        }
-        self.remove(&record, state);
         true
     }
 
