@@ -26,6 +26,7 @@ macro_rules! knobs {
         pub fn knobs() -> Vec<Knob> {
             vec![$($(Knob {
                 path: concat!(stringify!($section), ".", stringify!($key)),
+                kind: stringify!($type),
                 default: Value::from($default),
                 reason: $reason,
             },)*)*]
@@ -49,6 +50,13 @@ knobs! {
         development_key: String = "", "bearer key that may do everything, on loopback only; empty: made at start when there is no secret";
         token_minutes: u32 = 15, "minutes a token made by kiez is valid unless asked otherwise, 1 to 525,600";
     }
+    log: Log, "How the log is written, to stderr; KIEZ_LOG says what is in it." {
+        format: String = "text", "text for people, or json: one object a line";
+        waiting_bytes_max: usize = 1_048_576, "bytes of lines that may wait for a reader of stderr who is slow, at least 4,096; then lines are dropped and counted";
+    }
+    ops: Ops, "The live map." {
+        origins: String = "", "pages that may open the map's feed, as in `https://ops.example.org https://desk.example.org`; empty: pages of the feed's own host";
+    }
     limits: Limits, "What is too much." {
         hello_ms: u64 = 5_000, "ms from the connection to the first frame; also headers, message assembly and one write";
         friend_message_bytes_max: usize = 4_096, "bytes of one frame from a friend; then 1009";
@@ -56,7 +64,20 @@ knobs! {
         body_bytes_max: usize = 16_384, "bytes of an HTTP body; then 413";
         import_bytes_max: usize = 67_108_864, "bytes of an import; then 413";
         import_line_bytes_max: usize = 16_384, "bytes of one line of an import; then 413";
+        json_depth_max: usize = 16, "levels of objects and arrays in a body or a frame; then 413 or 1009";
         unauthenticated_max: usize = 512, "sockets that have not said hello; then 503";
+        connections_max: usize = 19_000, "connections at once, sockets included; then 503; fewer where the machine allows fewer files";
+        admin_connections_max: usize = 64, "connections of the operator at once; then 503";
+        turned_away_max: usize = 128, "connections above the limit that hear 503 at the same time; more are dropped without a word";
+        head_bytes_max: usize = 8_192, "bytes of a request's line and headers; then 431";
+        idle_ms: u64 = 75_000, "ms a connection waits for its next request: longer than proxies keep one, 60 s as a rule, so that it is they who close";
+        body_ms: u64 = 10_000, "ms for an HTTP body to arrive, and as much again for each whole MiB of it; then 408";
+        unheard_ms: u64 = 30_000, "ms a peer may leave what was sent to it unacknowledged, and ms of silence before TCP asks; then the connection goes";
+        accept_pause_ms: u64 = 1_000, "longest pause, ms, between two tries to accept a connection while no file is to be had";
+        partner_jobs_per_s: u32 = 50, "jobs posted with one API key a second, 1 to 1,000; then 429; a partner's `quota` goes first";
+        partner_jobs_burst: u32 = 100, "jobs posted with one API key at once; then 429; a partner's `quota` goes first";
+        partner_in_flight_max: usize = 1_000, "requests of one API key that are being answered; then 429; a partner's `quota` goes first";
+        unknown_keys_per_s: u32 = 100, "API keys a second, 1 to 1,000, that are looked up in the ledger because nobody here knows them; then 429";
         outbox_len_max: usize = 64, "messages waiting for one friend; then 4008";
         outbox_bytes_max: usize = 65_536, "bytes waiting for one friend; then 4008";
         fix_interval_ms: i64 = 2_000, "ms between two fixes of one friend, with a burst of five; the newest is kept";
@@ -87,6 +108,8 @@ knobs! {
 pub struct Knob {
     /// `section.key`.
     pub path: &'static str,
+    /// The type of its value, as in Rust.
+    pub kind: &'static str,
     /// The built-in default.
     pub default: Value,
     /// What it is, with its unit, and why.
@@ -98,6 +121,18 @@ impl Knob {
     pub fn variable(&self) -> String {
         format!("KIEZ_{}", self.path.to_uppercase().replace('.', "__"))
     }
+
+    /// The type of its value, as JSON Schema and TOML name it.
+    fn json_type(&self) -> &'static str {
+        match &self.default {
+            Value::String(_) | Value::Datetime(_) => "string",
+            Value::Integer(_) => "integer",
+            Value::Float(_) => "number",
+            Value::Boolean(_) => "boolean",
+            Value::Array(_) => "array",
+            Value::Table(_) => "object",
+        }
+    }
 }
 
 /// A JSON Schema of the configuration file, for editors.
@@ -105,12 +140,19 @@ pub fn schema() -> serde_json::Value {
     let mut sections = serde_json::Map::new();
     for knob in knobs() {
         let (section, key) = knob.path.split_once('.').expect("every knob has a section");
-        let kind = if knob.default.is_integer() { "integer" } else { "string" };
         let default = serde_json::to_value(&knob.default).expect("a default is plain data");
         let section = sections
             .entry(section)
             .or_insert_with(|| serde_json::json!({"type": "object", "additionalProperties": false, "properties": {}}));
-        section["properties"][key] = serde_json::json!({"type": kind, "default": default, "description": knob.reason});
+        let mut property =
+            serde_json::json!({"type": knob.json_type(), "default": default, "description": knob.reason});
+        if knob.kind.starts_with('u') {
+            property["minimum"] = 0.into();
+        }
+        if knob.kind == "u32" {
+            property["maximum"] = u32::MAX.into();
+        }
+        section["properties"][key] = property;
     }
     serde_json::json!({
         "$schema": "https://json-schema.org/draft/2020-12/schema",
@@ -184,6 +226,22 @@ pub enum ConfigError {
     },
 }
 
+impl ConfigError {
+    /// With where the value stands, if it is a value and does not stand in the binary.
+    fn located(self, values: &BTreeMap<&'static str, (Value, Source)>) -> ConfigError {
+        match self {
+            ConfigError::Unfit { key, error } => match values.get(key.as_str()) {
+                Some((_, source)) if *source != Source::Default => {
+                    let error = format!("{error} (from {source})");
+                    ConfigError::Unfit { key, error }
+                }
+                Some(_) | None => ConfigError::Unfit { key, error },
+            },
+            ConfigError::Unreadable { .. } | ConfigError::NotToml { .. } | ConfigError::Unknown { .. } => self,
+        }
+    }
+}
+
 /// The configuration with the source of each value.
 #[derive(Clone, Debug)]
 pub struct Loaded {
@@ -238,11 +296,15 @@ impl Config {
             let section = whole.entry(section).or_insert_with(|| Value::Table(Table::new()));
             section.as_table_mut().expect("sections are tables").insert(key.to_owned(), value.clone());
         }
-        let config: Config = serde_path_to_error::deserialize(Value::Table(whole)).map_err(|error| {
-            ConfigError::Unfit { key: error.path().to_string(), error: error.inner().message().to_owned() }
-        })?;
-        config.check()?;
-        Ok(Loaded { config, sources: values })
+        let unfit = |error: serde_path_to_error::Error<toml::de::Error>| ConfigError::Unfit {
+            key: error.path().to_string(),
+            error: error.inner().message().to_owned(),
+        };
+        let config: Result<Config, ConfigError> = serde_path_to_error::deserialize(Value::Table(whole)).map_err(unfit);
+        match config.and_then(|config: Config| config.check().map(|()| config)) {
+            Ok(config) => Ok(Loaded { config, sources: values }),
+            Err(error) => Err(error.located(&values)),
+        }
     }
 
     fn check(&self) -> Result<(), ConfigError> {
@@ -270,8 +332,44 @@ impl Config {
         if !(1..=525_600).contains(&self.auth.token_minutes) {
             return unfit("auth.token_minutes", "takes 1 to 525,600");
         }
+        if !["text", "json"].contains(&self.log.format.as_str()) {
+            return unfit("log.format", "takes text or json");
+        }
+        if self.log.waiting_bytes_max < 4_096 {
+            return unfit("log.waiting_bytes_max", "takes at least 4,096: a line may be long");
+        }
+        if let Some(origin) = self.ops.origins.split_whitespace().find(|origin| !is_origin(origin)) {
+            return unfit("ops.origins", &format!("`{origin}` is not an origin such as https://ops.example.org"));
+        }
+        let limits = &self.limits;
+        let rates = [
+            ("limits.partner_jobs_per_s", limits.partner_jobs_per_s),
+            ("limits.unknown_keys_per_s", limits.unknown_keys_per_s),
+        ];
+        if let Some((key, _)) = rates.iter().find(|(_, rate)| !(1..=1_000).contains(rate)) {
+            return unfit(key, "takes 1 to 1,000");
+        }
+        let rooms = [
+            ("limits.json_depth_max", limits.json_depth_max),
+            ("limits.connections_max", limits.connections_max),
+            ("limits.admin_connections_max", limits.admin_connections_max),
+            ("limits.partner_in_flight_max", limits.partner_in_flight_max),
+            ("limits.partner_jobs_burst", limits.partner_jobs_burst as usize),
+        ];
+        if let Some((key, _)) = rooms.iter().find(|(_, room)| *room == 0) {
+            return unfit(key, "takes at least 1");
+        }
+        if !(1_024..=1_048_576).contains(&limits.head_bytes_max) {
+            return unfit("limits.head_bytes_max", "takes 1,024 to 1,048,576");
+        }
         Ok(())
     }
+}
+
+/// Scheme and authority, without a path: what browsers send as `Origin`.
+fn is_origin(text: &str) -> bool {
+    let authority = text.strip_prefix("https://").or_else(|| text.strip_prefix("http://"));
+    authority.is_some_and(|authority| !authority.is_empty() && !authority.contains(['/', '?', '#', '@', '*', ',']))
 }
 
 fn knobs_default_is_text(path: &str) -> bool {
@@ -312,6 +410,10 @@ fn typed(text: &str) -> Value {
 
 /// The known key that looks most like `key`, if any does.
 fn nearest(key: &str, known: &[&'static str]) -> Option<String> {
+    // The section was left out.
+    if let Some(whole) = known.iter().find(|known| known.split_once('.').is_some_and(|(_, name)| name == key)) {
+        return Some((*whole).to_owned());
+    }
     let scored = known.iter().map(|known| (strsim::jaro_winkler(key, known), *known));
     let best = scored.max_by(|a, b| a.0.total_cmp(&b.0))?;
     (best.0 > 0.7).then(|| best.1.to_owned())
@@ -344,6 +446,8 @@ mod tests {
     fn an_unknown_key_names_its_nearest_neighbour() {
         let error = load(&[("KIEZ_SERVER__LISTN", "x")], &[]).expect_err("unknown");
         assert_eq!(error.to_string(), "KIEZ_SERVER__LISTN: unknown key `server.listn`; did you mean `server.listen`?");
+        let known: Vec<&'static str> = knobs().iter().map(|knob| knob.path).collect();
+        assert_eq!(nearest("outbox_len_max", &known).as_deref(), Some("limits.outbox_len_max"));
     }
 
     #[test]
@@ -352,6 +456,24 @@ mod tests {
         assert!(error.to_string().starts_with("limits.hello_ms: "), "{error}");
         let error = load(&[("KIEZ_SERVER__LISTEN", "everywhere")], &[]).expect_err("not an address");
         assert!(error.to_string().starts_with("server.listen: "), "{error}");
+        assert!(error.to_string().ends_with(" (from KIEZ_SERVER__LISTEN)"), "{error}");
+        let error = load(&[("KIEZ_LOG__FORMAT", "xml")], &[]).expect_err("no such format");
+        assert_eq!(error.to_string(), "log.format: takes text or json (from KIEZ_LOG__FORMAT)");
+    }
+
+    #[test]
+    fn limits_and_origins_have_ranges() {
+        for (name, value, key) in [
+            ("KIEZ_LIMITS__PARTNER_JOBS_PER_S", "0", "limits.partner_jobs_per_s: "),
+            ("KIEZ_LIMITS__CONNECTIONS_MAX", "0", "limits.connections_max: "),
+            ("KIEZ_LIMITS__HEAD_BYTES_MAX", "10", "limits.head_bytes_max: "),
+            ("KIEZ_OPS__ORIGINS", "https://a.example https://b.example/path", "ops.origins: `https://b.example/path`"),
+            ("KIEZ_OPS__ORIGINS", "*", "ops.origins: "),
+        ] {
+            let error = load(&[(name, value)], &[]).expect_err(name);
+            assert!(error.to_string().starts_with(key), "{error}");
+        }
+        assert!(load(&[("KIEZ_OPS__ORIGINS", "https://a.example http://127.0.0.1:8080")], &[]).is_ok());
     }
 
     #[test]
@@ -361,7 +483,16 @@ mod tests {
             let value = knob.default.as_str().map_or_else(|| knob.default.to_string(), ToOwned::to_owned);
             assert!(load(&[(&knob.variable(), &value)], &[]).is_ok(), "{}", knob.variable());
             let pointer = format!("/properties/{}", knob.path.replace('.', "/properties/"));
-            assert!(schema.pointer(&pointer).is_some(), "{pointer}");
+            let property = schema.pointer(&pointer).unwrap_or_else(|| panic!("{pointer}"));
+            let of_the_type = match knob.kind {
+                "String" => property["type"] == "string" && property["default"].is_string(),
+                "bool" => property["type"] == "boolean" && property["default"].is_boolean(),
+                "f64" => property["type"] == "number" && property["default"].is_number(),
+                "i64" => property["type"] == "integer" && property.get("minimum").is_none(),
+                "u16" | "u32" | "u64" | "usize" => property["type"] == "integer" && property["minimum"] == 0,
+                other => panic!("say what a knob of the type {other} is in the schema"),
+            };
+            assert!(of_the_type, "{pointer}: {property}");
         }
     }
 

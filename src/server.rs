@@ -20,8 +20,9 @@ use crate::ledger::{OpenError, RegistryError};
 use crate::live::Live;
 use crate::live::wheel::TICK_MS;
 use crate::metrics;
+use crate::serve::accept::Door;
 use crate::serve::auth::{Auth, random_hex};
-use crate::serve::{self, App, InFlight};
+use crate::serve::{self, App, InFlight, Origins, Places, files};
 use opening::{Beginning, Listeners};
 
 /// How a server is started besides its configuration.
@@ -206,8 +207,9 @@ impl Running {
             stop: stop.clone(),
             tasks: TaskTracker::new(),
             in_flight: InFlight::default(),
-            strangers: Arc::default(),
+            strangers: Places::default(),
             admission: serve::friend::admission::Admission::new(&config.limits),
+            origins: Origins::of(&config.ops.origins),
             directory_version: tokio::sync::Mutex::new(directory_version),
         });
         let address = listener
@@ -215,10 +217,17 @@ impl Running {
             .map_err(|error| StartError::Listen { address: config.server.listen.clone(), error })?;
         let admin_address =
             admin.local_addr().map_err(|error| StartError::Listen { address: config.admin.listen.clone(), error })?;
+        tracing::info!(%address, admin = %admin_address, jobs = app.mailbox.jobs_open(), "serving");
         let engine = tokio::spawn(engine.run(engine_stop.clone()));
-        tokio::spawn(serve::accept(app.clone(), listener, serve::public(app.clone())));
-        tokio::spawn(serve::accept(app.clone(), admin, serve::operator(app.clone())));
-        tokio::spawn(housekeeping(app.clone()));
+        let limits = &config.limits;
+        let door = Door::new(limits, files::room_for(limits.connections_max));
+        let back_door = Door::new(limits, limits.admin_connections_max);
+        for (door, listener, router) in
+            [(&door, listener, serve::public(app.clone())), (&back_door, admin, serve::operator(app.clone()))]
+        {
+            tokio::spawn(door.clone().accept(listener, router, stop.clone(), app.tasks.clone()));
+        }
+        tokio::spawn(housekeeping(app.clone(), door));
         tokio::spawn(follow(app.clone()));
         tokio::spawn(beats(app.clone()));
         Ok(Running { address, admin_address, app, keys, stop, engine, engine_stop })
@@ -237,8 +246,9 @@ impl Running {
         match (&mut self.engine).await {
             Ok(end) => end,
             // A task that panicked: the process ends and is started again, never limps on with half a state.
-            Err(error) => {
-                tracing::error!(%error, "the engine has panicked");
+            // Where and why was told when it happened; the error would repeat its words, which may name values.
+            Err(_) => {
+                tracing::error!("the engine has panicked");
                 EngineEnd::WriterGone
             }
         }
@@ -247,6 +257,7 @@ impl Running {
     /// Stops: no new connections, sockets are told to come back, everything submitted is written and told.
     pub async fn stop(self) {
         let Running { app, stop, engine, engine_stop, .. } = self;
+        tracing::info!(friends = app.live.sessions.connected(), jobs = app.mailbox.jobs_open(), "stopping");
         stop.cancel();
         serve::friend::drain(&app);
         app.tasks.close();
@@ -259,6 +270,7 @@ impl Running {
         if tokio::time::timeout(Duration::from_secs(10), engine).await.is_err() {
             tracing::warn!("the ledger did not take the last records in time; they were told to nobody");
         }
+        tracing::info!("stopped");
     }
 }
 
@@ -276,7 +288,7 @@ async fn beats(app: Arc<App>) {
 }
 
 /// Once a second: the roster is swept, the gauges set. Nothing here waits for the ledger.
-async fn housekeeping(app: Arc<App>) {
+async fn housekeeping(app: Arc<App>, door: Arc<Door>) {
     let mut seconds = tokio::time::interval(Duration::from_secs(1));
     seconds.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     loop {
@@ -286,11 +298,15 @@ async fn housekeeping(app: Arc<App>) {
         }
         app.live.sweep(app.clock.elapsed_ms(), app.limits.suspect_ms, app.limits.resume_ms, app.clock.now());
         metrics::levels(metrics::Levels {
+            connections: door.connections(),
             friends_live: app.live.sessions.connected(),
+            resumable: app.live.sessions.len().saturating_sub(app.live.sessions.connected()),
             friends_placed: app.live.roster.len(),
+            strangers: app.strangers.taken(),
             jobs_open: app.mailbox.jobs_open(),
             mailbox: app.mailbox.len(),
             ledger_queue: app.mailbox.ledger_queue_len(),
+            ledger_reachable: app.mailbox.ledger_is_reachable(),
         });
         if let Some(handle) = &app.metrics {
             handle.run_upkeep();
@@ -310,7 +326,7 @@ async fn follow(app: Arc<App>) {
         if app.mailbox.ledger_is_reachable()
             && let Err(error) = app.refresh_directory().await
         {
-            tracing::debug!(%error, "the directory could not be read");
+            tracing::debug!(why = error.facts(), "the directory could not be read");
         }
     }
 }

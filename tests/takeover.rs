@@ -1,6 +1,8 @@
 //! Two servers and one ledger: who refuses, who waits, who takes over, and what the one that was left behind still does.
 //! All of them are processes of their own.
 
+#![allow(clippy::disallowed_methods, reason = "what is seen from outside is measured on the real clock")]
+
 mod common;
 
 use std::time::{Duration, Instant};

@@ -50,10 +50,13 @@ pub enum FriendFrame {
     /// Where the friend is. Taken only on duty and on the way.
     Fix {
         /// Latitude, −90 to 90 degrees.
+        #[cfg_attr(feature = "schemas", schemars(range(min = -90.0, max = 90.0)))]
         lat: f64,
         /// Longitude, −180 to 180 degrees.
+        #[cfg_attr(feature = "schemas", schemars(range(min = -180.0, max = 180.0)))]
         lng: f64,
         /// Radius of uncertainty in metres, not negative; fixes worse than 500 m are not used.
+        #[cfg_attr(feature = "schemas", schemars(range(min = 0.0)))]
         #[serde(default, skip_serializing_if = "Option::is_none")]
         accuracy_m: Option<f64>,
         /// When it was measured; only orders fixes.
@@ -96,6 +99,7 @@ pub enum FriendFrame {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         at: Option<Time>,
         /// Why, for `hand_back`; at most 300 characters.
+        #[cfg_attr(feature = "schemas", schemars(length(max = 300), regex(pattern = r"^[^\x00]*$")))]
         #[serde(default, skip_serializing_if = "Option::is_none")]
         reason: Option<String>,
     },
@@ -471,6 +475,18 @@ pub enum Verdict {
     NeedsReconfirm,
 }
 
+impl Verdict {
+    /// The name on the wire.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Verdict::Won => "won",
+            Verdict::Lost => "lost",
+            Verdict::TryAgain => "try_again",
+            Verdict::NeedsReconfirm => "needs_reconfirm",
+        }
+    }
+}
+
 /// Why an accept lost.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[cfg_attr(feature = "schemas", derive(schemars::JsonSchema))]
@@ -494,6 +510,23 @@ pub enum LostReason {
     NotSuitable,
     /// The job is over.
     Closed,
+}
+
+impl LostReason {
+    /// The name on the wire.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            LostReason::Taken => "taken",
+            LostReason::Expired => "expired",
+            LostReason::JobCancelled => "job_cancelled",
+            LostReason::Capacity => "capacity",
+            LostReason::Declined => "declined",
+            LostReason::Paused => "paused",
+            LostReason::Superseded => "superseded",
+            LostReason::NotSuitable => "not_suitable",
+            LostReason::Closed => "closed",
+        }
+    }
 }
 
 /// The full card of a job, for the friend who has won it.

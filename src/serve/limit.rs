@@ -1,5 +1,9 @@
-//! How fast somebody may be: so many at once, then one in an interval. One number each, because there is one of these for
-//! every friend and kind of frame.
+//! How fast somebody may be, and how much at once: so many, then one in an interval; and the quota of an API key. A pace is
+//! one number, because there is one of these for every friend and kind of frame.
+
+use std::sync::Mutex;
+
+use super::places::{Place, Places};
 
 /// A pace, kept as the instant at which nothing is owed to it any more.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -23,9 +27,61 @@ impl Pace {
     }
 }
 
+/// What one API key may ask for.
+#[derive(Clone, Copy, Debug)]
+pub struct Allowance {
+    /// Jobs a second, 1 to 1,000.
+    pub jobs_per_s: u32,
+    /// Jobs at once.
+    pub jobs_burst: u32,
+    /// Requests that are being answered.
+    pub in_flight_max: usize,
+}
+
+/// What one API key has asked for lately.
+#[derive(Debug, Default)]
+pub struct Quota {
+    jobs: Mutex<Pace>,
+    in_flight: Places,
+}
+
+impl Quota {
+    /// Whether one more job may be posted.
+    pub fn takes_job(&self, allowance: Allowance, now_ms: i64) -> bool {
+        let mut jobs = self.jobs.lock().expect("nothing panics while it holds this");
+        jobs.take(now_ms, allowance.jobs_burst, interval_ms(allowance.jobs_per_s))
+    }
+
+    /// A place for a request while it is answered, if there is one.
+    pub fn enters(&self, allowance: Allowance) -> Option<Place> {
+        self.in_flight.take(allowance.in_flight_max)
+    }
+}
+
+/// The time between two of so many a second, 1 to 1,000; ms.
+pub fn interval_ms(per_s: u32) -> i64 {
+    1_000 / i64::from(per_s.clamp(1, 1_000))
+}
+
 #[cfg(test)]
 mod tests {
-    use super::Pace;
+    use super::{Allowance, Pace, Quota};
+
+    #[test]
+    fn a_quota_follows_its_allowance() {
+        let (narrow, wide) = (
+            Allowance { jobs_per_s: 10, jobs_burst: 2, in_flight_max: 1 },
+            Allowance { jobs_per_s: 1_000, jobs_burst: 300, in_flight_max: 2 },
+        );
+        let quota = Quota::default();
+        assert_eq!([0; 3].map(|now| quota.takes_job(narrow, now)), [true, true, false]);
+        assert!(!quota.takes_job(narrow, 99) && quota.takes_job(narrow, 100));
+        assert!(!quota.takes_job(narrow, 199) && quota.takes_job(wide, 199), "a wider rule counts at once");
+        let first = quota.enters(narrow).expect("a place");
+        assert!(quota.enters(narrow).is_none() && quota.enters(wide).is_some());
+        drop(first);
+        assert!(quota.enters(narrow).is_some());
+    }
 
     #[test]
     fn a_burst_then_one_each_interval() {

@@ -14,8 +14,8 @@ use axum::middleware;
 use axum::routing::get;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
+use kiez_protocol::health::{LedgerHealth, Liveness, Readiness};
 use kiez_protocol::refusal::Code;
-use serde_json::json;
 use tokio::net::TcpListener;
 use tokio::sync::Semaphore;
 use tokio::task::JoinHandle;
@@ -100,6 +100,9 @@ impl Waiting {
     }
 
     /// Ends, and gives the listeners back in their order. Nobody who connects meanwhile is turned away.
+    ///
+    /// # Errors
+    /// When a listener's task has panicked.
     pub async fn end(self) -> io::Result<Vec<TcpListener>> {
         self.stop.cancel();
         let mut listeners = Vec::with_capacity(self.listeners.len());
@@ -120,22 +123,23 @@ fn router(now: Arc<Now>) -> Router {
 }
 
 async fn livez() -> Response<Body> {
-    answer(StatusCode::OK, &json!({"alive": true, "turns": 0}))
+    answer(StatusCode::OK, &Liveness { alive: true, turns: 0 })
 }
 
 async fn readyz(State(now): State<Arc<Now>>, RawQuery(query): RawQuery) -> Response<Body> {
     if query.is_some_and(|query| query.contains("verbose")) {
         let waits = now.waits();
-        let detail = json!({
-            "ready": false,
-            "draining": false,
-            "standby": now.standby,
-            "waits_for": waits.word(),
-            "ledger": {"reachable": waits != Waits::Database, "keeps_up": false, "queue": 0},
-        });
+        let ledger = LedgerHealth { reachable: waits != Waits::Database, keeps_up: false, queue: 0 };
+        let detail = Readiness {
+            draining: Some(false),
+            standby: Some(now.standby),
+            waits_for: Some(waits.word().to_owned()),
+            ledger: Some(ledger),
+            ..Readiness::default()
+        };
         return answer(StatusCode::SERVICE_UNAVAILABLE, &detail);
     }
-    answer(StatusCode::SERVICE_UNAVAILABLE, &json!({"ready": false}))
+    answer(StatusCode::SERVICE_UNAVAILABLE, &Readiness::default())
 }
 
 async fn not_yet(State(now): State<Arc<Now>>) -> Refusal {

@@ -89,8 +89,9 @@ impl Process {
         let stopped = |stat: String| stat.rsplit_once(") ").is_some_and(|(_, rest)| rest.starts_with('T'));
         loop {
             let threads = std::fs::read_dir(format!("/proc/{}/task", self.child.id())).expect("it lives");
-            let stats = threads.flatten().filter_map(|thread| std::fs::read_to_string(thread.path().join("stat")).ok());
-            if stats.map(stopped).all(|stopped| stopped) {
+            let mut stats =
+                threads.flatten().filter_map(|thread| std::fs::read_to_string(thread.path().join("stat")).ok());
+            if stats.all(stopped) {
                 return;
             }
             tokio::time::sleep(Duration::from_millis(1)).await;

@@ -1,8 +1,10 @@
 //! The contract of the ledger, told as stories; each runs on both engines. What one of them holds, the other holds too.
 
+#![allow(clippy::disallowed_methods, reason = "what takes how long is measured on the real clock")]
 #![expect(clippy::unwrap_used, reason = "a story that cannot go on has failed")]
 
 mod cast;
+mod checkup;
 mod faults;
 mod pace;
 mod pressure;
@@ -60,6 +62,9 @@ mod told {
         a_taken_over_ledger_fences_who_reconnects,
         a_newer_schema_is_refused,
         many_at_once_are_all_written,
+    }
+    stories! { checkup:
+        a_look_makes_nothing_and_sees_who_has_the_ledger,
     }
     stories! { takeover:
         an_idle_writer_sees_a_raised_fence,

@@ -11,7 +11,13 @@ use uuid::Uuid;
 use crate::cast::*;
 
 fn partner() -> Partner {
-    Partner { slug: "shop".parse().expect("a slug"), name: "Shop".to_owned(), community: None, commission: None }
+    Partner {
+        slug: "shop".parse().expect("a slug"),
+        name: "Shop".to_owned(),
+        community: None,
+        commission: None,
+        quota: None,
+    }
 }
 
 pub async fn a_partner_sees_its_own_jobs(place: &Place) {

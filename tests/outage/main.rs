@@ -4,6 +4,8 @@
 //!
 //! An outage of a minute takes a minute: `cargo test --test outage -- --ignored --nocapture`.
 
+#![allow(clippy::disallowed_methods, reason = "what is seen from outside is measured on the real clock")]
+
 #[path = "../common/mod.rs"]
 mod common;
 mod witness;

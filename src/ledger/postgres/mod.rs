@@ -15,11 +15,11 @@ use uuid::Uuid;
 use super::either::Session;
 use super::rows::Rows;
 use super::schema::{self, Standing};
-use super::{Ledger, OpenError, READER_WAIT, Trouble, fence, load};
+use super::{Ledger, OpenError, READER_WAIT, Trouble, facts, fence, load};
 use crate::dispatch::effect::{Record, Stored, StoredJob};
 
 /// The name of the lock: "kiez" in ASCII. Advisory locks belong to one database, so two ledgers on one server are fine.
-const LOCK: i64 = 0x6b69_657a;
+pub(super) const LOCK: i64 = 0x6b69_657a;
 /// How often, and at what distance, the lock is tried before it counts as held: a second in all.
 const LOCK_TRIES: u32 = 20;
 const LOCK_PAUSE: Duration = Duration::from_millis(50);
@@ -186,6 +186,12 @@ pub async fn standing(target: &PgConnectOptions) -> Result<Standing, OpenError> 
     Ok(standing)
 }
 
+/// Which database it is, in words and without a password.
+pub(super) fn described(target: &PgConnectOptions) -> String {
+    let database = target.get_database().unwrap_or(target.get_username());
+    format!("the database {database} at {}:{}", target.get_host(), target.get_port())
+}
+
 fn pool(size: u32, wait: Duration, options: PgConnectOptions) -> PgPool {
     PoolOptions::new()
         .max_connections(size)
@@ -262,8 +268,7 @@ async fn lock_soon(connection: &mut PgConnection, target: &PgConnectOptions, tak
         }
         tokio::time::sleep(LOCK_PAUSE).await;
     }
-    let database = target.get_database().unwrap_or(target.get_username());
-    Err(OpenError::Held { what: format!("the database {database} at {}:{}", target.get_host(), target.get_port()) })
+    Err(OpenError::Held { what: described(target) })
 }
 
 /// Ends sessions of this very process that the server still believes in. The name is the process' own: nobody else's
@@ -285,17 +290,17 @@ fn trouble(error: sqlx::Error) -> Trouble {
     match &error {
         sqlx::Error::Database(database) => {
             let refused = database.code().is_some_and(|code| REFUSALS.iter().any(|class| code.starts_with(class)));
-            if refused { Trouble::Refused(error.to_string()) } else { unknown(error) }
+            if refused { Trouble::Refused(facts(&error)) } else { unknown(error) }
         }
         sqlx::Error::Encode(_) | sqlx::Error::ColumnDecode { .. } | sqlx::Error::ColumnNotFound(_) => {
-            Trouble::Refused(error.to_string())
+            Trouble::Refused(facts(&error))
         }
         _ => unknown(error),
     }
 }
 
 fn unknown(error: sqlx::Error) -> Trouble {
-    Trouble::Unreachable(error.to_string())
+    Trouble::Unreachable(facts(&error))
 }
 
 fn not_connected() -> Trouble {

@@ -26,6 +26,7 @@ use crate::dispatch::input::Input;
 use crate::live::outbox::{Goodbye, Next, Outbox};
 use crate::live::pulse::Pulse;
 use crate::live::sessions::{Registered, Resumed};
+use crate::metrics;
 
 /// A friend's connection.
 pub struct Session {
@@ -69,6 +70,7 @@ impl Session {
         };
         let sessions = &app.live.sessions;
         let resumed = session.and_then(|id| sessions.resume(friend, id, language, last_seq, &welcome(id, true)));
+        let outcome = if resumed.is_some() { "resumed" } else { "new" };
         let (registered, outbox, first) = match resumed {
             Some(Resumed { registered, outbox, arrived }) => {
                 let delivered = (!arrived.is_empty()).then_some(Input::Delivered { friend, offers: arrived });
@@ -101,6 +103,8 @@ impl Session {
         let now = app.clock.elapsed_ms();
         let pulse = Pulse::new(beat_ms(id, app.limits.heartbeat_ms), token.look_at(&app.clock, &app.limits), now);
         app.live.watch(&outbox, pulse);
+        metrics::hello(outcome);
+        tracing::debug!(session = %id, %friend, outcome, "joined");
         let paces = Paces::default();
         let (going_on, held_fix, soon) = (false, None, Soon(None));
         Ok(Session { app, outbox, registered, token, paces, going_on, held_fix, soon })
@@ -111,8 +115,13 @@ impl Session {
         self.registered.friend()
     }
 
-    /// Serves the socket to its end.
-    pub async fn run(mut self, mut socket: Socket) {
+    /// Which.
+    pub fn id(&self) -> SessionId {
+        self.registered.session()
+    }
+
+    /// Serves the socket to its end. It is boxed, because what is moved into a task may lie there twice.
+    pub async fn run(mut self, mut socket: Box<Socket>) {
         let end = self.serve(&mut socket).await;
         let Session { app, registered, .. } = self;
         let (friend, session, turn) = (registered.friend(), registered.session(), registered.turn());
@@ -125,6 +134,12 @@ impl Session {
         } else {
             drop(registered);
         }
+        let code = match end {
+            End::Gone => metrics::GONE,
+            End::Goodbye(goodbye) => goodbye.code,
+        };
+        metrics::session_closed(code);
+        tracing::debug!(code, keep, "left");
         // The friend stays suspect for a while, whether the session is kept or not.
         app.live.depart(friend, session, turn, app.clock.elapsed_ms());
         if let End::Goodbye(Goodbye { code, reason }) = end {
@@ -255,5 +270,23 @@ impl Paces {
     pub fn take_refusal(&mut self, now: i64, limits: &Limits) -> bool {
         let per_minute = limits.refusals_per_minute_max.max(1);
         self.refusals.take(now, per_minute, 60_000 / i64::from(per_minute))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The size of the future that a function makes.
+    fn future_bytes<A, B, F: Future>(_: impl FnOnce(A, B) -> F) -> usize {
+        size_of::<F>()
+    }
+
+    #[test]
+    fn an_idle_friend_is_small() {
+        let (task, socket) = (future_bytes(Session::run), size_of::<Socket>());
+        let (session, outbox) = (size_of::<Session>(), size_of::<Outbox>());
+        println!("task {task} B, of it socket {socket} B and session {session} B; outbox {outbox} B");
+        assert!(task < 1_000, "{task}");
     }
 }
