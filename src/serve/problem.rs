@@ -92,7 +92,7 @@ impl From<ReadError> for Refusal {
             // The writer has said so, once; there may be thousands who ask.
             ReadError::Away => {}
             ReadError::Slow | ReadError::Failed(_) => {
-                tracing::warn!(why = error.facts(), "the ledger could not be read")
+                tracing::warn!(why = error.facts(), "the ledger could not be read");
             }
         }
         Refusal::new(Code::Unavailable, "the ledger cannot be read now; try again")

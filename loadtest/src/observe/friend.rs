@@ -82,6 +82,16 @@ impl FriendTrace {
         resumed.then_some(self.down_at)
     }
 
+    /// Whether there is a connection.
+    pub fn is_up(&self) -> bool {
+        self.up_since.is_some()
+    }
+
+    /// Whether the present connection began after this moment.
+    pub fn up_after(&self, at: Moment) -> bool {
+        self.up_since.is_some_and(|since| since > at)
+    }
+
     /// Whether an offer decided in the window may have gone to nobody, because there was no connection to carry it.
     pub fn may_have_missed(&self, from: Moment, to: Moment, rules: &Rules) -> bool {
         let told_by = to.saturating_add(rules.in_flight_us);

@@ -469,6 +469,9 @@ impl State {
                 if matches!(event, VisitEvent::Completed | VisitEvent::HandBack) {
                     self.held.entry(friend).or_default().retain(|held| *held != job);
                 }
+                if let Some(job) = self.jobs.get_mut(&job).filter(|_| event == VisitEvent::Completed) {
+                    job.view.state = JobState::Done;
+                }
                 self.tell(friend, FriendMessage::Done { key });
             }
             FriendFrame::Ack { .. } => self.acks += 1,
