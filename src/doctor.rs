@@ -344,10 +344,12 @@ fn disk(path: &Path) -> Line {
     let free = stat.f_bavail.saturating_mul(stat.f_frsize);
     let says = format!("{} MiB free for {}", free >> 20, path.display());
     let mend = "make room: a full disk stops all that is decided";
-    match free {
-        ..DISK_LEAST => fail(check, says, mend),
-        ..DISK_LOW => warn(check, says, mend),
-        _ => ok(check, says),
+    if free < DISK_LEAST {
+        fail(check, says, mend)
+    } else if free < DISK_LOW {
+        warn(check, says, mend)
+    } else {
+        ok(check, says)
     }
 }
 

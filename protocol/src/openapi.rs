@@ -212,10 +212,9 @@ fn response(answer: &Answer, components: &Components, examples: &Examples) -> Va
 fn refused_for_one_reason(components: &Components) -> Value {
     let alone = |code: &&Code| {
         ROUTES.iter().any(|route| {
-            let here = |other: &Code| route.refusals.iter().any(|group| group.contains(other));
-            here(*code)
-                && Code::ALL.iter().filter(|other| other.status() == code.status()).filter(|other| here(*other)).count()
-                    == 1
+            let here = |code: &Code| route.refusals.iter().any(|group| group.contains(code));
+            let beside = Code::ALL.iter().filter(|other| other.status() == code.status() && other != code);
+            here(code) && !beside.into_iter().any(here)
         })
     };
     let one = |code: &Code| (word(*code), refusal(code.status(), &[*code], components));
