@@ -228,7 +228,7 @@ impl Outbox {
                 return Poll::Ready(Next::Message(text));
             }
             if let Line::Closing { goodbye, after_verdicts } = state.line
-                && !(after_verdicts && !state.awaited.is_empty())
+                && (!after_verdicts || state.awaited.is_empty())
             {
                 return Poll::Ready(Next::Close(goodbye));
             }
