@@ -142,7 +142,7 @@ async fn look(connection: &mut PgConnection) -> sqlx::Result<Signs> {
 /// The session that has the lock, if one has.
 ///
 /// # Errors
-/// What the database says.
+/// What the server says.
 pub async fn keeper(connection: &mut PgConnection) -> sqlx::Result<Option<Keeper>> {
     let keeper: Option<(i64, String)> = sqlx::query_as(
         "select pg_locks.pid::bigint, coalesce(application_name, '')
@@ -161,7 +161,7 @@ pub async fn keeper(connection: &mut PgConnection) -> sqlx::Result<Option<Keeper
 /// itself, or is not a dispatcher's.
 ///
 /// # Errors
-/// What the database says.
+/// What the server says.
 pub async fn end(connection: &mut PgConnection, keeper: &Keeper) -> sqlx::Result<()> {
     if keeper.is_dispatcher() {
         // By the name as well: it is one process' own, a number may be somebody else's by now.
