@@ -228,7 +228,7 @@ pub enum ConfigError {
 
 impl ConfigError {
     /// With where the value stands, if it is a value and does not stand in the binary.
-    fn from_where(self, values: &BTreeMap<&'static str, (Value, Source)>) -> ConfigError {
+    fn located(self, values: &BTreeMap<&'static str, (Value, Source)>) -> ConfigError {
         match self {
             ConfigError::Unfit { key, error } => match values.get(key.as_str()) {
                 Some((_, source)) if *source != Source::Default => {
@@ -303,7 +303,7 @@ impl Config {
         let config: Result<Config, ConfigError> = serde_path_to_error::deserialize(Value::Table(whole)).map_err(unfit);
         match config.and_then(|config: Config| config.check().map(|()| config)) {
             Ok(config) => Ok(Loaded { config, sources: values }),
-            Err(error) => Err(error.from_where(&values)),
+            Err(error) => Err(error.located(&values)),
         }
     }
 

@@ -228,6 +228,7 @@ impl Running {
             tokio::spawn(door.clone().accept(listener, router, stop.clone(), app.tasks.clone()));
         }
         tokio::spawn(housekeeping(app.clone(), door));
+        tokio::spawn(follow(app.clone()));
         tokio::spawn(beats(app.clone()));
         Ok(Running { address, admin_address, app, keys, stop, engine, engine_stop })
     }
@@ -286,7 +287,7 @@ async fn beats(app: Arc<App>) {
     }
 }
 
-/// Once a second: the roster is swept, the directory followed, the gauges set.
+/// Once a second: the roster is swept, the gauges set. Nothing here waits for the ledger.
 async fn housekeeping(app: Arc<App>, door: Arc<Door>) {
     let mut seconds = tokio::time::interval(Duration::from_secs(1));
     seconds.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
@@ -296,9 +297,6 @@ async fn housekeeping(app: Arc<App>, door: Arc<Door>) {
             () = app.stop.cancelled() => return,
         }
         app.live.sweep(app.clock.elapsed_ms(), app.limits.suspect_ms, app.limits.resume_ms, app.clock.now());
-        if let Err(error) = app.refresh_directory().await {
-            tracing::debug!(why = error.facts(), "the directory could not be read");
-        }
         metrics::levels(metrics::Levels {
             connections: door.connections(),
             friends_live: app.live.sessions.connected(),
@@ -312,6 +310,23 @@ async fn housekeeping(app: Arc<App>, door: Arc<Door>) {
         });
         if let Some(handle) = &app.metrics {
             handle.run_upkeep();
+        }
+    }
+}
+
+/// Once a second, unless the ledger is away: the directory is followed.
+async fn follow(app: Arc<App>) {
+    let mut seconds = tokio::time::interval(Duration::from_secs(1));
+    seconds.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    loop {
+        tokio::select! {
+            _ = seconds.tick() => {}
+            () = app.stop.cancelled() => return,
+        }
+        if app.mailbox.ledger_is_reachable()
+            && let Err(error) = app.refresh_directory().await
+        {
+            tracing::debug!(why = error.facts(), "the directory could not be read");
         }
     }
 }

@@ -39,6 +39,7 @@ const COUNTERS: &[(&str, &str)] = &[
     ("kiez_frames_total", "Frames from friends, by type"),
     ("kiez_frames_refused_total", "Frames from friends that were refused, by reason"),
     ("kiez_fixes_total", "Positions from friends, by what became of them"),
+    ("kiez_connections_turned_away_total", "Connections refused because there were too many"),
     ("kiez_http_requests_total", "HTTP requests answered, by method, route and status"),
     ("kiez_connections_turned_away_total", "Connections refused because there were too many"),
     ("kiez_accept_failures_total", "Tries to accept a connection that failed for want of files or memory"),
