@@ -41,7 +41,6 @@ const COUNTERS: &[(&str, &str)] = &[
     ("kiez_fixes_total", "Positions from friends, by what became of them"),
     ("kiez_connections_turned_away_total", "Connections refused because there were too many"),
     ("kiez_http_requests_total", "HTTP requests answered, by method, route and status"),
-    ("kiez_connections_turned_away_total", "Connections refused because there were too many"),
     ("kiez_accept_failures_total", "Tries to accept a connection that failed for want of files or memory"),
     ("kiez_inputs_refused_total", "Inputs turned away, by what had no room"),
     ("kiez_records_total", "Records committed"),
