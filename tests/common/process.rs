@@ -161,6 +161,14 @@ pub async fn get(port: u16, path: &str) -> Option<(u16, String)> {
     tokio::time::timeout(Duration::from_secs(2), asked).await.ok()?
 }
 
+/// Takes a SQLite ledger from whoever has it, as another dispatcher would.
+pub async fn raise_fence(url: &str) {
+    let path = url.strip_prefix("sqlite:").expect("a SQLite ledger");
+    let options = SqliteConnectOptions::new().filename(path).busy_timeout(Duration::from_secs(5));
+    let mut connection = options.connect().await.expect("connects");
+    connection.execute("update fence set epoch = epoch + 1, holder = 'another'").await.expect("is raised");
+}
+
 /// Every row of every table that a dispatcher writes, one a line.
 pub async fn ledger(url: &str) -> Vec<String> {
     let tables = ["jobs", "bookings", "runs", "offers", "visits", "events", "decisions", "partner_keys", "duties"];
