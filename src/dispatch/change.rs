@@ -10,7 +10,9 @@ use kiez_protocol::time::Time;
 use super::Dispatcher;
 use super::card;
 use super::decision::Decision;
-use super::effect::{Actor, Commit, Effects, EventRow, JobRecord, JobRow, Message, Progress, Record, RunRow, Subject};
+use super::effect::{
+    Actor, AuditRow, Commit, Effects, EventRow, JobRecord, JobRow, Message, Progress, Record, RunRow, Subject,
+};
 use super::input::PartnerKey;
 use super::job::{Job, OfferState, Visit};
 
@@ -29,6 +31,8 @@ pub struct Change {
     pub decisions: Vec<Decision>,
     /// The key of the post.
     pub key: Option<PartnerKey>,
+    /// What ops did.
+    pub audit: Vec<AuditRow>,
     /// Told after the commit.
     pub then: Vec<Message>,
 }
@@ -45,6 +49,7 @@ impl Change {
             booking: false,
             decisions: Vec::new(),
             key: None,
+            audit: Vec::new(),
             then: Vec::new(),
         }
     }
@@ -143,6 +148,7 @@ impl Dispatcher {
             events: change.events,
             decisions: change.decisions,
             key: change.key,
+            audit: change.audit,
         };
         effects.commits.push(Commit { subject, record: Some(Record::Job(Box::new(record))), then: change.then });
     }

@@ -11,6 +11,7 @@ use kiez_protocol::partner::JobState;
 use serde::Serialize;
 use uuid::Uuid;
 
+use super::audit::AuditLine;
 use super::lines::{
     BookingLine, DecisionLine, DutyLine, EventLine, JobLine, KeyLine, OfferLine, RunLine, VisitLine, WaitLine,
 };
@@ -33,6 +34,7 @@ pub struct Rows {
     pub keys: Vec<KeyLine>,
     pub duties: Vec<DutyLine>,
     pub waits: Vec<WaitLine>,
+    pub audits: Vec<AuditLine>,
 }
 
 impl Rows {
@@ -44,6 +46,7 @@ impl Rows {
                 Record::Job(record) => rows.add_job(record),
                 Record::Duty(duty) => rows.duties.push(duty_line(duty)),
                 Record::Waitlist(wait) => rows.add_wait(wait),
+                Record::Audit(row) => rows.audits.push(AuditLine::of(row)),
             }
         }
         keep_last(&mut rows.jobs, |line| line.id);
@@ -150,6 +153,7 @@ impl Rows {
             answer: view_json.clone(),
             at: row.updated_at.0,
         }));
+        self.audits.extend(record.audit.iter().map(AuditLine::of));
     }
 }
 

@@ -4,6 +4,7 @@
 pub mod accept;
 mod admin;
 mod assembly;
+mod audit;
 pub mod auth;
 mod contract;
 mod depth;
@@ -16,6 +17,8 @@ mod ops;
 mod partner;
 mod places;
 mod problem;
+mod query;
+
 pub mod socket;
 pub mod waiting;
 
@@ -192,6 +195,7 @@ pub fn public(app: Arc<App>) -> Router {
         .merge(friend::routes())
         .merge(partner::routes())
         .merge(ops::routes())
+        .merge(audit::routes())
         .merge(admin::routes())
         .merge(contract::routes())
         .merge(health::routes())

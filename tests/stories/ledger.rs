@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use kiez::dispatch::decision::Decision;
 use kiez::dispatch::effect::{
-    BreachRow, DutyRow, EventRow, JobRecord, JobRow, Record, Stored, StoredJob, StoredKey, TakenRow, WaitRow,
+    AuditRow, BreachRow, DutyRow, EventRow, JobRecord, JobRow, Record, Stored, StoredJob, StoredKey, TakenRow, WaitRow,
 };
 use kiez::dispatch::is_final;
 use kiez::dispatch::job::{Booking, Delivery, Ended, Offer, OfferState, Visit, VisitEnd};
@@ -35,6 +35,7 @@ pub struct Ledger {
     pub duties: BTreeMap<FriendId, DutyRow>,
     pub keys: Vec<StoredKey>,
     pub waitlist: Vec<WaitRow>,
+    pub audit: Vec<AuditRow>,
 }
 
 impl Ledger {
@@ -48,6 +49,10 @@ impl Ledger {
             }
             Record::Waitlist(row) => {
                 self.waitlist.push(row.clone());
+                Ok(())
+            }
+            Record::Audit(row) => {
+                self.audit.push(row.clone());
                 Ok(())
             }
             Record::Job(record) => self.write_job(record),
