@@ -9,6 +9,7 @@ mod areas;
 mod fairness;
 mod gates;
 mod posts;
+mod quality;
 mod quarantine;
 mod races;
 mod restarts;
