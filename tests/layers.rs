@@ -29,6 +29,7 @@ const MAY_KNOW: &[(&str, &[&str])] = &[
             "ledger::registry*",
             "ledger::DirectoryRows",
             "ledger::AuditFilter",
+            "dispatch::account",
             "dispatch::input",
             "dispatch::claim",
             "dispatch::effect",

@@ -11,6 +11,7 @@
 //! | [`profile`], [`hours`] | what a friend's profile holds besides name and skills; hours of the week |
 //! | [`ops`] | the feed of the live map |
 //! | [`audit`] | who did what to whom, when and why |
+//! | [`people`] | the life of an account, what friends set themselves, what ops see of them |
 //! | [`refusal`] | every code with which the server says no, `problem+json`, close codes |
 //! | [`routes`] | every HTTP route: what it takes, what it answers |
 //! | [`health`] | alive, ready |
@@ -34,6 +35,7 @@ pub mod money;
 pub mod openapi;
 pub mod ops;
 pub mod partner;
+pub mod people;
 pub mod place;
 pub mod profile;
 pub mod refusal;

@@ -36,6 +36,7 @@ tags!(FRAMES, frame_tag, FriendFrame {
     FriendFrame::Visit { .. } => "visit",
     FriendFrame::Ack { .. } => "ack",
     FriendFrame::Ping { .. } => "ping",
+    FriendFrame::Settings { .. } => "settings",
     FriendFrame::Refresh { .. } => "refresh",
 });
 
@@ -57,6 +58,8 @@ tags!(MESSAGES, message_tag, FriendMessage {
     FriendMessage::StopLocation => "stop_location",
     FriendMessage::DutyEnding { .. } => "duty_ending",
     FriendMessage::CapNear(_) => "cap_near",
+    FriendMessage::SettingsResult { .. } => "settings_result",
+    FriendMessage::Account { .. } => "account",
     FriendMessage::Draining { .. } => "draining",
 });
 
@@ -102,6 +105,15 @@ const PLAIN: &[(&str, Check)] = &[
     ("partner", same::<Partner>),
     ("import_report", same::<ImportReport>),
     ("token_view", same::<TokenView>),
+    ("post_check", same::<kiez_protocol::people::PostCheck>),
+    ("because", same::<kiez_protocol::people::Because>),
+    ("set_brake", same::<kiez_protocol::people::SetBrake>),
+    ("account_view", same::<kiez_protocol::people::AccountView>),
+    ("friend_list", same::<kiez_protocol::people::FriendList>),
+    ("ops_friend", same::<kiez_protocol::people::OpsFriend>),
+    ("waitlist", same::<kiez_protocol::people::Waitlist>),
+    ("brake_view", same::<kiez_protocol::people::BrakeView>),
+    ("version_list", same::<kiez_protocol::people::VersionList>),
     ("audit_list", same::<kiez_protocol::audit::AuditList>),
     ("liveness", same::<Liveness>),
     ("readiness", same::<Readiness>),

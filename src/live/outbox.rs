@@ -409,6 +409,8 @@ fn answered(message: &FriendMessage) -> Option<Key> {
         | FriendMessage::StopLocation
         | FriendMessage::DutyEnding { .. }
         | FriendMessage::CapNear(_)
+        | FriendMessage::SettingsResult { .. }
+        | FriendMessage::Account { .. }
         | FriendMessage::Draining { .. } => None,
     }
 }

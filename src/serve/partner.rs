@@ -194,7 +194,7 @@ fn check(app: &App, partner: &PartnerSlug, posted: PostJob) -> Result<(Booking, 
         max_hourly_rate: posted.max_hourly_rate,
         partner_ref: posted.partner_ref,
     };
-    let commission = profile.commission.clone().unwrap_or_else(|| community.commission.clone());
+    let commission = profile.commission.as_ref().unwrap_or(&community.commission).at(app.clock.now());
     Ok((booking, Terms { package, package_version, community, community_version, commission }))
 }
 

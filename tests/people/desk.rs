@@ -65,6 +65,12 @@ impl Desk {
         self.call(method, path, Some(&body)).await.unwrap_or_else(|error| panic!("{error}"))
     }
 
+    /// Puts a document in the place of the version that `tag` names.
+    pub async fn put_if(&self, path: &str, tag: &str, document: Value) -> Result<Value, CallError> {
+        let http = self.0.with_header("if-match", tag);
+        http.call(Method::PUT, path, None, Some(&document)).await
+    }
+
     /// What is read there.
     pub async fn get(&self, path: &str) -> Value {
         self.call("GET", path, None).await.unwrap_or_else(|error| panic!("{error}"))

@@ -67,6 +67,7 @@ impl Observation {
             | FriendFrame::Seen { .. }
             | FriendFrame::Ack { .. }
             | FriendFrame::Ping { .. }
+            | FriendFrame::Settings { .. }
             | FriendFrame::Refresh { .. } => {}
         }
     }
@@ -118,6 +119,8 @@ impl Observation {
             | FriendMessage::StopLocation
             | FriendMessage::DutyEnding { .. }
             | FriendMessage::CapNear(_)
+            | FriendMessage::SettingsResult { .. }
+            | FriendMessage::Account { .. }
             | FriendMessage::Draining { .. } => {}
         }
     }

@@ -382,6 +382,7 @@ impl State {
             sequence: 1,
             package: post.package.clone(),
             community,
+            policy_version: 1,
             price: None,
             commission: None,
             missing_answers: vec![],
@@ -476,7 +477,10 @@ impl State {
             }
             FriendFrame::Ack { .. } => self.acks += 1,
             FriendFrame::Ping { t } => self.tell(friend, FriendMessage::Pong { t }),
-            FriendFrame::Hello { .. } | FriendFrame::Seen { .. } | FriendFrame::Refresh { .. } => {}
+            FriendFrame::Hello { .. }
+            | FriendFrame::Seen { .. }
+            | FriendFrame::Settings { .. }
+            | FriendFrame::Refresh { .. } => {}
         }
         true
     }

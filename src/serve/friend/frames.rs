@@ -34,6 +34,7 @@ impl Session {
         let in_time = match &frame {
             FriendFrame::Fix { .. } => self.paces.take_fix(now, limits),
             FriendFrame::Accept { .. } => self.paces.take_accept(now, limits),
+            FriendFrame::Settings { .. } => self.paces.take_settings(now, limits),
             FriendFrame::Hello { .. }
             | FriendFrame::Duty { .. }
             | FriendFrame::Seen { .. }
@@ -75,6 +76,10 @@ impl Session {
             }
             FriendFrame::Ping { t } => {
                 self.outbox.push(FriendMessage::Pong { t }, false);
+                return Ok(());
+            }
+            FriendFrame::Settings { settings, key } => {
+                self.settings(settings, key);
                 return Ok(());
             }
             FriendFrame::Refresh { token } => {
@@ -238,6 +243,7 @@ fn kind_of(frame: &FriendFrame) -> &'static str {
         FriendFrame::Visit { .. } => "visit",
         FriendFrame::Ack { .. } => "ack",
         FriendFrame::Ping { .. } => "ping",
+        FriendFrame::Settings { .. } => "settings",
         FriendFrame::Refresh { .. } => "refresh",
     }
 }
@@ -245,7 +251,7 @@ fn kind_of(frame: &FriendFrame) -> &'static str {
 fn key_of(frame: &FriendFrame) -> Option<Key> {
     match frame {
         FriendFrame::Accept { key, .. } | FriendFrame::Visit { key, .. } => Some(*key),
-        FriendFrame::Duty { key, .. } | FriendFrame::Decline { key, .. } => *key,
+        FriendFrame::Duty { key, .. } | FriendFrame::Decline { key, .. } | FriendFrame::Settings { key, .. } => *key,
         FriendFrame::Hello { .. }
         | FriendFrame::Fix { .. }
         | FriendFrame::Seen { .. }

@@ -7,12 +7,14 @@
 //! | [`session`] | one socket served: its outbox, its frames, its end |
 //! | [`frames`] | what each frame does |
 //! | [`position`] | fixes on their way to the roster |
+//! | [`settings`] | what friends set themselves |
 //! | [`token`] | the end of a token, and its refresh |
 
 pub mod admission;
 mod frames;
 mod position;
 mod session;
+mod settings;
 mod token;
 
 use std::sync::Arc;
