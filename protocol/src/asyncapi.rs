@@ -53,6 +53,7 @@ const CHANNELS: &[Channel] = &[
             ("visit", &["done", "job", "error"]),
             ("ack", &["error"]),
             ("ping", &["pong", "error"]),
+            ("settings", &["settings_result", "error"]),
             ("refresh", &["refreshed", "error"]),
         ],
         unasked: &[
@@ -66,6 +67,7 @@ const CHANNELS: &[Channel] = &[
             "stop_location",
             "duty_ending",
             "cap_near",
+            "account",
             "draining",
         ],
     },

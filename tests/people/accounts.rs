@@ -123,16 +123,17 @@ pub async fn only_a_human_limits_suspends_and_reinstates_and_says_why(database: 
     partner.post(&job("R-1"), "1").await.expect("posted");
     let silent = friend.silence(400).await;
     assert!(silent.iter().all(|message| !matches!(message, FriendMessage::Offer(_))), "{silent:?}");
-    house.restart().await;
-    let mut friend = house.server.friend(id, place).await;
-    assert!(
-        friend.heard.iter().any(|message| matches!(message, FriendMessage::Account { account } if *account == limited))
-    );
-
     // Active again: asked at once.
     house.dispatcher.ask("POST", &path("reinstate"), because("The insurance is renewed.")).await;
     assert_eq!(heard(&mut friend).await, Account::Active);
     friend.offer().await;
+
+    // Who was away hears it when they come back.
+    house.dispatcher.ask("POST", &path("limit"), because("Until the insurance is renewed.")).await;
+    house.restart().await;
+    let friend = house.server.friend(id, place).await;
+    let told = |message: &FriendMessage| matches!(message, FriendMessage::Account { account } if *account == limited);
+    assert!(friend.heard.iter().any(told), "{:#?}", friend.heard);
 
     // Suspended: gone, and not let in.
     let token = house.server.admin().friend_token(id, Some(5)).await.expect("a token").token;
@@ -164,6 +165,7 @@ pub async fn only_a_human_limits_suspends_and_reinstates_and_says_why(database: 
         [
             entry("friend_limited", "Until the insurance is renewed."),
             entry("friend_reinstated", "The insurance is renewed."),
+            entry("friend_limited", "Until the insurance is renewed."),
             entry("friend_suspended", "Somebody else came."),
             entry("friend_left", "They said goodbye."),
         ]
@@ -176,7 +178,7 @@ pub async fn ops_see_friends_with_their_load_and_without_a_place(database: Datab
     let (id, place) = (friend_id(0), north(&[100.0])[0]);
     let mut profile = house.admin.get(&format!("/v1/admin/friends/{id}")).await;
     profile["anchors"] = json!([{"kind": "home", "place": {"lat": 52.4996, "lng": 13.4180}}]);
-    profile["phone"] = json!("+493012345678");
+    profile["phone"] = json!("+493012345111");
     profile["email"] = json!("canary@example.org");
     profile["blocks"] = json!([{"kind": "customer", "phone": "+493012345999"}]);
     house.admin.ask("PUT", &format!("/v1/admin/friends/{id}"), profile).await;

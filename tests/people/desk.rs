@@ -22,12 +22,8 @@ pub struct Desk(pub Http);
 
 impl House {
     pub async fn of(database: Database, friends: usize) -> House {
-        House::with(database, friends, &[]).await
-    }
-
-    pub async fn with(database: Database, friends: usize, knobs: &[(&str, &str)]) -> House {
         let folder = tempfile::tempdir().expect("a folder");
-        let server = TestServer::on(database.url.clone(), folder, knobs, 1).await;
+        let server = TestServer::on(database.url.clone(), folder, &[], 1).await;
         server.town(&vec![(0.0, 0.0); friends]).await;
         let development = Desk(server.http());
         let mut desks = Vec::new();

@@ -98,7 +98,7 @@ pub async fn the_next_choice_goes_by_new_settings_and_so_does_a_restart(database
     near.client.send(&serde_json::from_value(json!({"type": "settings", "radius_m": 500})).expect("a frame"));
     near.until("the result", |message| matches!(message, FriendMessage::SettingsResult { .. }).then_some(())).await;
     partner.post(&job("R-2"), "2").await.expect("posted");
-    let silent = near.silence(300).await;
+    let silent = near.silence(600).await;
     assert!(silent.iter().all(|message| !matches!(message, FriendMessage::Offer(_))), "{silent:?}");
 
     // The other is off duty, and stands at home whenever they have time: at once, without a fix.
@@ -109,7 +109,7 @@ pub async fn the_next_choice_goes_by_new_settings_and_so_does_a_restart(database
     assert_eq!(set(&mut line, home).await.1, []);
     let mut wanted = job("R-3");
     let now = kiez::clock::Clock::start().now();
-    wanted.windows = vec![Window { from: now, to: now + 7_200_000 }];
+    wanted.windows = vec![Window { from: now, to: now + 30 * 86_400_000 }];
     partner.post(&wanted, "3").await.expect("posted");
     let offered = async |line: &mut Line| loop {
         if let FriendMessage::Offer(offer) = line.hear().await.expect("it stays open").message {
@@ -119,6 +119,13 @@ pub async fn the_next_choice_goes_by_new_settings_and_so_does_a_restart(database
     let offer = offered(&mut line).await;
     assert_eq!(offer.distance_m, 1_500);
 
+    // Nothing is open and nobody on duty, so that the restart need not wait for anybody.
+    for view in partner.jobs(None, Some(50), None).await.expect("a list").jobs {
+        partner.cancel(view.id, None).await.expect("cancelled");
+    }
+    let key = near.client.duty(false);
+    near.until("off", |message| matches!(message, FriendMessage::Done { key: done } if *done == key).then_some(()))
+        .await;
     house.restart().await;
     let (mut line, _) = Line::hello(&house.server, friend_id(1), None).await;
     let mut near = house.server.friend(friend_id(0), places[0]).await;
@@ -126,7 +133,7 @@ pub async fn the_next_choice_goes_by_new_settings_and_so_does_a_restart(database
     wanted.partner_ref = Some("R-4".to_owned());
     partner.post(&wanted, "4").await.expect("posted");
     offered(&mut line).await;
-    let silent = near.silence(300).await;
+    let silent = near.silence(600).await;
     let fresh = silent.iter().filter(|message| matches!(message, FriendMessage::Offer(_))).count();
     assert_eq!(fresh, 0, "500 m still hold: {silent:?}");
     house.over().await;
