@@ -83,7 +83,15 @@ fn check_community(community: &Community, wrong: &mut dyn FnMut(&str)) {
     if jiff::tz::TimeZone::get(&community.time_zone).is_err() {
         wrong("time_zone: takes an IANA name such as Europe/Berlin");
     }
-    let policy: &Policy = &community.policy;
+    for fault in policy_faults(&community.policy) {
+        wrong(&fault);
+    }
+}
+
+/// What is wrong with a policy, in words.
+pub fn policy_faults(policy: &Policy) -> Vec<String> {
+    let mut faults = Vec::new();
+    let mut wrong = |what: &str| faults.push(what.to_owned());
     if !(1..=16).contains(&policy.seats) {
         wrong("policy.seats: takes 1 to 16");
     }
@@ -98,6 +106,7 @@ fn check_community(community: &Community, wrong: &mut dyn FnMut(&str)) {
             wrong(&format!("policy.{name}: {what}"));
         }
     }
+    faults
 }
 
 fn plan_fault(plan: &WavePlan) -> Option<&'static str> {

@@ -2,6 +2,7 @@
 
 mod cli;
 mod demo;
+mod simulation;
 
 use clap::Parser;
 use tracing_subscriber::EnvFilter;

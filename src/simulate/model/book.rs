@@ -1,0 +1,609 @@
+//! A record with all records before it. Every record must follow from the book as it was: events without a gap, offers
+//! that open once and close once, one winner, a free place, money that adds up, a deadline.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::sync::Arc;
+
+use kiez_protocol::directory::{Friend, Pricing};
+use kiez_protocol::friend::{ClosedReason, Duty};
+use kiez_protocol::ids::{FriendId, JobId, OfferId, PartnerSlug};
+use kiez_protocol::partner::JobState;
+use kiez_protocol::time::Time;
+
+use super::super::streets::{Streets, friend_no};
+use super::{Checked, Rule, Tally, choice, hold};
+use crate::dispatch::decision::{Decision, Outcome};
+use crate::dispatch::effect::{Actor, DutyRow, EventRow, JobRecord, Record};
+use crate::dispatch::input::Terms;
+use crate::dispatch::job::{Booking, Offer, OfferState, Run, Visit};
+
+const HOUR_MS: i64 = 3_600_000;
+/// An accept that was sent in time may arrive so much later, ms; a job waits for it before it expires.
+const GRACE_MS: i64 = 2_000;
+
+/// A friend who was asked.
+#[derive(Clone, Debug)]
+pub(crate) struct Asked {
+    pub offer: Offer,
+    /// Every state it has had.
+    pub states: Vec<OfferState>,
+    /// When its arrival was reported.
+    pub arrived_at: Option<Time>,
+}
+
+impl Asked {
+    pub fn is_live(&self) -> bool {
+        self.offer.state == OfferState::Live
+    }
+}
+
+/// Everything recorded of one job.
+#[derive(Clone, Debug)]
+pub(crate) struct Page {
+    pub id: JobId,
+    pub partner: PartnerSlug,
+    pub terms: Terms,
+    pub booking: Arc<Booking>,
+    pub state: JobState,
+    pub sequence: u32,
+    pub attempt: u16,
+    pub revision: u32,
+    pub created_at: Time,
+    pub expires_at: Time,
+    pub run: Run,
+    pub asked: Vec<Asked>,
+    pub visits: Vec<Visit>,
+    /// Who declined or handed back.
+    pub blocked: BTreeSet<FriendId>,
+    /// When its last event happened.
+    pub changed_at: Time,
+    /// When the newest wave of this run opened.
+    wave_at: Option<Time>,
+    /// When its present state must end.
+    due: Option<Time>,
+}
+
+impl Page {
+    pub fn is_open(&self) -> bool {
+        matches!(self.state, JobState::Dispatching | JobState::Unfilled)
+    }
+
+    pub fn plan(&self) -> &kiez_protocol::directory::WavePlan {
+        use kiez_protocol::partner::Urgency;
+        let policy = &self.terms.community.policy;
+        match self.booking.urgency {
+            Urgency::Urgent => &policy.urgent,
+            Urgency::Normal => &policy.normal,
+            Urgency::Relaxed => &policy.relaxed,
+        }
+    }
+
+    pub fn holder(&self) -> Option<&Visit> {
+        self.visits.iter().find(|visit| visit.active)
+    }
+
+    pub fn live(&self) -> impl Iterator<Item = &Asked> {
+        self.asked.iter().filter(|asked| asked.is_live())
+    }
+
+    pub fn offer(&self, offer: OfferId) -> Option<&Asked> {
+        self.asked.iter().find(|asked| asked.offer.id == offer)
+    }
+}
+
+/// What one friend holds.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Load {
+    pub held: Vec<(JobId, u8)>,
+    pub hand: Vec<OfferId>,
+    pub beside: Vec<OfferId>,
+    pub changed_at: Time,
+}
+
+#[derive(Clone, Debug)]
+pub(crate) struct Book {
+    pub pages: HashMap<JobId, Page>,
+    /// Jobs that are not final, oldest first.
+    pub open: BTreeSet<JobId>,
+    pub loads: Vec<Load>,
+    pub duties: Vec<Duty>,
+    offers: HashMap<OfferId, JobId>,
+    keys: BTreeMap<(PartnerSlug, String), JobId>,
+    /// When live offers and present states must end.
+    pub ends: BTreeSet<(Time, OfferId)>,
+    pub dues: BTreeSet<(Time, JobId)>,
+    /// Until then, after a start, no wave is spent on those who happen to be back.
+    pub restored_until: Time,
+    pub restored_at: Time,
+    /// Records refused since everything was last written: a friend may be over capacity in memory until they are read again.
+    pub unsettled: bool,
+}
+
+impl Book {
+    pub fn new(friends: usize) -> Book {
+        Book {
+            pages: HashMap::new(),
+            open: BTreeSet::new(),
+            loads: vec![Load::default(); friends],
+            duties: vec![Duty::default(); friends],
+            offers: HashMap::new(),
+            keys: BTreeMap::new(),
+            ends: BTreeSet::new(),
+            dues: BTreeSet::new(),
+            restored_until: Time(0),
+            restored_at: Time(0),
+            unsettled: false,
+        }
+    }
+
+    pub fn page_of(&self, offer: OfferId) -> Option<&Page> {
+        self.pages.get(self.offers.get(&offer)?)
+    }
+
+    /// Takes a record in. Its choices are looked at where the streets are given, as they are at that moment.
+    pub fn apply(
+        &mut self,
+        record: &Record,
+        friends: &[Arc<Friend>],
+        tally: &mut Tally,
+        streets: Option<&Streets>,
+    ) -> Checked {
+        match record {
+            Record::Duty(DutyRow { friend, duty, .. }) => {
+                self.duties[friend_no(*friend)] = *duty;
+                Ok(())
+            }
+            Record::Job(record) => self.apply_job(record, friends, tally, streets),
+        }
+    }
+
+    fn apply_job(
+        &mut self,
+        record: &JobRecord,
+        friends: &[Arc<Friend>],
+        tally: &mut Tally,
+        streets: Option<&Streets>,
+    ) -> Checked {
+        let id = record.job.id;
+        let mut page = match self.pages.remove(&id) {
+            Some(page) => page,
+            None => self.begin(record, tally)?,
+        };
+        tally.looked(Rule::Events);
+        for event in &record.events {
+            page.take(event)?;
+        }
+        let view = &record.job.view;
+        hold(
+            !record.events.is_empty() && (page.state, page.sequence) == (view.state, view.sequence),
+            Rule::Events,
+            id,
+            || {
+                format!(
+                    "the events lead to {} at {}, the job says {} at {}",
+                    page.state, page.sequence, view.state, view.sequence
+                )
+            },
+        )?;
+        page.attempt = view.attempt;
+        page.revision = view.revision;
+        page.expires_at = view.expires_at;
+        page.run = record.job.progress.run.clone();
+        if let Some(booking) = &record.booking {
+            page.booking = Arc::clone(booking);
+        }
+        let now = record.job.updated_at;
+        for visit in &record.visits {
+            self.visit(&mut page, visit, friends, now, tally)?;
+        }
+        let mut new: Vec<&Offer> = Vec::new();
+        for offer in &record.offers {
+            match page.asked.iter().position(|asked| asked.offer.id == offer.id) {
+                Some(index) => self.changed(&mut page, index, offer, now, tally)?,
+                None => new.push(offer),
+            }
+        }
+        if let Some(streets) = streets {
+            for decision in &record.decisions {
+                let chosen: Vec<&Offer> =
+                    seated(decision).filter_map(|friend| of_choice(&new, decision, friend)).collect();
+                choice::check(self, &page, decision, &chosen, streets, tally)?;
+                for offer in &chosen {
+                    self.asked(&mut page, offer, now, tally)?;
+                }
+                new.retain(|offer| chosen.iter().all(|made| made.id != offer.id));
+            }
+            hold(new.is_empty(), Rule::Nearest, id, || format!("{} was asked without a decision", new[0].friend))?;
+        } else {
+            for offer in new {
+                self.asked(&mut page, offer, now, tally)?;
+            }
+        }
+        self.whole(&page, record, tally)?;
+        if let Some(due) = page.due.filter(|_| !page.is_open()) {
+            self.dues.insert((due, id));
+        }
+        if page.is_open() {
+            self.dues.insert((page.expires_at + GRACE_MS, id));
+        }
+        if record.job.next_deadline.is_none() {
+            self.open.remove(&id);
+        } else {
+            self.open.insert(id);
+        }
+        self.pages.insert(id, page);
+        Ok(())
+    }
+
+    fn begin(&mut self, record: &JobRecord, tally: &mut Tally) -> Result<Page, super::Broken> {
+        let row = &record.job;
+        if let Some(key) = &record.key {
+            tally.looked(Rule::OneKey);
+            let before = self.keys.insert((row.partner.clone(), key.key.clone()), row.id);
+            hold(before.is_none(), Rule::OneKey, row.id, || {
+                format!("{} of {} made a job before", key.key, row.partner)
+            })?;
+        }
+        let booking = record.booking.clone();
+        hold(booking.is_some(), Rule::Events, row.id, || "begins without what was booked".to_owned())?;
+        Ok(Page {
+            id: row.id,
+            partner: row.partner.clone(),
+            terms: row.terms.clone(),
+            booking: booking.expect("just seen"),
+            state: row.view.state,
+            sequence: 0,
+            attempt: 0,
+            revision: 1,
+            created_at: row.created_at,
+            expires_at: row.view.expires_at,
+            run: row.progress.run.clone(),
+            asked: Vec::new(),
+            visits: Vec::new(),
+            blocked: BTreeSet::new(),
+            changed_at: row.updated_at,
+            wave_at: None,
+            due: None,
+        })
+    }
+
+    /// A visit begins or ends.
+    fn visit(
+        &mut self,
+        page: &mut Page,
+        visit: &Visit,
+        friends: &[Arc<Friend>],
+        now: Time,
+        tally: &mut Tally,
+    ) -> Checked {
+        let (id, friend) = (page.id, friend_no(visit.friend));
+        tally.looked(Rule::OneWinner);
+        if let Some(other) = page.visits.iter().find(|other| other.attempt == visit.attempt) {
+            hold(other.friend == visit.friend, Rule::OneWinner, id, || {
+                format!("{} and {} both won attempt {}", other.friend, visit.friend, visit.attempt)
+            })?;
+        }
+        page.visits.retain(|other| other.attempt != visit.attempt);
+        let other = page.holder().map(|other| other.friend);
+        hold(!visit.active || other.is_none(), Rule::OneWinner, id, || {
+            format!("{other:?} and {} hold it", visit.friend)
+        })?;
+        page.visits.push(visit.clone());
+        let load = &mut self.loads[friend];
+        load.changed_at = now;
+        load.held.retain(|(held, _)| *held != id);
+        if visit.active {
+            let shared = load.held.iter().find(|(_, place)| *place == visit.place).copied();
+            load.held.push((id, visit.place));
+            let (held, most) = (load.held.len(), usize::from(friends[friend].jobs_held_max));
+            tally.looked(Rule::Capacity);
+            if !self.unsettled {
+                hold(shared.is_none() && held <= most, Rule::Capacity, id, || {
+                    format!("{} holds {held} of {most}, place {} also for {shared:?}", visit.friend, visit.place)
+                })?;
+            }
+        }
+        Ok(())
+    }
+
+    /// An offer that was made before has changed.
+    fn changed(&mut self, page: &mut Page, index: usize, offer: &Offer, now: Time, tally: &mut Tally) -> Checked {
+        use ClosedReason::{Declined, Expired, Won};
+        let asked = &mut page.asked[index];
+        let (old, id) = (&asked.offer, page.id);
+        tally.looked(Rule::Seats);
+        let allowed = match (old.state, offer.state) {
+            (OfferState::Live, _) => true,
+            // Renewed when the job is unfilled, won in the grace after its end, or declined after it.
+            (OfferState::Closed(Expired), OfferState::Live | OfferState::Closed(Won | Declined)) => true,
+            (OfferState::Closed(_), _) => false,
+        };
+        hold(allowed, Rule::Seats, id, || format!("offer {} was {:?} and is {:?}", offer.id, old.state, offer.state))?;
+        let same = |offer: &Offer| (offer.friend, offer.attempt, offer.wave, offer.wave_seat, offer.seat, offer.pay);
+        hold(same(old) == same(offer), Rule::Seats, id, || format!("offer {} is another one", offer.id))?;
+        let blocked = offer.state == OfferState::Live && page.blocked.contains(&offer.friend);
+        hold(!blocked, Rule::Blocked, id, || format!("{} declined or handed back, and is offered it", offer.friend))?;
+        self.ends.remove(&(old.expires_at, old.id));
+        if old.state != offer.state {
+            asked.states.push(offer.state);
+        }
+        let load = &mut self.loads[friend_no(offer.friend)];
+        load.changed_at = now;
+        load.hand.retain(|held| *held != offer.id);
+        load.beside.retain(|held| *held != offer.id);
+        asked.offer = offer.clone();
+        self.lay_down(offer, page.expires_at);
+        Ok(())
+    }
+
+    /// A friend is asked.
+    fn asked(&mut self, page: &mut Page, offer: &Offer, now: Time, tally: &mut Tally) -> Checked {
+        let (id, friend) = (page.id, offer.friend);
+        for rule in [Rule::Blocked, Rule::Net, Rule::Seats] {
+            tally.looked(rule);
+        }
+        hold(offer.state == OfferState::Live, Rule::Seats, id, || format!("offer {} begins closed", offer.id))?;
+        hold(!page.blocked.contains(&friend), Rule::Blocked, id, || format!("{friend} declined or handed back"))?;
+        let again = page.asked.iter().any(|asked| asked.offer.friend == friend && asked.offer.attempt == offer.attempt);
+        hold(!again, Rule::Seats, id, || format!("{friend} is asked twice in attempt {}", offer.attempt))?;
+        let shared = page.asked.iter().any(|asked| asked.offer.seat == offer.seat);
+        hold(!shared, Rule::Seats, id, || format!("seat {} of the word is given twice", offer.seat))?;
+        let own_rate = matches!(page.terms.package.pricing, Pricing::Hourly { .. });
+        let earlier = page.asked.iter().filter(|asked| asked.offer.friend == friend || !own_rate);
+        let most = earlier.map(|asked| asked.offer.pay.net.amount).max().unwrap_or(i64::MIN);
+        hold(offer.pay.net.amount >= most, Rule::Net, id, || {
+            format!("{friend} is offered {} after {most}", offer.pay.net)
+        })?;
+        balance(page, offer, tally)?;
+        self.offers.insert(offer.id, id);
+        self.loads[friend_no(friend)].changed_at = now;
+        page.asked.push(Asked { offer: offer.clone(), states: vec![OfferState::Live], arrived_at: None });
+        self.lay_down(offer, page.expires_at);
+        Ok(())
+    }
+
+    /// A live offer lies in its friend's hand, or beside it, and ends some time.
+    fn lay_down(&mut self, offer: &Offer, job_ends: Time) {
+        if offer.state != OfferState::Live {
+            return;
+        }
+        let load = &mut self.loads[friend_no(offer.friend)];
+        if offer.renewed {
+            load.beside.push(offer.id)
+        } else {
+            load.hand.push(offer.id)
+        }
+        if offer.expires_at < job_ends {
+            self.ends.insert((offer.expires_at, offer.id));
+        }
+    }
+
+    /// What must be true of a job as a whole.
+    fn whole(&mut self, page: &Page, record: &JobRecord, tally: &mut Tally) -> Checked {
+        let id = page.id;
+        let is_final =
+            matches!(page.state, JobState::Cancelled | JobState::Expired | JobState::Closed | JobState::Refunded);
+        tally.looked(Rule::Deadline);
+        let deadline = record.job.next_deadline;
+        hold(is_final == deadline.is_none(), Rule::Deadline, id, || {
+            format!("{} with the deadline {deadline:?}", page.state)
+        })?;
+        if page.is_open() {
+            // Those that end with the job wait for its grace. An end that is set aside for an accept has no deadline of its own.
+            let ends = page.live().map(|asked| asked.offer.expires_at).filter(|end| *end < page.expires_at);
+            let last = ends.chain([page.expires_at + GRACE_MS]).min();
+            let in_time = deadline <= last || last <= Some(record.job.updated_at);
+            hold(in_time, Rule::Deadline, id, || format!("wakes at {deadline:?}, and {last:?} is sooner"))?;
+        } else if !is_final {
+            hold(deadline == page.due, Rule::Deadline, id, || {
+                format!("{} ends {:?}, not {deadline:?}", page.state, page.due)
+            })?;
+        }
+        for asked in page.live() {
+            let offer = &asked.offer;
+            hold(page.is_open() && offer.attempt == page.attempt, Rule::Seats, id, || {
+                format!("offer {} of attempt {} is live in a job that is {}", offer.id, offer.attempt, page.state)
+            })?;
+            hold(offer.expires_at <= page.expires_at, Rule::Seats, id, || {
+                format!("offer {} outlives its job", offer.id)
+            })?;
+        }
+        let works = matches!(page.state, JobState::Assigned | JobState::Contacted);
+        hold(works == page.holder().is_some(), Rule::OneWinner, id, || {
+            format!("{} and held by {:?}", page.state, page.holder().map(|visit| visit.friend))
+        })?;
+        if let Some(visit) = page.holder() {
+            let won =
+                page.offer(visit.offer).filter(|asked| asked.offer.state == OfferState::Closed(ClosedReason::Won));
+            let fits = won.is_some_and(|asked| asked.offer.friend == visit.friend && asked.offer.pay == visit.pay);
+            hold(fits, Rule::OneWinner, id, || format!("{} holds it by an offer that did not win", visit.friend))?;
+        }
+        Ok(())
+    }
+
+    /// What is stored of a job stands again: its record was refused.
+    pub fn take_back(&mut self, job: JobId, committed: &Book, now: Time) {
+        if let Some(old) = self.pages.remove(&job) {
+            for asked in &old.asked {
+                self.offers.remove(&asked.offer.id);
+                self.ends.remove(&(asked.offer.expires_at, asked.offer.id));
+                let load = &mut self.loads[friend_no(asked.offer.friend)];
+                load.hand.retain(|held| *held != asked.offer.id);
+                load.beside.retain(|held| *held != asked.offer.id);
+                load.held.retain(|(held, _)| *held != job);
+                load.changed_at = now;
+            }
+            self.open.remove(&job);
+            self.keys.retain(|_, made| *made != job);
+            let Some(stored) = committed.pages.get(&job) else { return };
+            let mut page = stored.clone();
+            page.changed_at = now;
+            for asked in &mut page.asked {
+                // The app has it or not, whatever became of a record.
+                asked.arrived_at = old.offer(asked.offer.id).and_then(|known| known.arrived_at);
+                self.offers.insert(asked.offer.id, job);
+                self.lay_down(&asked.offer, page.expires_at);
+            }
+            if let Some(visit) = page.holder() {
+                self.loads[friend_no(visit.friend)].held.push((job, visit.place));
+            }
+            self.keys.extend(
+                committed.keys.iter().filter(|(_, made)| **made == job).map(|(key, made)| (key.clone(), *made)),
+            );
+            if committed.open.contains(&job) {
+                self.open.insert(job);
+            }
+            let due = if page.is_open() { Some(page.expires_at + GRACE_MS) } else { page.due };
+            self.dues.extend(due.map(|due| (due, job)));
+            self.pages.insert(job, page);
+        }
+    }
+
+    /// The book of a dispatcher that has just been restored from what is committed.
+    pub fn restored(&self, until: Time, now: Time) -> Book {
+        let mut book = Book::new(0);
+        for job in &self.open {
+            let Some(mut page) = self.pages.get(job).cloned() else { continue };
+            page.changed_at = now;
+            for asked in &mut page.asked {
+                asked.arrived_at = None;
+                book.offers.insert(asked.offer.id, *job);
+            }
+            book.pages.insert(*job, page);
+        }
+        (book.open, book.keys) = (self.open.clone(), self.keys.clone());
+        (book.loads, book.duties) = (self.loads.clone(), self.duties.clone());
+        (book.ends, book.dues) = (self.ends.clone(), self.dues.clone());
+        (book.restored_until, book.restored_at) = (until, now);
+        book
+    }
+
+    /// The app has reported that offers have arrived.
+    pub fn arrived(&mut self, friend: FriendId, offers: &[OfferId], now: Time) {
+        for offer in offers {
+            let Some(page) = self.offers.get(offer).and_then(|job| self.pages.get_mut(job)) else { continue };
+            if let Some(asked) =
+                page.asked.iter_mut().find(|asked| asked.offer.id == *offer && asked.offer.friend == friend)
+            {
+                asked.arrived_at = asked.arrived_at.or(Some(now));
+            }
+        }
+    }
+}
+
+impl Page {
+    fn take(&mut self, event: &EventRow) -> Checked {
+        let from = (self.sequence > 0).then_some(self.state);
+        hold(event.sequence == self.sequence + 1 && event.from == from, Rule::Events, self.id, || {
+            format!("event {} {:?} → {} follows {from:?} at {}", event.sequence, event.from, event.to, self.sequence)
+        })?;
+        hold(may(from, event.to, &event.actor), Rule::Events, self.id, || {
+            format!("{:?} took it from {from:?} to {}", event.actor, event.to)
+        })?;
+        if event.kind == "wave_opened" {
+            let due = self.wave_at.map(|before| before + self.plan().interval_ms);
+            let soon = self.state == JobState::Dispatching && due.is_some_and(|due| event.at < due);
+            hold(!soon, Rule::Seats, self.id, || format!("a wave opened at {}, and was due at {due:?}", event.at))?;
+            self.wave_at = Some(event.at);
+        }
+        if let (Actor::Friend(friend), "offer_declined" | "declined_late") = (&event.actor, event.kind) {
+            self.blocked.insert(*friend);
+        }
+        let back = matches!((from, event.to), (Some(JobState::Assigned | JobState::Contacted), JobState::Dispatching));
+        if back && let Some(visit) = self.visits.iter().max_by_key(|visit| visit.attempt) {
+            self.blocked.insert(visit.friend);
+        }
+        (self.sequence, self.state, self.changed_at) = (event.sequence, event.to, event.at);
+        if from != Some(event.to) {
+            if event.to == JobState::Dispatching {
+                self.wave_at = None;
+            }
+            let policy = &self.terms.community.policy;
+            self.due = match event.to {
+                JobState::NeedsInfo | JobState::Contacted | JobState::Done => Some(event.at + 72 * HOUR_MS),
+                JobState::Assigned => Some(event.at + policy.contact_ms + policy.contact_grace_ms),
+                // The customer may dispute until 14 days after the work, of which three went to the confirming.
+                JobState::Confirmed => Some(event.at + 11 * 24 * HOUR_MS),
+                JobState::Unsuccessful => Some(event.at + 72 * HOUR_MS),
+                JobState::Dispatching
+                | JobState::Paused
+                | JobState::Unfilled
+                | JobState::Appointed
+                | JobState::OnTheWay
+                | JobState::InProgress
+                | JobState::Disputed
+                | JobState::Refunded
+                | JobState::Cancelled
+                | JobState::Expired
+                | JobState::Closed => None,
+            };
+        } else if event.kind == "stalled" {
+            self.due = Some(event.at + 24 * HOUR_MS);
+        }
+        Ok(())
+    }
+
+    /// When its present state must end.
+    pub fn due(&self) -> Option<Time> {
+        if self.is_open() { Some(self.expires_at + GRACE_MS) } else { self.due }
+    }
+}
+
+/// Who may take a job from where to where.
+fn may(from: Option<JobState>, to: JobState, actor: &Actor) -> bool {
+    use JobState::{
+        Assigned, Cancelled, Closed, Confirmed, Contacted, Dispatching, Done, Expired, NeedsInfo, Unfilled,
+    };
+    let Some(from) = from else {
+        return matches!((to, actor), (NeedsInfo | Dispatching, Actor::Partner(_)));
+    };
+    from == to
+        || match actor {
+            Actor::Partner(_) => matches!(
+                (from, to),
+                (NeedsInfo, Dispatching) | (NeedsInfo | Dispatching | Unfilled | Assigned | Contacted, Cancelled)
+            ),
+            Actor::Friend(_) => matches!(
+                (from, to),
+                (Dispatching | Unfilled, Assigned)
+                    | (Assigned, Contacted)
+                    | (Contacted, Done)
+                    | (Assigned | Contacted, Dispatching)
+            ),
+            Actor::System => matches!(
+                (from, to),
+                (NeedsInfo | Dispatching | Unfilled, Expired)
+                    | (Dispatching, Unfilled)
+                    | (Assigned, Dispatching)
+                    | (Done, Confirmed)
+                    | (Confirmed, Closed)
+            ),
+        }
+}
+
+/// The price by the package, the commission by the rule, rounded half to even; both by arithmetic of our own.
+fn balance(page: &Page, offer: &Offer, tally: &mut Tally) -> Checked {
+    tally.looked(Rule::Balance);
+    let pay = offer.pay;
+    let exact = i128::from(pay.gross.amount) * i128::from(page.terms.commission.basis_points);
+    let (low, rest) = (exact.div_euclid(10_000), exact.rem_euclid(10_000));
+    let up = rest > 5_000 || (rest == 5_000 && low % 2 == 1);
+    let commission = low + i128::from(up);
+    let adds_up = pay.commission.amount + pay.net.amount == pay.gross.amount;
+    hold(adds_up && i128::from(pay.commission.amount) == commission, Rule::Balance, page.id, || {
+        format!("{} of {} is kept and {} paid out", pay.commission, pay.gross, pay.net)
+    })
+}
+
+fn seated(decision: &Decision) -> impl Iterator<Item = FriendId> {
+    decision.candidates.iter().filter_map(|candidate| match candidate.outcome {
+        Outcome::Seat { .. } => Some(candidate.friend),
+        Outcome::Ranked { .. } | Outcome::Failed { .. } => None,
+    })
+}
+
+fn of_choice<'a>(new: &[&'a Offer], decision: &Decision, friend: FriendId) -> Option<&'a Offer> {
+    let theirs =
+        |offer: &&&Offer| offer.friend == friend && offer.attempt == decision.attempt && offer.wave == decision.wave;
+    new.iter().find(theirs).copied()
+}
