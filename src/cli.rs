@@ -9,9 +9,10 @@ use kiez::clock::Clock;
 use kiez::config::{Config, Loaded};
 use kiez::ledger;
 use kiez::serve::auth::{Auth, partner_key};
-use kiez::server::{Keys, Running, Start};
+use kiez::server::{Entry, Keys, Running, Start, StartError};
 use kiez_protocol::directory::OpsRole;
 use kiez_protocol::ids::{FriendId, PartnerSlug};
+use tokio_util::sync::CancellationToken;
 
 /// The dispatch server for neighbourhood tech help.
 #[derive(Debug, Parser)]
@@ -24,7 +25,10 @@ Examples:
   kiez serve                                    on 127.0.0.1:8080, with SQLite in kiez.db
   kiez migrate --database-url postgres:///kiez  prepares a database
   kiez import friends friends.ndjson            all good lines or none
-  kiez token partner my-shop                    an API key, shown once"
+  kiez token partner my-shop                    an API key, shown once
+  kiez doctor                                   when something is wrong, or before a start
+
+Every value has a knob: `kiez config env` lists the variables, `kiez config print` shows what is in force and why."
 )]
 pub struct Cli {
     #[command(subcommand)]
@@ -37,7 +41,7 @@ struct Common {
     /// The configuration file; without it `kiez.toml`, if there is one.
     #[arg(long, value_name = "FILE", global = true)]
     config: Option<PathBuf>,
-    /// sqlite:PATH or postgres://…; before KIEZ_DATABASE__URL and the file.
+    /// The database, sqlite:PATH or postgres://…; without it KIEZ_DATABASE__URL, the file, or sqlite:kiez.db.
     #[arg(long, value_name = "URL", global = true)]
     database_url: Option<String>,
 }
@@ -48,7 +52,10 @@ enum Command {
     #[command(after_help = "\
 Examples:
   kiez serve
-  KIEZ_AUTH__SECRET=… kiez serve --database-url postgres://kiez@db/kiez --listen 10.0.0.5:8080
+  KIEZ_AUTH__SECRET=… kiez serve --database-url postgres://kiez@db/kiez
+  KIEZ_AUTH__SECRET=… kiez serve --listen 10.0.0.5:8080 --plain-public     behind a proxy that has TLS
+  kiez serve --standby                          beside another on the same Postgres: serves when that one ends
+  kiez serve --take-over                        in the place of a process that hangs
   kiez serve --time-scale 240                   development: a day in six minutes")]
     Serve(Serve),
     /// A Berlin that lives in one process: friends and partners over real sockets.
@@ -96,6 +103,27 @@ Examples:
         #[command(flatten)]
         common: Common,
     },
+    /// Looks at everything a start needs, and says what mends what is wrong.
+    #[command(after_help = "\
+Configuration, secrets, addresses, open files, the database with its schema, durability and holder, clocks, room on the
+disk. It changes nothing and works beside a running server. Ends with 1 if something fails; a warning is no failure.
+
+Examples:
+  kiez doctor
+  kiez doctor --database-url postgres://kiez@db/kiez --json")]
+    Doctor {
+        /// One JSON object instead of lines for people.
+        #[arg(long)]
+        json: bool,
+        #[command(flatten)]
+        common: Common,
+    },
+    /// Prints the HTTP API as an OpenAPI 3.1 document.
+    #[command(after_help = "A server shows the same at /openapi.json.\n\nExample:\n  kiez openapi > openapi.json")]
+    Openapi,
+    /// Prints the sockets as an AsyncAPI 3 document.
+    #[command(after_help = "A server shows the same at /asyncapi.json.\n\nExample:\n  kiez asyncapi > asyncapi.json")]
+    Asyncapi,
     /// Prints completions for a shell.
     #[command(after_help = "Example:\n  kiez completions bash > ~/.local/share/bash-completion/completions/kiez")]
     Completions {
@@ -103,6 +131,12 @@ Examples:
         shell: clap_complete::Shell,
     },
     /// Checks or shows the configuration.
+    #[command(after_help = "\
+Examples:
+  kiez config check --config kiez.toml
+  kiez config print | grep KIEZ_                what the environment has set
+  kiez config env > kiez.env                    every variable with its default, to begin with
+  kiez config schema > kiez.schema.json         for an editor")]
     Config {
         #[command(subcommand)]
         action: ConfigAction,
@@ -113,12 +147,18 @@ Examples:
 struct Serve {
     #[command(flatten)]
     common: Common,
-    /// Where friends, partners and ops connect.
+    /// Where friends, partners and ops connect; without it server.listen, 127.0.0.1:8080 by default.
     #[arg(long, value_name = "ADDRESS")]
     listen: Option<String>,
-    /// Where the operator looks: metrics and health.
+    /// Where the operator looks at metrics and health; without it admin.listen, 127.0.0.1:9464 by default.
     #[arg(long, value_name = "ADDRESS")]
     admin_listen: Option<String>,
+    /// Waits while another kiez has the database (Postgres), and serves when that one ends or falls silent.
+    #[arg(long)]
+    standby: bool,
+    /// Takes the place of another kiez that has the database: that one writes nothing more, and ends.
+    #[arg(long, conflicts_with = "standby")]
+    take_over: bool,
     /// Development: accepts a Postgres that may lose commits in a crash.
     #[arg(long)]
     dev: bool,
@@ -134,7 +174,8 @@ struct Serve {
 enum Token {
     /// A friend's token.
     Friend {
-        /// The friend's id.
+        /// The friend's id, a UUID.
+        #[arg(value_parser = friend_id)]
         friend: FriendId,
         #[command(flatten)]
         token: TokenArgs,
@@ -158,10 +199,10 @@ enum Token {
 
 #[derive(Debug, Args)]
 struct TokenArgs {
-    /// How long it is valid; auth.token_minutes without it.
+    /// Minutes it is valid; without it auth.token_minutes, 15 by default.
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=525_600))]
     minutes: Option<u32>,
-    /// Signs for a server that runs with this development key.
+    /// The key that a server without auth.secret has printed at its start: signs for that one.
     #[arg(long, value_name = "KEY")]
     development_key: Option<String>,
     #[command(flatten)]
@@ -232,6 +273,9 @@ impl Cli {
             Command::Token { whose } => token(whose).await,
             Command::Import { kind, file, common } => import(kind, &file, &common).await,
             Command::Config { action } => config(action),
+            Command::Doctor { json, common } => doctor(json, &common).await,
+            Command::Openapi => say(kiez_protocol::OPENAPI),
+            Command::Asyncapi => say(kiez_protocol::ASYNCAPI),
             Command::Completions { shell } => {
                 clap_complete::generate(shell, &mut Cli::command(), "kiez", &mut std::io::stdout());
                 Ok(())
@@ -261,8 +305,29 @@ impl Serve {
             "{address} is not loopback and kiez speaks plain HTTP: put a proxy with TLS before it and say --plain-public"
         );
         let metrics = Some(kiez::metrics::install().context("the meters")?);
-        let start = Start { dev: self.dev, time_scale: self.time_scale, metrics };
-        let mut running = Running::start(&config, start).await?;
+        let stop = CancellationToken::new();
+        tokio::spawn({
+            let stop = stop.clone();
+            async move {
+                asked_to_stop().await;
+                stop.cancel();
+            }
+        });
+        let entry = match (self.standby, self.take_over) {
+            (true, _) => Entry::Standby,
+            (false, true) => Entry::TakeOver,
+            (false, false) => Entry::Alone,
+        };
+        let start =
+            Start { dev: self.dev, time_scale: self.time_scale, metrics, entry, patient: true, stop: stop.clone() };
+        let mut running = match Running::start(&config, start).await {
+            Ok(running) => running,
+            Err(stopped @ StartError::Stopped) => {
+                println!("{stopped}");
+                return Ok(());
+            }
+            Err(error) => return Err(error.into()),
+        };
         println!("kiez listens on http://{} (metrics and health on http://{})", running.address, running.admin_address);
         if let (Keys { made: true, development_key: Some(key), .. }, address) = (&running.keys, running.address) {
             println!(
@@ -272,7 +337,7 @@ impl Serve {
         }
         tokio::select! {
             end = running.ended() => anyhow::bail!("{end}"),
-            () = asked_to_stop() => {}
+            () = stop.cancelled() => {}
         }
         println!("stopping: sockets are told to come back, and what was decided is written");
         running.stop().await;
@@ -304,7 +369,12 @@ async fn token(whose: Token) -> anyhow::Result<()> {
         Token::Partner { partner, common } => {
             let loaded = common.load(&[])?;
             let registry = ledger::open_registry(&loaded.config.database.url).await?;
-            partner_key(&registry, partner).await?
+            partner_key(&registry, partner).await.with_context(|| {
+                format!(
+                    "{} (`kiez import partners FILE` takes partners in)",
+                    without_password(&loaded.config.database.url)
+                )
+            })?
         }
         Token::Friend { friend, token } => {
             let (auth, minutes) = token.auth()?;
@@ -322,6 +392,10 @@ async fn token(whose: Token) -> anyhow::Result<()> {
     };
     println!("{token}");
     Ok(())
+}
+
+fn friend_id(text: &str) -> Result<FriendId, String> {
+    text.parse().map_err(|_| "takes a UUID such as 0192f000-0000-7000-8000-000000000001".to_owned())
 }
 
 impl TokenArgs {
@@ -383,6 +457,18 @@ fn with_kind(text: &str, kind: Kind) -> String {
         Ok(_) | Err(_) => line.to_owned(),
     };
     text.lines().map(line).collect::<Vec<_>>().join("\n")
+}
+
+async fn doctor(json: bool, common: &Common) -> anyhow::Result<()> {
+    let lines = crate::doctor::examine(common.load(&[])).await;
+    let failed = lines.iter().filter(|line| line.state == crate::doctor::State::Fail).count();
+    if json {
+        say(&format!("{:#}\n", serde_json::json!({"good": failed == 0, "checks": lines})))?;
+    } else {
+        say(&crate::doctor::page(&lines))?;
+    }
+    anyhow::ensure!(failed == 0, "{failed} of {} checks failed", lines.len());
+    Ok(())
 }
 
 fn config(action: ConfigAction) -> anyhow::Result<()> {

@@ -1,5 +1,6 @@
 //! The only file that asks what time it is. The clock is anchored to the wall once, at start, and then follows the
-//! machine's monotonic clock: a step of the wall moves nothing. In development the trade's time may run faster.
+//! machine's own clock since its start: a step of the wall moves nothing, and the time that the machine slept is counted.
+//! In development the trade's time may run faster.
 
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
@@ -8,7 +9,7 @@ use kiez_protocol::time::Time;
 /// What time it is, for the trade and for the machine.
 #[derive(Clone, Copy, Debug)]
 pub struct Clock {
-    started: Instant,
+    started: Duration,
     wall_at_start: i64,
     anchor: Time,
     scale: u32,
@@ -20,7 +21,7 @@ impl Clock {
     pub fn start() -> Clock {
         let since_epoch = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         let wall_at_start = i64::try_from(since_epoch.as_millis()).expect("the year is below 292 million");
-        Clock { started: Instant::now(), wall_at_start, anchor: Time(wall_at_start), scale: 1 }
+        Clock { started: since_boot(), wall_at_start, anchor: Time(wall_at_start), scale: 1 }
     }
 
     /// The same clock with the trade's time running `scale` times as fast since `anchor`, an instant of real time.
@@ -42,7 +43,7 @@ impl Clock {
 
     /// Ms of real time since the start; never goes back.
     pub fn elapsed_ms(&self) -> i64 {
-        i64::try_from(self.started.elapsed().as_millis()).expect("uptime fits")
+        i64::try_from(since_boot().saturating_sub(self.started).as_millis()).expect("uptime fits")
     }
 
     /// How long to sleep in real time until the trade's `due`; nothing if it has passed.
@@ -59,7 +60,22 @@ impl Clock {
     }
 }
 
-/// An instant to measure a span from.
+/// How long the machine has been up, sleep included: `Instant` stands still while it sleeps.
+#[cfg(target_os = "linux")]
+fn since_boot() -> Duration {
+    let up = rustix::time::clock_gettime(rustix::time::ClockId::Boottime);
+    Duration::try_from(up).expect("uptime is not negative")
+}
+
+/// How long this process has run, by a clock that may stand still while the machine sleeps.
+#[cfg(not(target_os = "linux"))]
+#[expect(clippy::disallowed_methods, reason = "this is the file that asks")]
+fn since_boot() -> Duration {
+    static STARTED: std::sync::OnceLock<Instant> = std::sync::OnceLock::new();
+    STARTED.get_or_init(Instant::now).elapsed()
+}
+
+/// An instant to measure a span of work from.
 #[derive(Clone, Copy, Debug)]
 pub struct Stopwatch(Instant);
 
@@ -78,5 +94,21 @@ impl Stopwatch {
     /// The span so far.
     pub fn elapsed(&self) -> Duration {
         self.0.elapsed()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_trade_may_run_faster_and_nothing_goes_back() {
+        let clock = Clock::start();
+        let fast = clock.scaled(clock.real(), 1_000);
+        let (real, trade) = (clock.elapsed_ms(), fast.now());
+        std::hint::black_box((0..2_000_000_u64).sum::<u64>());
+        assert!(clock.elapsed_ms() >= real && fast.now() >= trade);
+        assert!(fast.now().since(clock.real()) >= 0, "a thousand times as fast is not slower");
+        assert!(fast.until(fast.now() + 5_000) <= Duration::from_millis(5));
     }
 }

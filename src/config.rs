@@ -26,6 +26,7 @@ macro_rules! knobs {
         pub fn knobs() -> Vec<Knob> {
             vec![$($(Knob {
                 path: concat!(stringify!($section), ".", stringify!($key)),
+                kind: stringify!($type),
                 default: Value::from($default),
                 reason: $reason,
             },)*)*]
@@ -42,11 +43,15 @@ knobs! {
     }
     database: Database, "Where outcomes are kept." {
         url: String = "sqlite:kiez.db", "sqlite:PATH (one file, one process) or postgres://… (production)";
+        silence_ms: u64 = 10_000, "ms without a sign of life after which a standby takes over; a process that itself stood still so long goes on as after a restart; 3,000 or more";
     }
     auth: Auth, "Who may come in." {
         secret: String = "", "HS256 secret of friend and ops tokens, at least 32 characters; empty: a development key is made, on loopback only";
         development_key: String = "", "bearer key that may do everything, on loopback only; empty: made at start when there is no secret";
         token_minutes: u32 = 15, "minutes a token made by kiez is valid unless asked otherwise, 1 to 525,600";
+    }
+    ops: Ops, "The live map." {
+        origins: String = "", "pages that may open the map's feed, as in `https://ops.example.org https://desk.example.org`; empty: pages of the feed's own host";
     }
     limits: Limits, "What is too much." {
         hello_ms: u64 = 5_000, "ms from the connection to the first frame; also headers, message assembly and one write";
@@ -55,16 +60,42 @@ knobs! {
         body_bytes_max: usize = 16_384, "bytes of an HTTP body; then 413";
         import_bytes_max: usize = 67_108_864, "bytes of an import; then 413";
         import_line_bytes_max: usize = 16_384, "bytes of one line of an import; then 413";
+        json_depth_max: usize = 16, "levels of objects and arrays in a body or a frame; then 413 or 1009";
         unauthenticated_max: usize = 512, "sockets that have not said hello; then 503";
+        connections_max: usize = 19_000, "connections at once, sockets included; then 503; fewer where the machine allows fewer files";
+        admin_connections_max: usize = 64, "connections of the operator at once; then 503";
+        turned_away_max: usize = 128, "connections above the limit that hear 503 at the same time; more are dropped without a word";
+        head_bytes_max: usize = 8_192, "bytes of a request's line and headers; then 431";
+        idle_ms: u64 = 75_000, "ms a connection waits for its next request: longer than proxies keep one, 60 s as a rule, so that it is they who close";
+        body_ms: u64 = 10_000, "ms for an HTTP body to arrive, and as much again for each whole MiB of it; then 408";
+        unheard_ms: u64 = 30_000, "ms a peer may leave what was sent to it unacknowledged, and ms of silence before TCP asks; then the connection goes";
+        accept_pause_ms: u64 = 1_000, "longest pause, ms, between two tries to accept a connection while no file is to be had";
+        partner_jobs_per_s: u32 = 50, "jobs posted with one API key a second, 1 to 1,000; then 429; a partner's `quota` goes first";
+        partner_jobs_burst: u32 = 100, "jobs posted with one API key at once; then 429; a partner's `quota` goes first";
+        partner_in_flight_max: usize = 1_000, "requests of one API key that are being answered; then 429; a partner's `quota` goes first";
+        unknown_keys_per_s: u32 = 100, "API keys a second, 1 to 1,000, that are looked up in the ledger because nobody here knows them; then 429";
         outbox_len_max: usize = 64, "messages waiting for one friend; then 4008";
         outbox_bytes_max: usize = 65_536, "bytes waiting for one friend; then 4008";
         fix_interval_ms: i64 = 2_000, "ms between two fixes of one friend, with a burst of five; the newest is kept";
+        accept_interval_ms: i64 = 50, "ms between two accepts of one friend, with a burst of forty; then refused";
         frame_interval_ms: i64 = 200, "ms between two other frames of one friend, with a burst of twenty; then refused";
         refusals_per_minute_max: u32 = 100, "frames refused for speed in a minute; then 4013";
         heartbeat_ms: u64 = 25_000, "ms between pings to a silent friend";
         pong_ms: u64 = 10_000, "ms for the pong; then 4012";
+        expiring_ms: i64 = 60_000, "ms before the end of a token at which its friend is told";
+        token_grace_ms: i64 = 30_000, "ms a session goes on after the end of its token; then 4005";
+        resume_ms: i64 = 300_000, "ms a session without a connection is kept for its app to come back to";
+        resume_len_max: usize = 64, "messages kept for a friend to be sent again; beyond it the session cannot be resumed";
+        resume_bytes_max: usize = 65_536, "bytes kept for a friend to be sent again; beyond it the session cannot be resumed";
+        verdicts_len_max: usize = 32, "verdicts of the last 24 hours remembered for one friend, the newest";
+        hellos_per_s: u32 = 5_000, "friends who come in in a second; who comes beyond is told when to come again, then 1013";
+        hellos_burst: u32 = 5_000, "friends who come in at once, before the rate counts";
+        returns_per_s: u32 = 2_500, "friends in a second over whom returns are spread when the server goes down: fewer than may come in";
+        come_back_ms: u32 = 1_000, "ms before the first of those comes back who were told when: about what a restart takes";
         suspect_ms: i64 = 40_000, "ms a friend without a connection still counts as reachable";
         mailbox_len_max: usize = 8_192, "inputs waiting for the dispatcher, a quarter kept for accepts; then jobs get 503";
+        ledger_queue_len_max: usize = 4_096, "records waiting for the ledger, 2,048 or more; new jobs get 503 from half of it on";
+        answer_ms: u64 = 10_000, "ms a request waits for its commit; then 503, and the same key asks again";
     }
 }
 
@@ -73,6 +104,8 @@ knobs! {
 pub struct Knob {
     /// `section.key`.
     pub path: &'static str,
+    /// The type of its value, as in Rust.
+    pub kind: &'static str,
     /// The built-in default.
     pub default: Value,
     /// What it is, with its unit, and why.
@@ -84,6 +117,18 @@ impl Knob {
     pub fn variable(&self) -> String {
         format!("KIEZ_{}", self.path.to_uppercase().replace('.', "__"))
     }
+
+    /// The type of its value, as JSON Schema and TOML name it.
+    fn json_type(&self) -> &'static str {
+        match &self.default {
+            Value::String(_) | Value::Datetime(_) => "string",
+            Value::Integer(_) => "integer",
+            Value::Float(_) => "number",
+            Value::Boolean(_) => "boolean",
+            Value::Array(_) => "array",
+            Value::Table(_) => "object",
+        }
+    }
 }
 
 /// A JSON Schema of the configuration file, for editors.
@@ -91,12 +136,19 @@ pub fn schema() -> serde_json::Value {
     let mut sections = serde_json::Map::new();
     for knob in knobs() {
         let (section, key) = knob.path.split_once('.').expect("every knob has a section");
-        let kind = if knob.default.is_integer() { "integer" } else { "string" };
         let default = serde_json::to_value(&knob.default).expect("a default is plain data");
         let section = sections
             .entry(section)
             .or_insert_with(|| serde_json::json!({"type": "object", "additionalProperties": false, "properties": {}}));
-        section["properties"][key] = serde_json::json!({"type": kind, "default": default, "description": knob.reason});
+        let mut property =
+            serde_json::json!({"type": knob.json_type(), "default": default, "description": knob.reason});
+        if knob.kind.starts_with('u') {
+            property["minimum"] = 0.into();
+        }
+        if knob.kind == "u32" {
+            property["maximum"] = u32::MAX.into();
+        }
+        section["properties"][key] = property;
     }
     serde_json::json!({
         "$schema": "https://json-schema.org/draft/2020-12/schema",
@@ -170,6 +222,22 @@ pub enum ConfigError {
     },
 }
 
+impl ConfigError {
+    /// With where the value stands, if it is a value and does not stand in the binary.
+    fn from_where(self, values: &BTreeMap<&'static str, (Value, Source)>) -> ConfigError {
+        match self {
+            ConfigError::Unfit { key, error } => match values.get(key.as_str()) {
+                Some((_, source)) if *source != Source::Default => {
+                    let error = format!("{error} (from {source})");
+                    ConfigError::Unfit { key, error }
+                }
+                Some(_) | None => ConfigError::Unfit { key, error },
+            },
+            ConfigError::Unreadable { .. } | ConfigError::NotToml { .. } | ConfigError::Unknown { .. } => self,
+        }
+    }
+}
+
 /// The configuration with the source of each value.
 #[derive(Clone, Debug)]
 pub struct Loaded {
@@ -224,11 +292,15 @@ impl Config {
             let section = whole.entry(section).or_insert_with(|| Value::Table(Table::new()));
             section.as_table_mut().expect("sections are tables").insert(key.to_owned(), value.clone());
         }
-        let config: Config = serde_path_to_error::deserialize(Value::Table(whole)).map_err(|error| {
-            ConfigError::Unfit { key: error.path().to_string(), error: error.inner().message().to_owned() }
-        })?;
-        config.check()?;
-        Ok(Loaded { config, sources: values })
+        let unfit = |error: serde_path_to_error::Error<toml::de::Error>| ConfigError::Unfit {
+            key: error.path().to_string(),
+            error: error.inner().message().to_owned(),
+        };
+        let config: Result<Config, ConfigError> = serde_path_to_error::deserialize(Value::Table(whole)).map_err(unfit);
+        match config.and_then(|config: Config| config.check().map(|()| config)) {
+            Ok(config) => Ok(Loaded { config, sources: values }),
+            Err(error) => Err(error.from_where(&values)),
+        }
     }
 
     fn check(&self) -> Result<(), ConfigError> {
@@ -241,14 +313,53 @@ impl Config {
         if !self.database.url.starts_with("sqlite:") && !self.database.url.starts_with("postgres") {
             return unfit("database.url", "takes sqlite:PATH or postgres://…");
         }
+        if self.database.silence_ms < 3_000 {
+            return unfit("database.silence_ms", "takes 3,000 or more: a sign of life comes once a second");
+        }
+        if self.limits.ledger_queue_len_max < 2_048 {
+            return unfit(
+                "limits.ledger_queue_len_max",
+                "takes 2,048 or more: one input may lead to hundreds of records",
+            );
+        }
         if !self.auth.secret.is_empty() && self.auth.secret.len() < 32 {
             return unfit("auth.secret", "a secret has at least 32 characters");
         }
         if !(1..=525_600).contains(&self.auth.token_minutes) {
             return unfit("auth.token_minutes", "takes 1 to 525,600");
         }
+        if let Some(origin) = self.ops.origins.split_whitespace().find(|origin| !is_origin(origin)) {
+            return unfit("ops.origins", &format!("`{origin}` is not an origin such as https://ops.example.org"));
+        }
+        let limits = &self.limits;
+        let rates = [
+            ("limits.partner_jobs_per_s", limits.partner_jobs_per_s),
+            ("limits.unknown_keys_per_s", limits.unknown_keys_per_s),
+        ];
+        if let Some((key, _)) = rates.iter().find(|(_, rate)| !(1..=1_000).contains(rate)) {
+            return unfit(key, "takes 1 to 1,000");
+        }
+        let rooms = [
+            ("limits.json_depth_max", limits.json_depth_max),
+            ("limits.connections_max", limits.connections_max),
+            ("limits.admin_connections_max", limits.admin_connections_max),
+            ("limits.partner_in_flight_max", limits.partner_in_flight_max),
+            ("limits.partner_jobs_burst", limits.partner_jobs_burst as usize),
+        ];
+        if let Some((key, _)) = rooms.iter().find(|(_, room)| *room == 0) {
+            return unfit(key, "takes at least 1");
+        }
+        if !(1_024..=1_048_576).contains(&limits.head_bytes_max) {
+            return unfit("limits.head_bytes_max", "takes 1,024 to 1,048,576");
+        }
         Ok(())
     }
+}
+
+/// Scheme and authority, without a path: what browsers send as `Origin`.
+fn is_origin(text: &str) -> bool {
+    let authority = text.strip_prefix("https://").or_else(|| text.strip_prefix("http://"));
+    authority.is_some_and(|authority| !authority.is_empty() && !authority.contains(['/', '?', '#', '@', '*', ',']))
 }
 
 fn knobs_default_is_text(path: &str) -> bool {
@@ -289,6 +400,10 @@ fn typed(text: &str) -> Value {
 
 /// The known key that looks most like `key`, if any does.
 fn nearest(key: &str, known: &[&'static str]) -> Option<String> {
+    // The section was left out.
+    if let Some(whole) = known.iter().find(|known| known.split_once('.').is_some_and(|(_, name)| name == key)) {
+        return Some((*whole).to_owned());
+    }
     let scored = known.iter().map(|known| (strsim::jaro_winkler(key, known), *known));
     let best = scored.max_by(|a, b| a.0.total_cmp(&b.0))?;
     (best.0 > 0.7).then(|| best.1.to_owned())
@@ -321,6 +436,8 @@ mod tests {
     fn an_unknown_key_names_its_nearest_neighbour() {
         let error = load(&[("KIEZ_SERVER__LISTN", "x")], &[]).expect_err("unknown");
         assert_eq!(error.to_string(), "KIEZ_SERVER__LISTN: unknown key `server.listn`; did you mean `server.listen`?");
+        let known: Vec<&'static str> = knobs().iter().map(|knob| knob.path).collect();
+        assert_eq!(nearest("outbox_len_max", &known).as_deref(), Some("limits.outbox_len_max"));
     }
 
     #[test]
@@ -329,6 +446,22 @@ mod tests {
         assert!(error.to_string().starts_with("limits.hello_ms: "), "{error}");
         let error = load(&[("KIEZ_SERVER__LISTEN", "everywhere")], &[]).expect_err("not an address");
         assert!(error.to_string().starts_with("server.listen: "), "{error}");
+        assert!(error.to_string().ends_with(" (from KIEZ_SERVER__LISTEN)"), "{error}");
+    }
+
+    #[test]
+    fn limits_and_origins_have_ranges() {
+        for (name, value, key) in [
+            ("KIEZ_LIMITS__PARTNER_JOBS_PER_S", "0", "limits.partner_jobs_per_s: "),
+            ("KIEZ_LIMITS__CONNECTIONS_MAX", "0", "limits.connections_max: "),
+            ("KIEZ_LIMITS__HEAD_BYTES_MAX", "10", "limits.head_bytes_max: "),
+            ("KIEZ_OPS__ORIGINS", "https://a.example https://b.example/path", "ops.origins: `https://b.example/path`"),
+            ("KIEZ_OPS__ORIGINS", "*", "ops.origins: "),
+        ] {
+            let error = load(&[(name, value)], &[]).expect_err(name);
+            assert!(error.to_string().starts_with(key), "{error}");
+        }
+        assert!(load(&[("KIEZ_OPS__ORIGINS", "https://a.example http://127.0.0.1:8080")], &[]).is_ok());
     }
 
     #[test]
@@ -338,7 +471,16 @@ mod tests {
             let value = knob.default.as_str().map_or_else(|| knob.default.to_string(), ToOwned::to_owned);
             assert!(load(&[(&knob.variable(), &value)], &[]).is_ok(), "{}", knob.variable());
             let pointer = format!("/properties/{}", knob.path.replace('.', "/properties/"));
-            assert!(schema.pointer(&pointer).is_some(), "{pointer}");
+            let property = schema.pointer(&pointer).unwrap_or_else(|| panic!("{pointer}"));
+            let of_the_type = match knob.kind {
+                "String" => property["type"] == "string" && property["default"].is_string(),
+                "bool" => property["type"] == "boolean" && property["default"].is_boolean(),
+                "f64" => property["type"] == "number" && property["default"].is_number(),
+                "i64" => property["type"] == "integer" && property.get("minimum").is_none(),
+                "u16" | "u32" | "u64" | "usize" => property["type"] == "integer" && property["minimum"] == 0,
+                other => panic!("say what a knob of the type {other} is in the schema"),
+            };
+            assert!(of_the_type, "{pointer}: {property}");
         }
     }
 

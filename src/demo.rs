@@ -132,7 +132,8 @@ impl Demo {
         ];
         let config = Config::load(None, std::iter::empty(), &flags)?.config;
         let metrics = kiez::metrics::install().ok();
-        let running = Running::start(&config, Start { dev: true, time_scale: self.speed, metrics }).await?;
+        let running =
+            Running::start(&config, Start { dev: true, time_scale: self.speed, metrics, ..Start::default() }).await?;
         let key = running.keys.development_key.clone().context("a demo has a development key")?;
 
         let friends = self.friends.map_or(self.world.friends(), |friends| friends as usize);

@@ -1,9 +1,13 @@
 //! The loop: mailbox → decide → commit → tell. One task owns the dispatcher. What an input decided is handed to the
 //! ledger, and only when that is committed is anybody told; what needs no record is told at once.
+//!
+//! The loop turns at least once a second, so that it sees when everything stood still: the process was stopped, or the
+//! machine slept. Somebody else may have taken over meanwhile. Before anything more is decided the fence is asked.
 
 use std::collections::{HashMap, VecDeque};
-use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use kiez_protocol::friend::{FriendMessage, LostReason, Verdict};
 use kiez_protocol::refusal::Code;
@@ -11,10 +15,11 @@ use tokio::sync::{mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
 
 use crate::clock::{Clock, Stopwatch};
+use crate::config::Limits;
 use crate::dispatch::Dispatcher;
 use crate::dispatch::effect::{Answer, Commit, Effects, Message, Subject};
 use crate::dispatch::input::{Input, Request};
-use crate::ledger::{Outcome, Reader, Submission, WriterHandle};
+use crate::ledger::{Outcome, ReadError, Reader, Submission, WriterHandle};
 use crate::live::Live;
 use crate::metrics;
 
@@ -22,14 +27,21 @@ use crate::metrics;
 const TURN_INPUTS_MAX: usize = 64;
 /// Records one input may lead to, at most; the ledger's queue must have room for them before an input is taken.
 const RECORDS_PER_INPUT_MAX: usize = 320;
+/// So much of the ledger's queue is kept for what a refused record leads to, which cannot wait for room.
+const RECORDS_KEPT: usize = RECORDS_PER_INPUT_MAX;
 /// While the oldest unwritten record is older than this, no timer is handled, ms.
 const STALLED_MS: u128 = 1_000;
+/// The loop turns at least this often.
+const TURN: Duration = Duration::from_secs(1);
+/// While something waits for the ledger, it turns at least this often.
+const TURN_WAITING: Duration = Duration::from_millis(100);
 
 /// The way in: sessions and requests put inputs here. Cheap to clone.
 #[derive(Clone, Debug)]
 pub struct Mailbox {
     inputs: mpsc::Sender<Input>,
     reserve: usize,
+    answer: Duration,
     answers: Arc<Answers>,
     state: Arc<EngineState>,
     writer: WriterHandle,
@@ -41,6 +53,7 @@ pub struct EngineState {
     stalled: AtomicBool,
     jobs_open: AtomicUsize,
     turns: AtomicU64,
+    turned_at: AtomicI64,
 }
 
 #[derive(Debug, Default)]
@@ -64,6 +77,17 @@ impl Answers {
 #[error("the dispatcher cannot take this now")]
 pub struct Overloaded;
 
+/// Why a question has no answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Unanswered {
+    /// It was not taken.
+    #[error(transparent)]
+    Overloaded(#[from] Overloaded),
+    /// It was taken, and its commit takes long or will not be told here any more.
+    #[error("whether this was written is not known yet")]
+    Unknown,
+}
+
 impl Mailbox {
     /// Puts an input in, but not into the part kept for accepts.
     ///
@@ -84,19 +108,26 @@ impl Mailbox {
     /// Asks something that is answered after its commit.
     ///
     /// # Errors
-    /// [`Overloaded`] when there is no room, when the ledger is behind, or when the engine has ended.
-    pub async fn ask(&self, input: impl FnOnce(Request) -> Input) -> Result<Answer, Overloaded> {
-        if self.is_stalled() {
-            return Err(Overloaded);
+    /// [`Unanswered::Overloaded`] when there is no room, or the ledger is away or behind: for new jobs, when half of its
+    /// queue is full. [`Unanswered::Unknown`] when the commit takes too long, or the engine has ended.
+    pub async fn ask(&self, input: impl FnOnce(Request) -> Input) -> Result<Answer, Unanswered> {
+        if self.is_stalled() || !self.ledger_is_reachable() {
+            return Err(Overloaded.into());
         }
         let request = self.answers.next.fetch_add(1, Ordering::Relaxed);
+        let input = input(request);
+        let behind = self.writer.depth() >= self.writer.queue_len_max() / 2;
+        if behind && matches!(input, Input::Posted { .. }) {
+            return Err(Overloaded.into());
+        }
         let (answer, waiting) = oneshot::channel();
         self.answers.waiting.lock().expect("no panic while held").insert(request, answer);
-        let forget = Forget { answers: &self.answers, request };
-        self.send(input(request))?;
-        let answer = waiting.await.map_err(|_| Overloaded);
-        drop(forget);
-        answer
+        let _forget = Forget { answers: &self.answers, request };
+        self.send(input)?;
+        match tokio::time::timeout(self.answer, waiting).await {
+            Ok(Ok(answer)) => Ok(answer),
+            Ok(Err(_)) | Err(_) => Err(Unanswered::Unknown),
+        }
     }
 
     /// Whether records wait so long for the ledger that new work is refused.
@@ -104,14 +135,20 @@ impl Mailbox {
         self.state.stalled.load(Ordering::Relaxed)
     }
 
+    /// Whether new jobs are taken: not while the ledger keeps up badly, nor while half of its queue is full. What is
+    /// about a job that is there already goes on.
+    pub fn admits_jobs(&self) -> bool {
+        !self.is_stalled() && self.writer.depth() < self.writer.room()
+    }
+
     /// Jobs that are not final.
     pub fn jobs_open(&self) -> usize {
         self.state.jobs_open.load(Ordering::Relaxed)
     }
 
-    /// Whether the ledger answered the last time it was tried.
+    /// Whether the ledger answered the last time it was tried, and does not take seconds for it now.
     pub fn ledger_is_reachable(&self) -> bool {
-        self.writer.health().reachable
+        !self.writer.pulse().is_away()
     }
 
     /// Records waiting for the ledger.
@@ -122,6 +159,11 @@ impl Mailbox {
     /// Turns of the loop so far: it lives while this grows.
     pub fn turns(&self) -> u64 {
         self.state.turns.load(Ordering::Relaxed)
+    }
+
+    /// When the loop last turned, in ms of the clock's [`Clock::elapsed_ms`].
+    pub fn turned_at(&self) -> i64 {
+        self.state.turned_at.load(Ordering::Relaxed)
     }
 
     /// Inputs waiting.
@@ -163,7 +205,7 @@ pub enum EngineEnd {
     #[error("stopped")]
     Stopped,
     /// Another dispatcher has taken over.
-    #[error("another dispatcher has raised the fence: this one must not go on")]
+    #[error("another kiez has taken over this ledger: this one has stopped, and wrote nothing since")]
     Fenced,
     /// The ledger's writer has ended.
     #[error("the ledger's writer has ended")]
@@ -188,24 +230,33 @@ pub struct Engine {
     effects: Effects,
     // Inputs that telling has led to; handled before anything else.
     next: VecDeque<Input>,
+    // Standing still for so long is like a restart, ms.
+    silence_ms: i64,
+    turned_at: i64,
+    // The fence is being asked, since when, and how often.
+    proving: Option<(Stopwatch, u32)>,
+    woken: bool,
 }
 
 impl Engine {
-    /// An engine round a restored dispatcher, and the mailbox into it with room for `mailbox_len_max` inputs.
+    /// An engine round a restored dispatcher, and the mailbox into it. Standing still for `silence_ms` is to it like a
+    /// restart.
     pub fn new(
         dispatcher: Dispatcher,
         clock: Clock,
         live: Arc<Live>,
         ledger: (WriterHandle, mpsc::Receiver<Outcome>, Reader),
-        mailbox_len_max: usize,
+        limits: &Limits,
+        silence_ms: u64,
     ) -> (Engine, Mailbox) {
         let (writer, outcomes, reader) = ledger;
-        let (sender, inputs) = mpsc::channel(mailbox_len_max);
+        let (sender, inputs) = mpsc::channel(limits.mailbox_len_max);
         let answers = Arc::new(Answers::default());
         let state = Arc::new(EngineState::default());
         let mailbox = Mailbox {
             inputs: sender,
-            reserve: mailbox_len_max / 4,
+            reserve: limits.mailbox_len_max / 4,
+            answer: Duration::from_millis(limits.answer_ms),
             answers: answers.clone(),
             state: state.clone(),
             writer: writer.clone(),
@@ -225,20 +276,31 @@ impl Engine {
             written: 0,
             effects: Effects::default(),
             next: VecDeque::new(),
+            silence_ms: i64::try_from(silence_ms).unwrap_or(i64::MAX),
+            turned_at: clock.elapsed_ms(),
+            proving: None,
+            woken: false,
         };
         (engine, mailbox)
     }
 
     /// Runs until it is stopped, fenced, or the writer has ended. On `stop` everything submitted is still told.
     pub async fn run(mut self, stop: CancellationToken) -> EngineEnd {
-        let mut inputs = Vec::with_capacity(TURN_INPUTS_MAX);
+        let mut taken = Vec::with_capacity(TURN_INPUTS_MAX);
         let mut closed = false;
         loop {
+            self.turn();
+            if self.proving.is_none() {
+                for input in taken.drain(..) {
+                    self.handle(input);
+                }
+                self.timers();
+            }
             self.note();
-            let has_room = self.writer.room() >= RECORDS_PER_INPUT_MAX;
-            let due = self.dispatcher.next_deadline().filter(|_| has_room && !self.is_stalled());
-            let sleep = due.map(|due| self.clock.until(due));
-            let room = if has_room { TURN_INPUTS_MAX.min(self.writer.room() / RECORDS_PER_INPUT_MAX) } else { 0 };
+            let room = (self.room() / RECORDS_PER_INPUT_MAX).min(TURN_INPUTS_MAX);
+            let may_take = room > 0 && taken.is_empty() && !closed;
+            let idle = self.waiting.is_empty() && self.inputs.is_empty() && taken.is_empty();
+            let wake = self.wake();
             // Every branch is cancel-safe: a message that was taken off a channel is never dropped here.
             tokio::select! {
                 biased;
@@ -247,17 +309,13 @@ impl Engine {
                     Some(outcome) => self.outcome(outcome),
                     None => return EngineEnd::WriterGone,
                 },
-                count = self.inputs.recv_many(&mut inputs, room), if room > 0 && !closed => {
+                // Handled in the next turn, which first sees whether everything stood still.
+                count = self.inputs.recv_many(&mut taken, room), if may_take => {
                     // Nobody is left who could send anything.
                     closed = count == 0;
-                    for input in inputs.drain(..) {
-                        self.handle(input);
-                    }
                 }
-                () = tokio::time::sleep(sleep.unwrap_or_default()), if sleep.is_some() => self.timers(),
-                () = stop.cancelled(), if self.waiting.is_empty() && self.inputs.is_empty() => break,
-                // Looks again at what has no wake-up of its own: the ledger's room, the age of what waits.
-                () = tokio::time::sleep(std::time::Duration::from_millis(100)), if !has_room || self.is_stalled() => {}
+                () = stop.cancelled(), if idle => break,
+                () = tokio::time::sleep(wake) => {}
             }
         }
         // The writer closes its connection, and with it the lock, when its last handle has gone.
@@ -266,21 +324,66 @@ impl Engine {
         EngineEnd::Stopped
     }
 
+    /// Sees whether everything stood still since the last turn. Half of the span after which somebody else may have taken
+    /// over is enough to ask the fence; the whole of it is like a restart.
+    fn turn(&mut self) {
+        let now = self.clock.elapsed_ms();
+        let stood_ms = now - std::mem::replace(&mut self.turned_at, now);
+        if stood_ms <= self.silence_ms / 2 {
+            return;
+        }
+        tracing::warn!(stood_ms, "everything stood still; the fence is asked before anything goes on");
+        let (since, asked) = self.proving.take().unwrap_or((Stopwatch::start(), 0));
+        self.proving = Some((since, asked + 1));
+        self.woken |= stood_ms > self.silence_ms;
+        self.writer.prove();
+    }
+
+    /// The fence stands: what waited goes on.
+    fn proved(&mut self) {
+        self.proving = self.proving.take().map(|(since, asked)| (since, asked - 1)).filter(|(_, asked)| *asked > 0);
+        if self.proving.is_none() && std::mem::take(&mut self.woken) {
+            self.handle(Input::Woken);
+        }
+    }
+
     fn note(&self) {
         self.state.stalled.store(self.is_stalled(), Ordering::Relaxed);
         self.state.jobs_open.store(self.dispatcher.jobs_len(), Ordering::Relaxed);
         self.state.turns.fetch_add(1, Ordering::Relaxed);
+        self.state.turned_at.store(self.turned_at, Ordering::Relaxed);
     }
 
     fn is_stalled(&self) -> bool {
-        self.waiting.front().is_some_and(|oldest| oldest.since.elapsed().as_millis() > STALLED_MS)
+        let old = |since: &Stopwatch| since.elapsed().as_millis() > STALLED_MS;
+        self.waiting.front().is_some_and(|oldest| old(&oldest.since))
+            || self.proving.as_ref().is_some_and(|(since, _)| old(since))
+    }
+
+    /// How many records may be handed over now, of what is not kept. What waits without a record counts too: when the
+    /// ledger is away, friends who come back would else pile up their snapshots.
+    fn room(&self) -> usize {
+        let unheard = self.writer.queue_len_max().saturating_sub(self.waiting.len());
+        self.writer.room().min(unheard).saturating_sub(RECORDS_KEPT)
+    }
+
+    fn timers_run(&self) -> bool {
+        self.proving.is_none() && self.room() >= RECORDS_PER_INPUT_MAX && !self.is_stalled()
+    }
+
+    /// Until the next deadline, or until there is something to look at that has no wake-up of its own: the age of what
+    /// waits, the ledger's room, and whether everything stood still.
+    fn wake(&self) -> Duration {
+        let look = if self.waiting.is_empty() && self.proving.is_none() { TURN } else { TURN_WAITING };
+        let due = self.dispatcher.next_deadline().filter(|_| self.timers_run()).map(|due| self.clock.until(due));
+        due.map_or(look, |due| due.min(look))
     }
 
     /// Handles what is due, one at a time, as long as no input waits: what came before a deadline goes first.
     fn timers(&mut self) {
         for _ in 0..TURN_INPUTS_MAX {
             let due = self.dispatcher.next_deadline().is_some_and(|due| due <= self.clock.now());
-            if !due || !self.inputs.is_empty() || self.writer.room() < RECORDS_PER_INPUT_MAX {
+            if !due || !self.inputs.is_empty() || !self.timers_run() {
                 return;
             }
             self.handle(Input::Tick);
@@ -349,6 +452,7 @@ impl Engine {
                     self.handle(Input::Reread { job, stored });
                 }
             }
+            Outcome::Stands => self.proved(),
             Outcome::Fenced => unreachable!("handled in the loop"),
         }
     }
@@ -376,7 +480,7 @@ impl Engine {
         match message {
             Message::Friend { friend, message } => {
                 count(&message);
-                self.live.sessions.send(friend, message);
+                self.live.tell(friend, message, self.clock.now());
             }
             Message::Hold { friend, in_hand } => {
                 self.live.sessions.hold(friend, in_hand);
@@ -384,8 +488,9 @@ impl Engine {
             Message::Release { friend, offer } => {
                 self.live.sessions.release(friend, offer);
             }
-            Message::Snapshot { friend, session, snapshot, hand } => {
+            Message::Snapshot { friend, session, mut snapshot, hand } => {
                 if self.live.sessions.set_hand(friend, session, hand) {
+                    snapshot.verdicts = self.live.verdicts.recent(friend, self.clock.now());
                     self.live.sessions.send(friend, FriendMessage::Snapshot(*snapshot));
                 }
             }
@@ -404,7 +509,7 @@ impl Engine {
                 self.next.push_back(Input::Settled { job, attempt });
             }
             Message::LookUp { friend, offer, key } => {
-                let (reader, live) = (self.reader.clone(), self.live.clone());
+                let (reader, live, clock) = (self.reader.clone(), self.live.clone(), self.clock);
                 tokio::spawn(async move {
                     let message = match reader.verdict(friend, offer, key).await {
                         Ok(Some((result, reason))) => FriendMessage::AcceptResult { offer, key, result, reason },
@@ -417,11 +522,14 @@ impl Engine {
                             allowed: Vec::new(),
                         },
                         Err(error) => {
-                            tracing::warn!(%error, "a verdict could not be read");
+                            // That the ledger is away has been said, once.
+                            if !matches!(error, ReadError::Away) {
+                                tracing::warn!(%error, "a verdict could not be read");
+                            }
                             FriendMessage::AcceptResult { offer, key, result: Verdict::TryAgain, reason: None }
                         }
                     };
-                    live.sessions.send(friend, message);
+                    live.tell(friend, message, clock.now());
                 });
             }
             Message::JobSeen(dot) => self.live.feed.job_seen(dot, self.clock.now()),

@@ -2,6 +2,7 @@
 //! admin API and by `kiez import`.
 
 use kiez_protocol::directory::{Community, Friend, ImportLine, Package, Policy, Pricing, WavePlan};
+use kiez_protocol::money::PRICE_MAX;
 
 /// A line that cannot be taken.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -31,7 +32,16 @@ pub fn parse(text: &str, line_bytes_max: usize) -> Result<Vec<ImportLine>, Vec<L
             }
             Err(error) => {
                 let path = error.path().to_string();
-                let what = if path == "." { error.inner().to_string() } else { format!("{path}: {}", error.inner()) };
+                let inner = error.inner();
+                // The parser saw this line only: which it is, is said already.
+                let words = inner.to_string().replace("at line 1 column", "at column");
+                let what = match inner.classify() {
+                    serde_json::error::Category::Data if path == "." => words,
+                    serde_json::error::Category::Data => format!("{path}: {words}"),
+                    serde_json::error::Category::Syntax
+                    | serde_json::error::Category::Eof
+                    | serde_json::error::Category::Io => format!("is not JSON: {words}"),
+                };
                 faults.push(LineFault { line: number, what });
             }
         }
@@ -69,6 +79,13 @@ pub fn check(lines: &[ImportLine]) -> Vec<(usize, String)> {
             ImportLine::Partner(partner) => {
                 if partner.commission.as_ref().is_some_and(|rule| rule.basis_points > 10_000) {
                     wrong("commission.basis_points: takes 0 to 10,000");
+                }
+                let quota = partner.quota.unwrap_or_default();
+                if quota.jobs_per_s.is_some_and(|rate| !(1..=1_000).contains(&rate)) {
+                    wrong("quota.jobs_per_s: takes 1 to 1,000");
+                }
+                if quota.jobs_burst == Some(0) || quota.in_flight_max == Some(0) {
+                    wrong("quota: jobs_burst and in_flight_max take at least 1");
                 }
             }
         }
@@ -137,13 +154,15 @@ fn check_package(package: &Package, wrong: &mut dyn FnMut(&str)) {
     }
     match &package.pricing {
         Pricing::Fixed { price } => {
-            if price.amount <= 0 {
-                wrong("pricing.price: takes a positive amount");
+            if !(1..=PRICE_MAX).contains(&price.amount) {
+                wrong(&format!("pricing.price: takes an amount of 1 to {PRICE_MAX}"));
             }
         }
         Pricing::Guide { from, to } | Pricing::Hourly { from, to } => {
-            if from.currency != to.currency || from.amount <= 0 || from.amount > to.amount {
-                wrong("pricing: `from` is positive, in the currency of `to`, and not more than it");
+            if from.currency != to.currency || !(1..=to.amount).contains(&from.amount) || to.amount > PRICE_MAX {
+                wrong(&format!(
+                    "pricing: `from` to `to` is 1 to {PRICE_MAX} in one currency, and `from` not more than `to`"
+                ));
             }
         }
     }
@@ -156,8 +175,11 @@ fn check_package(package: &Package, wrong: &mut dyn FnMut(&str)) {
 }
 
 fn check_friend(friend: &Friend, wrong: &mut dyn FnMut(&str)) {
-    if friend.name.trim().is_empty() || friend.name.chars().count() > 200 {
-        wrong("name: takes 1 to 200 characters");
+    if friend.name.trim().is_empty() || friend.name.chars().count() > 200 || friend.name.contains('\0') {
+        wrong("name: takes 1 to 200 characters, none of them NUL");
+    }
+    if friend.subject.as_ref().is_some_and(|subject| subject.is_empty() || subject.contains('\0')) {
+        wrong("subject: takes a text that is not empty, without NUL");
     }
     if friend.communities.is_empty() {
         wrong("communities: a friend belongs to at least one");
@@ -171,8 +193,8 @@ fn check_friend(friend: &Friend, wrong: &mut dyn FnMut(&str)) {
     if friend.skills.iter().any(|skill| !(1..=5).contains(&skill.level)) {
         wrong("skills: a level is 1 to 5");
     }
-    if friend.hourly_rate.is_some_and(|rate| rate.amount <= 0) {
-        wrong("hourly_rate: takes a positive amount");
+    if friend.hourly_rate.is_some_and(|rate| !(1..=PRICE_MAX).contains(&rate.amount)) {
+        wrong(&format!("hourly_rate: takes an amount of 1 to {PRICE_MAX}"));
     }
 }
 
@@ -192,5 +214,6 @@ mod tests {
         let faults = parse(text, 1_000).expect_err("three are bad");
         assert_eq!(faults.iter().map(|fault| fault.line).collect::<Vec<_>>(), [3, 4, 5]);
         assert!(faults[1].what.contains("communities"), "{faults:?}");
+        assert_eq!(faults[2].what, "is not JSON: expected ident at column 2");
     }
 }

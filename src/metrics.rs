@@ -19,8 +19,14 @@ pub fn install() -> Result<PrometheusHandle, metrics_exporter_prometheus::BuildE
     describe_counter!("kiez_fixes_total", "Positions by what became of them");
     describe_counter!("kiez_frames_refused_total", "Frames of friends that were refused");
     describe_counter!("kiez_http_requests_total", "HTTP requests by status class");
+    describe_counter!("kiez_connections_turned_away_total", "Connections refused because there were too many");
+    describe_counter!(
+        "kiez_accept_failures_total",
+        "Tries to accept a connection that failed for want of files or memory"
+    );
     describe_counter!("kiez_records_total", "Records committed");
     describe_counter!("kiez_records_refused_total", "Records the ledger refused for good");
+    describe_gauge!("kiez_connections", "Connections of friends, partners and ops, sockets included");
     describe_gauge!("kiez_friends_live", "Friends with a live session");
     describe_gauge!("kiez_friends_placed", "Friends on duty, reachable and with a position");
     describe_gauge!("kiez_jobs_open", "Jobs that are not final");
@@ -74,6 +80,16 @@ pub fn http(status: u16) {
     counter!("kiez_http_requests_total", "status" => class).increment(1);
 }
 
+/// A connection was refused because there were too many.
+pub fn connection_turned_away() {
+    counter!("kiez_connections_turned_away_total").increment(1);
+}
+
+/// No connection could be accepted: the machine has no file or memory left for one.
+pub fn accept_failed() {
+    counter!("kiez_accept_failures_total").increment(1);
+}
+
 /// Records were committed.
 pub fn records(count: u64) {
     counter!("kiez_records_total").increment(count);
@@ -97,6 +113,8 @@ pub fn told(waited: Duration) {
 /// How things stand, once a second.
 #[derive(Clone, Copy, Debug)]
 pub struct Levels {
+    /// Connections that are open, sockets included.
+    pub connections: usize,
     /// Friends with a live session.
     pub friends_live: usize,
     /// Friends on the roster.
@@ -112,6 +130,7 @@ pub struct Levels {
 /// Sets the gauges.
 #[expect(clippy::cast_precision_loss, reason = "levels are far below 2^52")]
 pub fn levels(levels: Levels) {
+    gauge!("kiez_connections").set(levels.connections as f64);
     gauge!("kiez_friends_live").set(levels.friends_live as f64);
     gauge!("kiez_friends_placed").set(levels.friends_placed as f64);
     gauge!("kiez_jobs_open").set(levels.jobs_open as f64);

@@ -1,27 +1,29 @@
 //! The rooms wired into one running server: open the ledger, restore the dispatcher, listen. Used by `kiez serve`, by
 //! the demo and by the tests.
 
+mod opening;
+
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use kiez_protocol::directory::OpsRole;
-use kiez_protocol::time::Time;
 use metrics_exporter_prometheus::PrometheusHandle;
-use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use crate::clock::Clock;
 use crate::config::Config;
 use crate::dispatch::{Dispatcher, Pace};
 use crate::engine::{Engine, EngineEnd};
-use crate::ledger::{self, OpenError, OpenOptions, RegistryError};
+use crate::ledger::{OpenError, RegistryError};
 use crate::live::Live;
+use crate::live::wheel::TICK_MS;
 use crate::metrics;
+use crate::serve::accept::Door;
 use crate::serve::auth::{Auth, random_hex};
-use crate::serve::{self, App, InFlight};
+use crate::serve::{self, App, InFlight, Origins, Places, files};
+use opening::{Beginning, Listeners};
 
 /// How a server is started besides its configuration.
 #[derive(Clone, Debug, Default)]
@@ -32,6 +34,24 @@ pub struct Start {
     pub time_scale: u32,
     /// The meters, if they were installed.
     pub metrics: Option<PrometheusHandle>,
+    /// What to do when another process has the ledger.
+    pub entry: Entry,
+    /// Whether a database that does not answer is waited for.
+    pub patient: bool,
+    /// Ends a start that waits.
+    pub stop: CancellationToken,
+}
+
+/// What a start does when another process has the ledger.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Entry {
+    /// It refuses.
+    #[default]
+    Alone,
+    /// It waits until that one ends or falls silent.
+    Standby,
+    /// It takes its place at once.
+    TakeOver,
 }
 
 /// Why a server could not start, in words for the operator.
@@ -43,6 +63,9 @@ pub enum StartError {
     /// The directory.
     #[error(transparent)]
     Directory(#[from] RegistryError),
+    /// It was asked to stop before it served.
+    #[error("stopped before it served")]
+    Stopped,
     /// A listener.
     #[error("cannot listen on {address}: {error}")]
     Listen {
@@ -75,6 +98,22 @@ pub enum StartError {
         /// The scale it was first started with.
         stored: String,
     },
+}
+
+impl StartError {
+    /// Whether trying again later may help.
+    fn is_transient(&self) -> bool {
+        match self {
+            StartError::Ledger(error) => error.is_transient(),
+            StartError::Directory(error) => error.is_transient(),
+            StartError::Stopped
+            | StartError::Listen { .. }
+            | StartError::NoSecret { .. }
+            | StartError::DevelopmentInPublic { .. }
+            | StartError::Random(_)
+            | StartError::OtherScale { .. } => false,
+        }
+    }
 }
 
 /// The credentials of a start.
@@ -128,29 +167,32 @@ pub struct Running {
 }
 
 impl Running {
-    /// Starts a server.
+    /// Starts a server: it serves when this returns. While it waits, for a database or for its turn, its listeners answer
+    /// that it is not ready.
     ///
     /// # Errors
     /// [`StartError`] in words that say what to do.
     pub async fn start(config: &Config, start: Start) -> Result<Running, StartError> {
         let keys = Keys::of(config)?;
-        // Bound first: two servers on one address are told so before either touches the ledger.
-        let (listener, admin) = (listen(&config.server.listen).await?, listen(&config.admin.listen).await?);
-        let opened = ledger::open(&config.database.url, OpenOptions { dev: start.dev }).await?;
-        let clock = clock(&opened.registry, start.time_scale.max(1)).await?;
-        let live = Arc::new(Live::default());
-        let rows = opened.registry.load_directory().await?;
+        let listeners = Listeners::bind(config, start.entry).await?;
+        let Beginning { mut opened, clock, rows } = opening::begin(config, &start, &listeners).await?;
+        let (listener, admin) = listeners.serve(&start.stop).await?;
+        let live = Arc::new(Live::new(config.limits.verdicts_len_max));
         let directory_version = rows.version;
         serve::fill(&live, rows);
         for row in &opened.stored.duties {
             live.roster.set_duty(row.friend, row.duty.on);
+        }
+        for (friend, told) in std::mem::take(&mut opened.stored.verdicts) {
+            live.verdicts.note(friend, told);
         }
         let mut seed = [0; 8];
         getrandom::fill(&mut seed)?;
         let pace = Pace { scale: i64::from(clock.scale()) };
         let dispatcher = Dispatcher::restore(opened.stored, u64::from_le_bytes(seed), pace, clock.now());
         let ledger = (opened.writer, opened.outcomes, opened.reader.clone());
-        let (engine, mailbox) = Engine::new(dispatcher, clock, live.clone(), ledger, config.limits.mailbox_len_max);
+        let (limits, silence_ms) = (&config.limits, config.database.silence_ms);
+        let (engine, mailbox) = Engine::new(dispatcher, clock, live.clone(), ledger, limits, silence_ms);
         let (stop, engine_stop) = (CancellationToken::new(), CancellationToken::new());
         let app = Arc::new(App {
             clock,
@@ -165,7 +207,9 @@ impl Running {
             stop: stop.clone(),
             tasks: TaskTracker::new(),
             in_flight: InFlight::default(),
-            strangers: Arc::default(),
+            strangers: Places::default(),
+            admission: serve::friend::admission::Admission::new(&config.limits),
+            origins: Origins::of(&config.ops.origins),
             directory_version: tokio::sync::Mutex::new(directory_version),
         });
         let address = listener
@@ -174,9 +218,16 @@ impl Running {
         let admin_address =
             admin.local_addr().map_err(|error| StartError::Listen { address: config.admin.listen.clone(), error })?;
         let engine = tokio::spawn(engine.run(engine_stop.clone()));
-        tokio::spawn(serve::accept(app.clone(), listener, serve::public(app.clone())));
-        tokio::spawn(serve::accept(app.clone(), admin, serve::operator(app.clone())));
-        tokio::spawn(housekeeping(app.clone()));
+        let limits = &config.limits;
+        let door = Door::new(limits, files::room_for(limits.connections_max));
+        let back_door = Door::new(limits, limits.admin_connections_max);
+        for (door, listener, router) in
+            [(&door, listener, serve::public(app.clone())), (&back_door, admin, serve::operator(app.clone()))]
+        {
+            tokio::spawn(door.clone().accept(listener, router, stop.clone(), app.tasks.clone()));
+        }
+        tokio::spawn(housekeeping(app.clone(), door));
+        tokio::spawn(beats(app.clone()));
         Ok(Running { address, admin_address, app, keys, stop, engine, engine_stop })
     }
 
@@ -204,14 +255,7 @@ impl Running {
     pub async fn stop(self) {
         let Running { app, stop, engine, engine_stop, .. } = self;
         stop.cancel();
-        let goodbye = crate::live::outbox::Goodbye {
-            code: kiez_protocol::refusal::close::RESTARTING,
-            reason: "the server restarts",
-        };
-        for (_, outbox) in app.live.sessions.outboxes() {
-            outbox.push(kiez_protocol::friend::FriendMessage::Draining { reconnect_in_ms: 1_000 }, false);
-            outbox.close(goodbye);
-        }
+        serve::friend::drain(&app);
         app.tasks.close();
         if tokio::time::timeout(Duration::from_secs(5), app.tasks.wait()).await.is_err() {
             tracing::warn!(left = app.tasks.len(), "some connections did not take the goodbye");
@@ -225,27 +269,21 @@ impl Running {
     }
 }
 
-async fn listen(address: &str) -> Result<TcpListener, StartError> {
-    TcpListener::bind(address).await.map_err(|error| StartError::Listen { address: address.to_owned(), error })
-}
-
-/// The clock of this database: its scale and anchor are those of its first start.
-async fn clock(registry: &ledger::Registry, scale: u32) -> Result<Clock, StartError> {
-    let clock = Clock::start();
-    let stored = registry.keep("time_scale", &scale.to_string()).await?;
-    if stored != scale.to_string() {
-        return Err(StartError::OtherScale { stored });
+/// Turns the wheel: pings, lines that do not answer, tokens that end.
+async fn beats(app: Arc<App>) {
+    let pong_ms = u32::try_from(app.limits.pong_ms).unwrap_or(u32::MAX);
+    let mut ticks = tokio::time::interval(Duration::from_millis(TICK_MS.unsigned_abs()));
+    ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Skip);
+    loop {
+        tokio::select! {
+            _ = ticks.tick() => app.live.beat(app.clock.elapsed_ms(), pong_ms),
+            () = app.stop.cancelled() => return,
+        }
     }
-    if scale == 1 {
-        return Ok(clock);
-    }
-    let anchor = registry.keep("time_anchor_ms", &clock.real().0.to_string()).await?;
-    let anchor = anchor.parse().map(Time).unwrap_or(clock.real());
-    Ok(clock.scaled(anchor, scale))
 }
 
 /// Once a second: the roster is swept, the directory followed, the gauges set.
-async fn housekeeping(app: Arc<App>) {
+async fn housekeeping(app: Arc<App>, door: Arc<Door>) {
     let mut seconds = tokio::time::interval(Duration::from_secs(1));
     seconds.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     loop {
@@ -253,12 +291,13 @@ async fn housekeeping(app: Arc<App>) {
             _ = seconds.tick() => {}
             () = app.stop.cancelled() => return,
         }
-        app.live.sweep(app.clock.elapsed_ms(), app.limits.suspect_ms);
+        app.live.sweep(app.clock.elapsed_ms(), app.limits.suspect_ms, app.limits.resume_ms, app.clock.now());
         if let Err(error) = app.refresh_directory().await {
             tracing::debug!(%error, "the directory could not be read");
         }
         metrics::levels(metrics::Levels {
-            friends_live: app.live.sessions.len(),
+            connections: door.connections(),
+            friends_live: app.live.sessions.connected(),
             friends_placed: app.live.roster.len(),
             jobs_open: app.mailbox.jobs_open(),
             mailbox: app.mailbox.len(),

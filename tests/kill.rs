@@ -3,7 +3,6 @@
 mod common;
 
 use std::net::TcpListener;
-use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -13,6 +12,7 @@ use kiez_load::chance::Chance;
 use kiez_load::client::{AdminClient, Http, Server};
 use kiez_load::clock::RunClock;
 use kiez_load::fleet::{self, Fleet, FleetConfig, Partners};
+use kiez_load::killable::Killable;
 use kiez_load::observe::{Observation, Observer, Rules};
 use kiez_load::report::Report;
 use kiez_load::route::Route;
@@ -21,63 +21,14 @@ use kiez_protocol::ids::FriendId;
 use tokio_util::sync::CancellationToken;
 
 /// A server in a process of its own, so that it can be killed.
-struct Killable {
-    child: Child,
-    port: u16,
-    url: String,
-}
-
-impl Killable {
-    async fn start(url: &str, port: u16) -> Killable {
-        let child = spawn(url, port);
-        let killable = Killable { child, port, url: url.to_owned() };
-        killable.ready().await;
-        killable
-    }
-
-    async fn ready(&self) {
-        for _ in 0..200 {
-            if tokio::net::TcpStream::connect(("127.0.0.1", self.port)).await.is_ok() {
-                return;
-            }
-            tokio::time::sleep(Duration::from_millis(25)).await;
-        }
-        panic!("the server does not listen");
-    }
-
-    /// Kills it as the machine would, and starts it again.
-    async fn kill(&mut self) {
-        self.child.kill().expect("SIGKILL is delivered");
-        self.child.wait().expect("it has ended");
-        self.child = spawn(&self.url, self.port);
-        self.ready().await;
-    }
-}
-
-impl Drop for Killable {
-    fn drop(&mut self) {
-        // It may have ended by itself.
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
-}
-
-fn spawn(url: &str, port: u16) -> Child {
-    Command::new(env!("CARGO_BIN_EXE_kiez"))
-        .args([
-            "serve",
-            "--listen",
-            &format!("127.0.0.1:{port}"),
-            "--admin-listen",
-            "127.0.0.1:0",
-            "--database-url",
-            url,
-        ])
-        .env("KIEZ_AUTH__DEVELOPMENT_KEY", DEVELOPMENT_KEY)
-        .stdout(Stdio::null())
-        .stderr(Stdio::inherit())
-        .spawn()
-        .expect("kiez starts")
+async fn start(url: &str, port: u16) -> Killable {
+    let at = Server::at(&format!("http://127.0.0.1:{port}")).expect("loopback");
+    let line = format!(
+        "KIEZ_AUTH__DEVELOPMENT_KEY={DEVELOPMENT_KEY} '{}' serve --listen 127.0.0.1:{port} --admin-listen 127.0.0.1:0 \
+         --database-url '{url}'",
+        env!("CARGO_BIN_EXE_kiez")
+    );
+    Killable::start(&line, at).await.expect("the server starts")
 }
 
 fn free_port() -> u16 {
@@ -86,7 +37,7 @@ fn free_port() -> u16 {
 
 async fn killed_five_times(url: &str, seed: u64) -> Report {
     let port = free_port();
-    let mut server = Killable::start(url, port).await;
+    let mut server = start(url, port).await;
     let world = World::new(WorldKind::Pilot, 40, seed);
     let documents = world.documents();
     let at = Server::at(&format!("http://127.0.0.1:{port}")).expect("loopback");
@@ -111,6 +62,7 @@ async fn killed_five_times(url: &str, seed: u64) -> Report {
         contact: quick(200.0),
         work: quick(500.0),
         accept_share: 0.9,
+        ask_again_share: 1.0,
         ..Habits::demo(1)
     };
     let config =
@@ -127,14 +79,17 @@ async fn killed_five_times(url: &str, seed: u64) -> Report {
     let mut chance = Chance::of(seed, "kills", 0);
     for _ in 0..5 {
         tokio::time::sleep(Duration::from_millis(600 + chance.below(1_500) as u64)).await;
-        server.kill().await;
+        server.kill().await.expect("the server comes back");
     }
     tokio::time::sleep(Duration::from_secs(2)).await;
     stop.cancel();
     posting.await.expect("the partners' task");
     fleet.finish(Duration::from_secs(20)).await;
     let views = partners.look().await.expect("the server answers");
-    observer.note(|seen, _| seen.finish(&views))
+    let (mut report, outages) = observer.note(|seen, _| (seen.finish(&views), seen.outages_seen()));
+    report.outages = Some(outages);
+    assert!(server.end().await, "it ends in order when it is asked to");
+    report
 }
 
 fn nothing_is_lost(report: &Report) {
@@ -146,6 +101,8 @@ fn nothing_is_lost(report: &Report) {
     let lost = (report.lost_jobs, report.lost_wins, report.lost_offers);
     let verdicts = (report.verdicts_missing, report.verdicts_conflicting);
     assert_eq!((report.double_winners, lost, verdicts), (0, (0, 0, 0), (0, 0)), "{:#?}", report.findings);
+    let asked_again = report.outages.as_ref().map(|outages| (outages.wins_asked_again, outages.wins_confirmed));
+    assert!(asked_again.is_some_and(|(asked, confirmed)| asked > 0 && asked == confirmed), "{:#?}", report.outages);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -56,7 +56,7 @@ const ONLY_IN: &[(&str, &[&str])] = &[
 /// The crates `dispatch` may name besides std.
 const DISPATCH_TAKES: &[&str] = &["kiez_protocol", "h3o", "smallvec", "uuid", "serde"];
 /// The crates `protocol` may stand on.
-const PROTOCOL_TAKES: &[&str] = &["serde", "uuid", "jiff", "schemars"];
+const PROTOCOL_TAKES: &[&str] = &["serde", "uuid", "jiff", "schemars", "serde_json"];
 /// Who asks what time it is: `clock.rs` alone. Sleeping and waiting are no questions.
 const ASKS_THE_TIME: &[&str] = &["Instant::now", "SystemTime::now", "Timestamp::now", "Zoned::now", "Utc::now"];
 

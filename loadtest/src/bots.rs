@@ -20,7 +20,9 @@ use tokio_util::sync::CancellationToken;
 use crate::chance::Chance;
 use crate::client::{FriendClient, FriendConfig, FriendEvent, Reconnect};
 use crate::clock::RunClock;
+use crate::measure::Latency;
 use crate::route::Route;
+use crate::world::hours::Hour;
 
 /// How long something takes people, in ms of the trade's time: log-normal.
 #[derive(Clone, Copy, Debug)]
@@ -33,6 +35,8 @@ pub struct Takes {
 
 /// Somebody with the phone in the hand.
 const QUICK: Takes = Takes { median_ms: 2_000.0, sigma: 0.1 };
+/// A friend asks again after so many of their wins at most.
+const WINS_KEPT_MAX: usize = 4;
 /// Who would have accepted within this time of the end of an offer may have the finger on its way, ms of the trade's time.
 const RUSH_MS: u64 = 30_000;
 
@@ -67,6 +71,10 @@ pub struct Habits {
     pub reconnect: Reconnect,
     /// How soon an offer is acknowledged, real ms.
     pub ack_ms: u64,
+    /// Friends who answer nothing: on duty, and the phone lies somewhere.
+    pub asleep_share: f64,
+    /// Wins whose accept is sent again after a break, with its key, as by an app that has lost the answer.
+    pub ask_again_share: f64,
 }
 
 impl Habits {
@@ -87,6 +95,25 @@ impl Habits {
             fix_again_ms: 8 * 60_000,
             reconnect: Reconnect::quick(),
             ack_ms: 300,
+            asleep_share: 0.0,
+            ask_again_share: 0.0,
+        }
+    }
+
+    /// For a city under load: people with the phone in the hand, and work that is soon done, so that a run of some minutes
+    /// holds whole jobs. Apps say where they are every ten seconds while they move.
+    pub fn city(time_scale: u32, hour: Hour) -> Habits {
+        Habits {
+            accept_share: 0.55,
+            decline_share: 0.15,
+            thinking: Takes { median_ms: 8_000.0, sigma: 0.8 },
+            contact: Takes { median_ms: 20_000.0, sigma: 0.6 },
+            work: Takes { median_ms: 60_000.0, sigma: 0.4 },
+            hand_back_share: 0.02,
+            double_tap_share: 0.02,
+            fix_every_ms: 10_000,
+            asleep_share: hour.asleep(),
+            ..Habits::demo(time_scale)
         }
     }
 
@@ -126,12 +153,20 @@ pub(crate) struct Shared {
     pub ready: AtomicUsize,
     /// No more accepts and declines.
     pub quiet: AtomicBool,
+    /// Tries that ended before a welcome.
+    pub turned_away: AtomicU64,
+    /// How late bots did what they had planned.
+    pub lag_us: std::sync::Mutex<Latency>,
     /// Why bots left, and other things that should not be.
     pub troubles: std::sync::Mutex<Vec<String>>,
     pub stop: CancellationToken,
 }
 
 impl Shared {
+    fn late_us(&self, late_us: u64) {
+        self.lag_us.lock().unwrap_or_else(std::sync::PoisonError::into_inner).note(late_us);
+    }
+
     pub fn trouble(&self, trouble: String) {
         let mut troubles = self.troubles.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
         if troubles.len() < 20 {
@@ -165,6 +200,10 @@ struct Life {
     duty_key: Option<Key>,
     last_fix: Option<(Instant, Point)>,
     was_ready: bool,
+    /// Nothing is answered: the phone lies somewhere.
+    asleep: bool,
+    /// The last wins, oldest first: offer, revision, key.
+    wins: Vec<(OfferId, u32, Key)>,
 }
 
 /// Lives until the fleet stops or the server wants the bot no more.
@@ -172,6 +211,7 @@ pub(crate) async fn live(bot: Bot, config: FriendConfig, shared: Arc<Shared>) {
     let mut chance = Chance::of(config.seed, "bot", bot.profile.id.0.as_u128() as u64);
     let every = shared.habits.fix_every_ms as f64;
     let first_fix = Instant::now() + Duration::from_millis((every * chance.unit()) as u64);
+    let asleep = shared.habits.asleep_share > 0.0 && chance.happens(shared.habits.asleep_share);
     let mut life = Life {
         client: FriendClient::new(config),
         shared: Arc::clone(&shared),
@@ -184,6 +224,8 @@ pub(crate) async fn live(bot: Bot, config: FriendConfig, shared: Arc<Shared>) {
         duty_key: None,
         last_fix: None,
         was_ready: false,
+        asleep,
+        wins: Vec::new(),
     };
     let friend = bot.profile.id;
     loop {
@@ -192,7 +234,10 @@ pub(crate) async fn live(bot: Bot, config: FriendConfig, shared: Arc<Shared>) {
             event = life.client.next() => match event {
                 FriendEvent::Up { welcome, .. } => life.up(&welcome),
                 FriendEvent::Message(envelope) => life.heard(*envelope),
-                FriendEvent::Down { .. } => life.on_duty = false,
+                // Whether they are on duty is said by the snapshot, or as before by a session that goes on.
+                FriendEvent::Down { welcomed, .. } => {
+                    shared.turned_away.fetch_add(u64::from(!welcomed), Ordering::Relaxed);
+                }
                 FriendEvent::Over { code, cause } => {
                     shared.trouble(format!("friend {friend} was sent away: {code} {cause}"));
                     return;
@@ -214,9 +259,11 @@ impl Life {
             self.shared.trouble(format!("the server's time runs {theirs} times as fast, and the bots' {ours} times"));
             self.shared.stop.cancel();
         }
-        if welcome.resumed {
-            self.on_duty = true;
+        if welcome.resumed && self.on_duty {
             self.fix();
+        }
+        for (offer, revision, key) in self.wins.clone() {
+            self.client.accept_again(offer, revision, key);
         }
     }
 
@@ -235,9 +282,10 @@ impl Life {
                 }
                 self.drop_offer(offer);
             }
-            FriendMessage::AcceptResult { offer, result: Verdict::Won, .. } => {
-                if let Some((job, _)) = self.offers.get(&offer).copied() {
+            FriendMessage::AcceptResult { offer, key, result: Verdict::Won, .. } => {
+                if let Some((job, revision)) = self.offers.get(&offer).copied() {
                     self.plan_visit(job);
+                    self.keep_win(offer, revision, key);
                 }
                 self.drop_offer(offer);
             }
@@ -278,6 +326,7 @@ impl Life {
             self.on_duty = true;
             self.fix();
         } else {
+            self.on_duty = false;
             self.go_on_duty();
         }
     }
@@ -304,7 +353,7 @@ impl Life {
 
     fn consider(&mut self, offer: &Offer) {
         let known = self.offers.insert(offer.offer, (offer.job, offer.revision)).is_some();
-        if self.shared.quiet.load(Ordering::Relaxed) {
+        if self.asleep || self.shared.quiet.load(Ordering::Relaxed) {
             return;
         }
         let habits = self.shared.habits;
@@ -347,6 +396,16 @@ impl Life {
         }
     }
 
+    fn keep_win(&mut self, offer: OfferId, revision: u32, key: Key) {
+        let share = self.shared.habits.ask_again_share;
+        if share > 0.0 && self.chance.happens(share) {
+            if self.wins.len() == WINS_KEPT_MAX {
+                self.wins.remove(0);
+            }
+            self.wins.push((offer, revision, key));
+        }
+    }
+
     fn plan_visit(&mut self, job: JobId) {
         if !self.visits.contains(&job) {
             self.visits.push(job);
@@ -366,7 +425,8 @@ impl Life {
         let (due, later) = self.plan.drain(..).partition(|(at, _)| *at <= now);
         self.plan = later;
         let due: Vec<(Instant, Deed)> = due;
-        for (_, deed) in due {
+        for (at, deed) in due {
+            self.shared.late_us((now - at).as_micros() as u64);
             match deed {
                 Deed::Fix => self.tick(now),
                 Deed::Accept(_) | Deed::Decline(_) if self.shared.quiet.load(Ordering::Relaxed) => {}
@@ -415,7 +475,10 @@ impl Life {
     fn tick(&mut self, now: Instant) {
         let habits = self.shared.habits;
         let jitter = self.chance.between(1.0, 1.1);
-        let next = now + Duration::from_millis((habits.fix_every_ms as f64 * jitter) as u64);
+        // Who stays has nothing to look for until it is time to say so again.
+        let stays = self.on_duty && self.last_fix.is_some() && matches!(self.route, Route::Home(_));
+        let rest_ms = if stays { habits.fix_again_ms / u64::from(habits.time_scale) / 2 } else { 0 };
+        let next = now + Duration::from_millis((habits.fix_every_ms.max(rest_ms) as f64 * jitter) as u64);
         self.plan.push((next, Deed::Fix));
         let Some(here) = self.route.at(self.shared.clock.run_ms()) else { return };
         if !self.on_duty {

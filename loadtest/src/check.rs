@@ -5,7 +5,9 @@ use kiez_protocol::friend::Verdict;
 use kiez_protocol::ids::JobId;
 use kiez_protocol::partner::{JobState, JobView, Urgency};
 
-use crate::judge::{Judgement, Terms, no_more_since};
+use crate::gauge::Generator;
+use crate::judge::{Judgement, Terms, no_more};
+use crate::measure::{Load, Outages};
 use crate::observe::Observation;
 use crate::observe::job::{Choice, JobTrace, Posted};
 use crate::observe::span::Moment;
@@ -39,6 +41,7 @@ impl Observation {
         judged.sort_by_key(|(_, _, choice)| choice.to);
         for (id, judgement, choice) in judged {
             self.tally.choices += 1;
+            self.tally.around_outages += u64::from(self.just_back(choice.from, choice.to));
             if choice.with_post {
                 self.tally.first_choices += 1;
                 self.tally.first_filled += choice.members.len() as u64;
@@ -46,10 +49,12 @@ impl Observation {
                     // The window of such a choice begins with the post.
                     self.tally.offer_us.note(asked.heard_at.saturating_sub(choice.from));
                 }
+                self.measure_offers(id, &choice);
             }
             match judgement {
                 Judgement::Right => {}
                 Judgement::Explained => self.tally.explained += 1,
+                Judgement::Excused => self.tally.excused += 1,
                 Judgement::Wrong(why) => {
                     self.tally.wrong_four += 1;
                     self.tally.find(format!("job {id}, attempt {}, wave {}: {why}", choice.attempt, choice.wave));
@@ -60,6 +65,24 @@ impl Observation {
             if let Some(first) = choice.members.first() {
                 job.judged.push((choice.attempt, choice.wave, first.expires_at));
             }
+        }
+    }
+
+    /// When the first offer and the fourth could be read, of a job that was posted while it is measured.
+    fn measure_offers(&mut self, id: JobId, choice: &Choice) {
+        let posted = self.jobs.get(&id).and_then(|job| job.posted.as_ref());
+        let Some(intended_at) = posted.map(|posted| posted.intended_at) else { return };
+        let stretch = &mut self.tally.stretch;
+        if !stretch.holds(intended_at) || choice.members.iter().any(|asked| asked.since.is_some()) {
+            return;
+        }
+        let mut heard: Vec<Moment> = choice.members.iter().map(|asked| asked.heard_at).collect();
+        heard.sort_unstable();
+        if let Some(first) = heard.first() {
+            stretch.first_offer_us.note(first.saturating_sub(intended_at));
+        }
+        if let Some(fourth) = heard.get(3) {
+            stretch.fourth_offer_us.note(fourth.saturating_sub(intended_at));
         }
     }
 
@@ -91,7 +114,7 @@ impl Observation {
                     let won = accept.verdicts.iter().any(|(verdict, _)| *verdict == Verdict::Won);
                     won && accept.attempt == vanished.attempt && accept.sent_at <= vanished.at
                 });
-                let given_back = no_more_since(job, vanished.friend).is_some_and(|since| since <= vanished.at);
+                let given_back = no_more(job, vanished.friend).is_some_and(|(first, _)| first <= vanished.at);
                 let decided = taken || given_back || job.cancelled_at.is_some();
                 if !vanished.expired && !decided && !self.strangers {
                     self.tally.lost_offers += 1;
@@ -106,6 +129,11 @@ impl Observation {
                 self.tally.find(format!("job {id} was acknowledged, and the server does not know it"));
                 continue;
             };
+            if job.completed_at.is_some() && !is_over(view.state) {
+                self.tally.lost_visits += 1;
+                self.tally
+                    .find(format!("job {id}: its completion was answered, and the partner sees {:?}", view.state));
+            }
             let Some((attempt, winner, _)) = job.winners.iter().max_by_key(|(attempt, ..)| *attempt) else { continue };
             let given_up = job.handed_back.iter().any(|(_, friend, from)| (friend, from) == (winner, attempt))
                 || view.attempt > *attempt
@@ -117,6 +145,39 @@ impl Observation {
             }
         }
         Report::new(&self.tally, self.time_scale(), self.friends.len() as u64)
+    }
+
+    /// What was seen of outages: what was repeated, asked again and excused. The rest is known to whoever killed the server.
+    pub fn outages_seen(&self) -> Outages {
+        let tally = &self.tally;
+        Outages {
+            accepts_repeated: tally.accepts_repeated,
+            wins_asked_again: tally.wins_asked_again,
+            wins_confirmed: tally.wins_confirmed,
+            choices_around: tally.around_outages,
+            choices_excused: tally.excused,
+            ..Outages::default()
+        }
+    }
+
+    /// The latencies that were measured. What it cost is known to whoever held the gauge.
+    pub fn load_seen(&self) -> Load {
+        let stretch = &self.tally.stretch;
+        Load {
+            jobs_measured: stretch.jobs,
+            post_ms: stretch.post_us.ms(),
+            first_offer_ms: stretch.first_offer_us.ms(),
+            fourth_offer_ms: stretch.fourth_offer_us.ms(),
+            won_ms: stretch.won_us.ms(),
+            lost_ms: stretch.lost_us.ms(),
+            generator: Generator { post_lag_ms: stretch.post_lag_us.ms(), ..Generator::default() },
+            ..Load::default()
+        }
+    }
+
+    /// Frames and requests sent, messages and answers read so far.
+    pub fn messages(&self) -> u64 {
+        self.tally.messages
     }
 
     /// Forgets what ended before `until` and has been judged, so that a run without an end needs no memory without one.
@@ -147,6 +208,25 @@ impl Observation {
             Urgency::Relaxed => &community.policy.relaxed,
         };
         Some(Terms { posted, community, package, plan })
+    }
+}
+
+/// Whether the work was done, whatever came after.
+fn is_over(state: JobState) -> bool {
+    match state {
+        JobState::Done | JobState::Confirmed | JobState::Disputed | JobState::Refunded | JobState::Closed => true,
+        JobState::NeedsInfo
+        | JobState::Dispatching
+        | JobState::Paused
+        | JobState::Unfilled
+        | JobState::Assigned
+        | JobState::Contacted
+        | JobState::Appointed
+        | JobState::OnTheWay
+        | JobState::InProgress
+        | JobState::Unsuccessful
+        | JobState::Cancelled
+        | JobState::Expired => false,
     }
 }
 

@@ -20,7 +20,10 @@ use crate::chance::Chance;
 use crate::client::friend::Mint;
 use crate::client::{AdminClient, CallError, FriendConfig, Http, PartnerClient, Server};
 use crate::clock::RunClock;
+use crate::machine::Process;
+use crate::measure::Quantiles;
 use crate::observe::Observer;
+use crate::observe::span::Moment;
 use crate::world::World;
 
 /// Tokens for bots last a day; what the server grants of that is renewed in time.
@@ -63,6 +66,8 @@ impl Fleet {
             accept_delay_min_ms: AtomicU64::new(0),
             ready: AtomicUsize::new(0),
             quiet: AtomicBool::new(false),
+            turned_away: AtomicU64::new(0),
+            lag_us: std::sync::Mutex::default(),
             troubles: std::sync::Mutex::new(Vec::new()),
             stop: CancellationToken::new(),
         });
@@ -105,6 +110,17 @@ impl Fleet {
     /// From now on no bot accepts or declines sooner than this after an offer, real ms: it leaves people time.
     pub fn leave_time_ms(&self, accept_delay_min_ms: u64) {
         self.shared.accept_delay_min_ms.store(accept_delay_min_ms, Ordering::Relaxed);
+    }
+
+    /// Tries to connect that have not ended with a welcome so far.
+    pub fn turned_away(&self) -> u64 {
+        self.shared.turned_away.load(Ordering::Relaxed)
+    }
+
+    /// How late bots have done what they had planned, ms, since this was last asked.
+    pub fn lag_ms(&self) -> Quantiles {
+        let mut lag_us = self.shared.lag_us.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        std::mem::take(&mut *lag_us).ms()
     }
 
     /// What went wrong with bots so far, at most 20.
@@ -188,6 +204,11 @@ impl Partners {
         Partners { clients: keys.into_iter().map(|(slug, key)| (slug, client(key))).collect(), observer }
     }
 
+    /// Calls that were repeated because no answer came, or one that asked to wait.
+    pub fn repeats(&self) -> u64 {
+        self.clients.values().map(PartnerClient::repeats).sum()
+    }
+
     /// One partner.
     pub fn client(&self, partner: &PartnerSlug) -> Option<&PartnerClient> {
         self.clients.get(partner)
@@ -201,8 +222,25 @@ impl Partners {
     /// # Panics
     /// If the partner is not one of these.
     pub async fn post(&self, partner: &PartnerSlug, key: &str, job: &PostJob) -> Result<JobView, CallError> {
+        self.post_planned(None, partner, key, job).await
+    }
+
+    /// Posts a job that was intended for a moment that may have passed; `None` is now.
+    ///
+    /// # Errors
+    /// See [`CallError`].
+    ///
+    /// # Panics
+    /// If the partner is not one of these.
+    pub async fn post_planned(
+        &self,
+        intended_at: Option<Moment>,
+        partner: &PartnerSlug,
+        key: &str,
+        job: &PostJob,
+    ) -> Result<JobView, CallError> {
         let client = self.clients.get(partner).expect("only partners of the run post");
-        self.observer.note(|seen, at| seen.posting(at, key, partner, job));
+        self.observer.note(|seen, at| seen.posting_planned(at, intended_at.unwrap_or(at), key, partner, job));
         let answer = client.post(job, key).await;
         self.observer.note(|seen, at| match &answer {
             Ok(view) => seen.posted(at, key, view),
@@ -294,16 +332,34 @@ fn wall_time() -> Time {
 pub fn room_for(sockets: usize) -> Result<(), String> {
     use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
     let limit = getrlimit(Resource::Nofile);
-    let wanted = sockets as u64 + FILES_BESIDES;
-    let current = limit.current.unwrap_or(u64::MAX);
-    if current >= wanted {
-        return Ok(());
-    }
     let most = limit.maximum.unwrap_or(u64::MAX);
-    if most >= wanted && setrlimit(Resource::Nofile, Rlimit { current: Some(wanted), ..limit }).is_ok() {
+    // Whoever may have more may have it all: a low soft limit only guards programs that still use select().
+    if limit.current.is_some_and(|current| current < most) {
+        setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, ..limit }).ok();
+    }
+    let may = getrlimit(Resource::Nofile).current.unwrap_or(u64::MAX);
+    let wanted = sockets as u64 + FILES_BESIDES;
+    if may >= wanted {
         return Ok(());
     }
     Err(format!(
-        "{sockets} friends need {wanted} open files, and this process may have {most}: raise `ulimit -n` or ask for fewer friends"
+        "{sockets} friends need {wanted} open files, and this process may have {may}: raise `ulimit -n` or ask for fewer friends"
     ))
+}
+
+/// Whether the server may have so many sockets, as far as its process is known.
+///
+/// # Errors
+/// What its limit is, and what to do.
+pub fn room_at(server: Process, sockets: usize) -> Result<(), String> {
+    let wanted = sockets as u64 + FILES_BESIDES;
+    match server.files_max() {
+        Ok(may) if may < wanted => Err(format!(
+            "{sockets} friends need {wanted} open files in the server (process {}), which may have {may}: start it with a \
+             higher `ulimit -n`, or ask for fewer friends",
+            server.pid()
+        )),
+        Ok(_) => Ok(()),
+        Err(fault) => Err(fault.to_string()),
+    }
 }

@@ -8,7 +8,7 @@
 use kiez_protocol::directory::{Community, Crowd, Package, Pricing, Tier, WavePlan};
 use kiez_protocol::friend::WhyReason;
 use kiez_protocol::ids::FriendId;
-use kiez_protocol::place::rounded_m;
+use kiez_protocol::place::{DISTANCE_STEP_M, rounded_m};
 
 use crate::observe::Observation;
 use crate::observe::friend::{FriendTrace, Holding};
@@ -26,6 +26,8 @@ pub(crate) enum Judgement {
     Right,
     /// Right, given what was in flight.
     Explained,
+    /// Those who were asked are right; whether more should have been is not judged, because the server had just come back.
+    Excused,
     /// Not the nearest suitable friends, and why.
     Wrong(String),
 }
@@ -66,15 +68,19 @@ impl Observation {
         }
         match self.fault(terms, choice, |friend| self.weigh_as_last_known(job, terms, choice, friend)) {
             Some(_) => Judgement::Explained,
+            None if self.is_excused(terms, choice) => Judgement::Excused,
             None => Judgement::Right,
         }
     }
 
+    /// Whether seats may be empty because the server did not know yet who is back.
+    fn is_excused(&self, terms: &Terms<'_>, choice: &Choice) -> bool {
+        choice.opened && choice.members.len() < seats(terms, choice) && self.just_back(choice.from, choice.to)
+    }
+
     /// What is wrong with a choice when friends are weighed like this.
     fn fault(&self, terms: &Terms<'_>, choice: &Choice, weigh: impl Fn(&FriendTrace) -> Weighed) -> Option<Fault> {
-        let policy = &terms.community.policy;
-        let asked_max = usize::from(terms.plan.waves) * usize::from(policy.seats);
-        let seats = usize::from(policy.seats).min(asked_max.saturating_sub(choice.before.len()));
+        let seats = seats(terms, choice);
         if choice.members.len() > seats.max(1) {
             return Some(Fault::of(format!("{} were asked at once, of at most {seats}", choice.members.len())));
         }
@@ -95,14 +101,23 @@ impl Observation {
                 last = last.max(Some((asked.distance_m, asked.friend)));
             }
         }
-        let short = choice.opened && choice.members.len() < seats && !self.strangers;
+        let short =
+            choice.opened && choice.members.len() < seats && !self.strangers && !self.just_back(choice.from, choice.to);
         if last.is_none() && !short {
             return None;
         }
+        // With all seats taken only who stood nearer than the farthest of them matters.
+        let near = last.filter(|_| !short).and_then(|(last_m, _)| {
+            self.ground.near(terms.posted.job.location, f64::from(last_m) + f64::from(DISTANCE_STEP_M))
+        });
+        let candidates: Box<dyn Iterator<Item = &FriendTrace>> = match &near {
+            Some(near) => Box::new(near.iter().filter_map(|id| self.friends.get(id))),
+            None => Box::new(self.friends.values()),
+        };
         // Seats may have gone to friends whose connection was gone, and nobody will have heard of it.
         let mut unheard = 0;
         let mut left_out = None;
-        for trace in self.friends.values() {
+        for trace in candidates {
             let id = trace.profile.id;
             if choice.before.contains(&id) || choice.members.iter().any(|asked| asked.friend == id) {
                 continue;
@@ -139,7 +154,7 @@ impl Observation {
         let (places, hand_max) =
             (usize::from(friend.profile.jobs_held_max), usize::from(terms.community.policy.hand_max));
         let limit_m = limit_m(terms, friend);
-        let no_more_since = no_more_since(job, friend.profile.id);
+        let no_more = no_more(job, friend.profile.id);
         weighed
             .gate(static_gates(terms, choice.wave, friend))
             .gate((friend.available(from, to, rules), "was not on duty or in reach"))
@@ -147,8 +162,9 @@ impl Observation {
             .gate((between(held_at_most < places, held < places), "has no free place"))
             .gate((
                 between(
-                    no_more_since.is_none_or(|since| since > to),
-                    no_more_since.is_none_or(|since| since + rules.in_flight_us > from),
+                    no_more.is_none_or(|(first, _)| first > to),
+                    // What was said into a connection that broke may have been heard only when it was said again.
+                    no_more.is_none_or(|(_, last)| last + rules.in_flight_us > from),
                 ),
                 "had declined or handed back",
             ))
@@ -172,7 +188,7 @@ impl Observation {
         let limit_m = limit_m(terms, friend);
         let sure = |open: bool| between(open, false);
         let available = friend.available(at, at, &self.rules) != Held::No;
-        let free = no_more_since(job, friend.profile.id).is_none_or(|since| since > at);
+        let free = no_more(job, friend.profile.id).is_none_or(|(first, _)| first > at);
         weighed
             .gate(static_gates(terms, choice.wave, friend))
             .gate((sure(available), "was not on duty or in reach"))
@@ -182,6 +198,12 @@ impl Observation {
             .gate((sure(!choice.before.contains(&friend.profile.id)), "had been asked in this run"))
             .gate((sure(now(&friend.hand) < hand_max), "had a full hand"))
     }
+}
+
+/// How many may be asked in a choice.
+fn seats(terms: &Terms<'_>, choice: &Choice) -> usize {
+    let seats = usize::from(terms.community.policy.seats);
+    seats.min((usize::from(terms.plan.waves) * seats).saturating_sub(choice.before.len()))
 }
 
 /// Something wrong with a choice.
@@ -223,11 +245,12 @@ fn limit_m(terms: &Terms<'_>, friend: &FriendTrace) -> f64 {
     f64::from(cap_m.min(friend.profile.radius_m))
 }
 
-/// When the friend first said that they do not want the job.
-pub(crate) fn no_more_since(job: &JobTrace, friend: FriendId) -> Option<Moment> {
+/// When the friend first and last said that they do not want the job.
+pub(crate) fn no_more(job: &JobTrace, friend: FriendId) -> Option<(Moment, Moment)> {
     let declined = job.declined.iter().filter(|(_, who)| *who == friend).map(|(at, _)| *at);
     let handed_back = job.handed_back.iter().filter(|(_, who, _)| *who == friend).map(|(at, ..)| *at);
-    declined.chain(handed_back).min()
+    let said = declined.chain(handed_back);
+    said.clone().min().zip(said.max())
 }
 
 /// The gates that do not change while a run goes on.

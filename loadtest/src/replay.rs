@@ -8,8 +8,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use kiez_protocol::directory::{
-    AnswerKind, CommissionRule, Community, Country, Crowd, Friend, ImportLine, Language, Package, Partner, Policy,
-    Pricing, Question, SkillLevel, Texts, Tier,
+    AnswerKind, CommissionRule, Community, Country, Crowd, Friend, ImportLine, Language, Package, Partner,
+    PartnerQuota, Policy, Pricing, Question, SkillLevel, Texts, Tier,
 };
 use kiez_protocol::ids::{FriendId, PartnerSlug};
 use kiez_protocol::money::{Currency, Money, PaymentMethod};
@@ -24,6 +24,8 @@ use crate::chance::Chance;
 use crate::client::{AdminClient, CallError, Http, Server};
 use crate::clock::RunClock;
 use crate::fleet::{self, Fleet, FleetConfig, Partners};
+use crate::killable::{self, Killable, KillableError, kill_all};
+use crate::measure::{Outages, Quantiles};
 use crate::observe::{Observation, Observer, Rules};
 use crate::report::{Live, Report};
 use crate::route::Route;
@@ -56,6 +58,18 @@ pub struct ReplayConfig {
     pub tail_ms: i64,
     /// What outsiders must allow for, if not the usual.
     pub rules: Option<Rules>,
+    /// Start the server for this run, and kill it now and then.
+    pub kills: Option<Kills>,
+}
+
+/// A server that is started for a run and killed in it.
+#[derive(Clone, Debug)]
+pub struct Kills {
+    /// The command line that starts it, as a shell reads it: the server itself, at the URL of the run.
+    pub serve: String,
+    /// How often it is killed by SIGKILL and started again, at random moments by seed, spread over the jobs. Every second
+    /// time it waits until an accept or a post is on its way.
+    pub kills: u32,
 }
 
 impl ReplayConfig {
@@ -77,6 +91,7 @@ impl ReplayConfig {
             connects_per_s: 400,
             tail_ms: 30 * 60_000,
             rules: None,
+            kills: None,
         }
     }
 }
@@ -105,6 +120,13 @@ pub enum Progress {
         /// What has happened.
         live: Live,
     },
+    /// The server was killed and serves again.
+    Killed {
+        /// Which kill, from 1.
+        kill: usize,
+        /// From the start of the process to its first "ready".
+        serving_again: Duration,
+    },
     /// The last job is posted; verdicts and final states are collected.
     Checking,
 }
@@ -124,6 +146,9 @@ pub enum ReplayError {
     /// Not enough files for all sockets.
     #[error("{0}")]
     Files(String),
+    /// The server could not be started, or did not come back.
+    #[error(transparent)]
+    Killable(#[from] KillableError),
     /// Not everybody came on duty.
     #[error("only {ready} of {wanted} friends came on duty: {}", troubles.join("; "))]
     NotReady {
@@ -149,6 +174,10 @@ pub async fn replay(config: &ReplayConfig, mut progress: impl FnMut(Progress)) -
     let day = DayTrace::read(&config.trace, &config.selection)?;
     progress(Progress::Read { jobs: day.jobs.len(), friends: day.friends.len() });
     fleet::room_for(day.friends.len()).map_err(ReplayError::Files)?;
+    let mut killable = match &config.kills {
+        Some(kills) => Some(Killable::start(&kills.serve, server.clone()).await?),
+        None => None,
+    };
 
     let names = Names::new();
     let (documents, profiles) = documents(&names, &day, seed);
@@ -161,6 +190,10 @@ pub async fn replay(config: &ReplayConfig, mut progress: impl FnMut(Progress)) -
     let tokens = fleet::tokens(&admin, &ids).await?;
 
     let clock = RunClock::new(day.from_ms, config.speed);
+    let mut habits = Habits { time_scale: config.speed, ..config.habits };
+    if config.kills.is_some() {
+        habits.ask_again_share = 1.0;
+    }
     let at_start =
         day.friends.iter().filter(|(_, track)| track.begins_ms().is_some_and(|ms| ms <= day.from_ms)).count();
     let bots = profiles.into_iter().zip(tokens).zip(&day.friends).map(|((profile, token), (_, track))| Bot {
@@ -171,7 +204,7 @@ pub async fn replay(config: &ReplayConfig, mut progress: impl FnMut(Progress)) -
     let fleet = Fleet::start(
         &FleetConfig {
             server,
-            habits: Habits { time_scale: config.speed, ..config.habits },
+            habits,
             clock: clock.clone(),
             seed,
             connects_per_s: config.connects_per_s,
@@ -196,12 +229,41 @@ pub async fn replay(config: &ReplayConfig, mut progress: impl FnMut(Progress)) -
 
     let began = Instant::now();
     clock.start();
-    let mut troubles = post_all(config, &names, &day, &clock, &partners, &observer, &mut progress).await;
-    progress(Progress::Checking);
+    // Two tell how far they are: whoever posts and whoever kills.
+    let progress = std::cell::RefCell::new(progress);
+    let tell = |at: Progress| (progress.borrow_mut())(at);
+    let posting = post_all(config, &names, &day, &clock, &partners, &observer, &tell);
+    let (mut troubles, friends_back) = match (&mut killable, &config.kills) {
+        (Some(killable), Some(kills)) => {
+            let jobs_last_ms = day.jobs.last().map_or(0, |(at_ms, _)| *at_ms - day.from_ms);
+            let lasts = Duration::from_millis(jobs_last_ms.max(0) as u64 / u64::from(config.speed));
+            let moments = killable::moments(kills.kills, lasts, seed);
+            let posting = async { Ok::<_, KillableError>(posting.await) };
+            let killed = |kill, serving_again| tell(Progress::Killed { kill, serving_again });
+            tokio::try_join!(posting, kill_all(killable, began, moments, &observer, killed))?
+        }
+        (_, _) => (posting.await, Vec::new()),
+    };
+    tell(Progress::Checking);
     troubles.extend(fleet.finish(Duration::from_secs(30)).await);
     let duration_s = began.elapsed().as_secs_f64();
     let views = partners.look().await?;
-    let mut report = observer.note(|seen, _| seen.finish(&views));
+    let (mut report, counted) = observer.note(|seen, _| (seen.finish(&views), seen.outages_seen()));
+    if let Some(killable) = killable {
+        let us = |after: &Duration| after.as_micros() as u64;
+        report.outages = Some(Outages {
+            kills: friends_back.len() as u64,
+            // The first start is not one after a kill.
+            serving_again_ms: Quantiles::of_us(killable.served_after.iter().skip(1).map(us)),
+            friends_back_ms: Quantiles::of_us(friends_back.iter().flatten().map(us)),
+            starts_repeated: killable.starts_repeated,
+            calls_repeated: partners.repeats(),
+            ..counted
+        });
+        if !killable.end().await {
+            troubles.push("the server did not end in order when it was asked to".to_owned());
+        }
+    }
     report.run = format!("replay of {}", config.selection.day);
     report.seed = seed;
     report.duration_s = (duration_s * 10.0).round() / 10.0;
@@ -217,7 +279,7 @@ async fn post_all(
     clock: &RunClock,
     partners: &Partners,
     observer: &Arc<Observer>,
-    progress: &mut impl FnMut(Progress),
+    progress: &impl Fn(Progress),
 ) -> Vec<String> {
     let mut refusals = Vec::new();
     let mut posts = JoinSet::new();
@@ -316,7 +378,7 @@ fn documents(names: &Names, day: &DayTrace, seed: u64) -> (Vec<ImportLine>, Vec<
         questions: vec![Question {
             name: "device".parse().expect("a word"),
             text: texts("Which device?"),
-            answer: AnswerKind::Text,
+            answer: AnswerKind::Text {},
             required: true,
             in_offer: true,
         }],
@@ -327,6 +389,8 @@ fn documents(names: &Names, day: &DayTrace, seed: u64) -> (Vec<ImportLine>, Vec<
         name: "Replay".to_owned(),
         community: Some(community.slug.clone()),
         commission: None,
+        // One partner has all jobs of the day, and the day may run a hundred times as fast.
+        quota: Some(PartnerQuota { jobs_per_s: Some(1_000), jobs_burst: Some(10_000), in_flight_max: Some(10_000) }),
     };
     // Ids are new in every run, and their order is by seed: whoever stands as near is not always the same one.
     let run = names.0.bytes().fold(0_u64, |hash, byte| hash.wrapping_mul(31).wrapping_add(u64::from(byte)));

@@ -4,9 +4,10 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
-use hdrhistogram::Histogram;
 use kiez_protocol::time::Time;
 use serde::{Deserialize, Serialize};
+
+use crate::measure::{Latency, Load, Outages, Stretch};
 
 /// At most so many findings are described; all are counted.
 const FINDINGS_MAX: usize = 20;
@@ -34,8 +35,16 @@ pub(crate) struct Tally {
     pub lost_jobs: u64,
     pub lost_wins: u64,
     pub lost_offers: u64,
+    pub lost_visits: u64,
     pub fixes: u64,
     pub connects: u64,
+    /// Frames and requests sent, messages and answers read.
+    pub messages: u64,
+    pub accepts_repeated: u64,
+    pub wins_asked_again: u64,
+    pub wins_confirmed: u64,
+    pub around_outages: u64,
+    pub excused: u64,
     /// Seats filled by first choices, and how many first choices.
     pub first_filled: u64,
     pub first_choices: u64,
@@ -45,6 +54,7 @@ pub(crate) struct Tally {
     pub accept_us: Latency,
     pub assign_us: Latency,
     pub winner_m: Latency,
+    pub stretch: Stretch,
     pub server_time: Time,
 }
 
@@ -54,30 +64,6 @@ impl Tally {
         if self.findings.len() < FINDINGS_MAX {
             self.findings.push(finding);
         }
-    }
-}
-
-/// A histogram with three digits.
-#[derive(Debug)]
-pub(crate) struct Latency(Histogram<u64>);
-
-impl Default for Latency {
-    fn default() -> Self {
-        let mut histogram = Histogram::new(3).expect("three digits are within what it can do");
-        histogram.auto(true);
-        Latency(histogram)
-    }
-}
-
-impl Latency {
-    pub fn note(&mut self, value: u64) {
-        self.0.record(value).expect("the histogram grows as needed");
-    }
-
-    /// The value below which this share lies, divided by `unit`; 0 when nothing was noted.
-    pub fn at(&self, quantile: f64, unit: f64) -> f64 {
-        let value = self.0.value_at_quantile(quantile) as f64 / unit;
-        (value * 1_000.0).round() / 1_000.0
     }
 }
 
@@ -188,6 +174,9 @@ pub struct Report {
     pub lost_wins: u64,
     /// Offers that a friend held and that the server later denied. Must be 0.
     pub lost_offers: u64,
+    /// Jobs whose completion was answered and that the partner does not see as done. Must be 0.
+    #[serde(default)]
+    pub lost_visits: u64,
     /// Positions sent.
     pub fixes: u64,
     /// Welcomes received, reconnects included.
@@ -209,6 +198,12 @@ pub struct Report {
     /// What friends and partners ran into: sent away, refused. Must be empty.
     #[serde(default)]
     pub troubles: Vec<String>,
+    /// What was measured under load, in a run that does.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub load: Option<Load>,
+    /// What became of everybody when the server was killed, in a run that does.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub outages: Option<Outages>,
 }
 
 impl Report {
@@ -239,6 +234,7 @@ impl Report {
             lost_jobs: tally.lost_jobs,
             lost_wins: tally.lost_wins,
             lost_offers: tally.lost_offers,
+            lost_visits: tally.lost_visits,
             fixes: tally.fixes,
             connects: tally.connects,
             refused: tally.refused.clone(),
@@ -267,10 +263,16 @@ impl Report {
             (self.lost_jobs, "lost jobs"),
             (self.lost_wins, "lost wins"),
             (self.lost_offers, "lost offers"),
+            (self.lost_visits, "lost completions"),
             (self.posts_unanswered, "posts without an answer"),
         ];
         let failed = must_be_zero.into_iter().filter(|(count, _)| *count > 0);
         let mut failures: Vec<String> = failed.map(|(count, what)| format!("{count} {what}")).collect();
+        if let Some(outages) = self.outages.as_ref().filter(|outages| outages.wins_confirmed < outages.wins_asked_again)
+        {
+            let missing = outages.wins_asked_again - outages.wins_confirmed;
+            failures.push(format!("{missing} winners who asked again were not told won"));
+        }
         if let Some(first) = self.troubles.first() {
             failures.push(format!("{} troubles, first: {first}", self.troubles.len()));
         }
@@ -278,6 +280,11 @@ impl Report {
             failures.push("nothing was checked: no job was posted or no choice seen".to_owned());
         }
         failures
+    }
+
+    /// Why the latencies do not count: the generator was saturated. Empty in a valid run, and in one that measures none.
+    pub fn invalid(&self) -> &[String] {
+        self.load.as_ref().map_or(&[], |load| &load.invalid)
     }
 }
 
@@ -319,7 +326,7 @@ impl fmt::Display for Report {
         writeln!(
             f,
             "checks    {} choices: {} wrong, {} explained by what was in flight; {} double winners; verdicts: {} missing, \
-             {} doubled, {} conflicting; lost: {} jobs, {} wins, {} offers",
+             {} doubled, {} conflicting; lost: {} jobs, {} wins, {} offers, {} completions",
             self.choices,
             self.wrong_four,
             self.explained,
@@ -329,12 +336,31 @@ impl fmt::Display for Report {
             self.verdicts_conflicting,
             self.lost_jobs,
             self.lost_wins,
-            self.lost_offers
+            self.lost_offers,
+            self.lost_visits
         )?;
+        if let Some(outages) = &self.outages {
+            write!(f, "{outages}")?;
+        }
+        if let Some(load) = &self.load {
+            write!(f, "{load}")?;
+        }
         for finding in &self.findings {
             writeln!(f, "  ! {finding}")?;
         }
         let failures = self.failures();
-        if failures.is_empty() { write!(f, "clean") } else { write!(f, "FAILED: {}", failures.join("; ")) }
+        if failures.is_empty() {
+            write!(f, "clean")?;
+        } else {
+            write!(f, "FAILED: {}", failures.join("; "))?;
+        }
+        match self.invalid() {
+            [] => Ok(()),
+            why => write!(
+                f,
+                "\nINVALID: the generator was saturated, so that latencies and costs say nothing: {}",
+                why.join("; ")
+            ),
+        }
     }
 }

@@ -42,7 +42,7 @@ pub struct FriendArgs {
     #[arg(long, value_name = "LAT,LNG", value_parser = place)]
     at: Option<Point>,
     /// Stay so long, whatever standard input does; without it the end of standard input is the end.
-    #[arg(long = "for", value_name = "30s", value_parser = crate::length)]
+    #[arg(long = "for", value_name = "30s", value_parser = crate::command::length)]
     stay: Option<Duration>,
     /// The language of texts: de, en, fr, it or pl.
     #[arg(long, default_value = "de", value_parser = language)]
@@ -142,7 +142,7 @@ impl Terminal {
             FriendEvent::Up { .. } => self.be_there(),
             FriendEvent::Unknown(text) => println!("< {text}"),
             FriendEvent::TriedAgain(_) => {}
-            FriendEvent::Down { code, cause, retry_in_ms } => {
+            FriendEvent::Down { code, cause, retry_in_ms, .. } => {
                 let code = code.map_or(String::new(), |code| format!(" {code}"));
                 eprintln!("gone{code}: {cause}; next try in {retry_in_ms} ms");
             }

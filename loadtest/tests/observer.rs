@@ -179,9 +179,9 @@ impl Street {
         }
     }
 
-    /// Posts job `number`; the server asks these friends and answers.
-    fn post(&mut self, number: u128, asked: &[(usize, u32)]) -> (JobId, Vec<OfferId>) {
-        let job = PostJob {
+    /// The job that everybody posts.
+    fn the_job(&self) -> PostJob {
+        PostJob {
             package: "help".parse().unwrap(),
             community: None,
             location: place(),
@@ -198,7 +198,12 @@ impl Street {
             payment_method: PaymentMethod::Cash,
             max_hourly_rate: None,
             partner_ref: None,
-        };
+        }
+    }
+
+    /// Posts job `number`; the server asks these friends and answers.
+    fn post(&mut self, number: u128, asked: &[(usize, u32)]) -> (JobId, Vec<OfferId>) {
+        let job = self.the_job();
         let key = format!("job-{number}");
         let id = JobId(Uuid::from_u128(0x5000 + number));
         self.now += 1;
@@ -631,7 +636,7 @@ fn an_offer_that_was_held_must_not_be_gone() {
         street.pause(SECOND);
         street.arrive(0);
         let duty = Duty { on: true, until: None };
-        street.hear(0, FriendMessage::Snapshot(Snapshot { duty, offers: vec![], visits: vec![] }));
+        street.hear(0, FriendMessage::Snapshot(Snapshot { duty, ..Snapshot::default() }));
         assert_eq!(street.report().lost_offers, u64::from(!taken));
     }
 }
@@ -650,7 +655,7 @@ fn offers_that_come_with_a_snapshot_belong_to_the_choice_that_made_them() {
     street.arrive(0);
     let first = an_offer(OfferId(Uuid::from_u128(0x7999)), job, 1, 1, 3, 100, made_at);
     let duty = Duty { on: true, until: None };
-    street.hear(0, FriendMessage::Snapshot(Snapshot { duty, offers: vec![first], visits: vec![] }));
+    street.hear(0, FriendMessage::Snapshot(Snapshot { duty, offers: vec![first], ..Snapshot::default() }));
     let report = street.report();
     assert_eq!(counts(&report), (1, 0, 0), "{report}");
 }
@@ -676,4 +681,145 @@ fn a_run_without_an_end_forgets_what_it_has_judged() {
     let report = street.report();
     assert_eq!(counts(&report), (50, 0, 0), "{report}");
     assert_eq!((report.wins, report.jobs_completed), (50, 50));
+}
+
+// In a city nobody weighs everybody: those who were never near cannot have been passed over.
+#[test]
+fn in_a_whole_city_passing_over_the_nearest_is_as_wrong() {
+    let distances: Vec<f64> = (1..=400).map(|number| f64::from(number) * 100.0).collect();
+    let mut street = Street::with(&distances);
+    street.post(1, NEAREST_FOUR);
+    street.pause(5 * SECOND);
+    street.post(2, &[(1, 200), (2, 300), (3, 400), (4, 500)]);
+    street.pause(5 * SECOND);
+    // Somebody comes from far away and stands nearest.
+    street.stand(399, 50.0);
+    street.pause(5 * SECOND);
+    street.post(3, &[(4, 500), (5, 600), (6, 700), (7, 800)]);
+    let report = street.report();
+    assert_eq!(counts(&report), (3, 2, 0), "{report}");
+    assert!(report.findings[1].contains(&friend_id(399).to_string()) || report.findings[1].contains("was not"));
+}
+
+#[test]
+fn a_server_that_has_just_come_back_may_leave_seats_empty_and_nothing_else() {
+    let back = |asked: &[(usize, u32)], after_s: u64| {
+        let mut street = Street::with(SIX);
+        let began = street.now;
+        street.seen.outage_began(began);
+        street.pause(SECOND);
+        let ended = street.now;
+        street.seen.outage_ended(ended);
+        street.pause(after_s * SECOND);
+        street.post(1, asked);
+        let around = street.seen.outages_seen();
+        let report = street.report();
+        (report.wrong_four, around.choices_around)
+    };
+    assert_eq!(back(&NEAREST_FOUR[..3], 5).0, 0);
+    assert_eq!(back(&[], 5).0, 0);
+    assert_eq!(back(&NEAREST_FOUR[..3], 20).0, 1, "it has had time");
+    assert_eq!(back(&[(1, 200), (2, 300), (3, 400), (4, 500)], 5).0, 1, "friend 0 was nearer");
+
+    let mut street = Street::with(SIX);
+    let now = street.now;
+    street.seen.outage_began(now);
+    street.seen.outage_ended(now + SECOND);
+    street.pause(5 * SECOND);
+    street.post(1, &NEAREST_FOUR[..3]);
+    street.pause(60 * SECOND);
+    street.post(2, NEAREST_FOUR);
+    street.seen.settle(u64::MAX);
+    let seen = street.seen.outages_seen();
+    assert_eq!((seen.choices_around, seen.choices_excused), (1, 1));
+}
+
+#[test]
+fn a_winner_who_asks_again_after_a_break_must_hear_won_again() {
+    for answer in [Some(Verdict::Won), Some(Verdict::Lost), None] {
+        let mut street = Street::with(SIX);
+        let (_, offers) = street.post(1, NEAREST_FOUR);
+        let key = street.accept(0, offers[0]);
+        street.tell(0, offers[0], key, Verdict::Won);
+        let now = street.now;
+        street.seen.down(now, friend_id(0));
+        street.pause(SECOND);
+        street.arrive(0);
+        street.send(0, FriendFrame::Accept { offer: offers[0], revision: 1, key });
+        assert_eq!(street.seen.undecided(), 1);
+        if let Some(answer) = answer {
+            street.tell(0, offers[0], key, answer);
+        }
+        let seen = street.seen.outages_seen();
+        let confirmed = u64::from(answer == Some(Verdict::Won));
+        assert_eq!((seen.wins_asked_again, seen.wins_confirmed), (1, confirmed));
+        let mut report = street.report();
+        report.outages = Some(seen);
+        assert_eq!(report.failures().is_empty(), confirmed == 1, "{report}");
+    }
+}
+
+#[test]
+fn a_no_that_was_lost_with_the_connection_counts_from_when_it_was_said_again() {
+    for (said_again, wrong) in [(true, 0), (false, 1)] {
+        let mut street = Street::with(SIX);
+        let (job, offers) = street.post(1, NEAREST_FOUR);
+        street.pause(3 * SECOND);
+        let key = street.key();
+        let no = || FriendFrame::Decline { offer: offers[0], reason: DeclineReason::NoTime, key: Some(key) };
+        street.send(0, no());
+        street.pause(5 * SECOND);
+        if said_again {
+            street.send(0, no());
+        }
+        // The job is asked for anew, and friend 0 as well: the server has not heard the first no, or not the second yet.
+        street.ask(job, 2, 1, &[(0, 100, 0), (1, 200, 1), (2, 300, 2), (3, 400, 3)]);
+        assert_eq!(street.report().wrong_four, wrong, "said again: {said_again}");
+    }
+}
+
+#[test]
+fn a_completion_that_was_answered_must_be_seen_by_the_partner() {
+    for (state, lost) in [(JobState::Done, 0), (JobState::Assigned, 1)] {
+        let mut street = Street::with(SIX);
+        let (job, offers) = street.post(1, NEAREST_FOUR);
+        street.win(0, offers[0]);
+        let key = street.key();
+        street.send(0, FriendFrame::Visit { job, event: VisitEvent::Completed, key, at: None, reason: None });
+        street.hear(0, FriendMessage::Done { key });
+        let view = JobView { state, ..street.view(job, Some(0)) };
+        let report = street.seen.finish(&[(job, Some(view))]);
+        assert_eq!(report.lost_visits, lost, "{report}");
+        assert_eq!(report.failures().is_empty(), lost == 0);
+    }
+}
+
+#[test]
+fn latencies_count_from_the_intended_instant_and_only_within_the_stretch() {
+    let mut street = Street::with(SIX);
+    let (from, to) = (street.now, street.now + 60 * SECOND);
+    street.seen.measure(from, to);
+    street.post(1, NEAREST_FOUR);
+    let load = street.seen.load_seen();
+    assert_eq!((load.jobs_measured, load.post_ms.count), (1, 1));
+    street.seen.settle(u64::MAX);
+    let load = street.seen.load_seen();
+    assert_eq!((load.first_offer_ms.count, load.fourth_offer_ms.count), (1, 1));
+    assert!(load.first_offer_ms.max < load.fourth_offer_ms.max && load.fourth_offer_ms.max < load.post_ms.max);
+
+    // A second late against the plan: a second more of latency, and of lag.
+    street.pause(5 * SECOND);
+    let key = "late".to_owned();
+    let partner = "shop".parse().unwrap();
+    let job = street.the_job();
+    let now = street.now;
+    street.seen.posting_planned(now, now - SECOND, &key, &partner, &job);
+    let view = street.view(JobId(Uuid::from_u128(0x5999)), None);
+    street.seen.posted(now + 1_000, &key, &view);
+    let load = street.seen.load_seen();
+    assert!(load.post_ms.max >= 1_000.0 && load.generator.post_lag_ms.max >= 999.0, "{load:?}");
+
+    street.pause(120 * SECOND);
+    street.post(2, NEAREST_FOUR);
+    assert_eq!(street.seen.load_seen().jobs_measured, 2, "after the stretch nothing is measured");
 }

@@ -109,6 +109,7 @@ pub struct CommissionRule {
     /// The rule's id, stored with each job that used it.
     pub id: Word,
     /// Share of the price in hundredths of a percent, 0 to 10,000.
+    #[cfg_attr(feature = "schemas", schemars(range(max = 10_000)))]
     pub basis_points: u16,
 }
 
@@ -146,15 +147,20 @@ pub struct Community {
 #[serde(default, deny_unknown_fields)]
 pub struct Policy {
     /// Offers of one wave that are out at once (k), 1 to 16.
+    #[cfg_attr(feature = "schemas", schemars(range(min = 1, max = 16)))]
     pub seats: u8,
     /// Live offers one friend may hold, 1 to 16. Renewed offers of unfilled jobs do not count.
+    #[cfg_attr(feature = "schemas", schemars(range(min = 1, max = 16)))]
     pub hand_max: u8,
     /// A friend's offer counts as undelivered without an acknowledgement after this many ms, at least 1,000. Real time,
     /// however fast the trade's runs: networks do not hurry.
+    #[cfg_attr(feature = "schemas", schemars(range(min = 1_000)))]
     pub delivery_ms: i64,
     /// The contact clock: ms from the win to the first contact with the customer, at least 60,000.
+    #[cfg_attr(feature = "schemas", schemars(range(min = 60_000)))]
     pub contact_ms: i64,
     /// Grace after the contact clock before the job is handed back, ms, not negative.
+    #[cfg_attr(feature = "schemas", schemars(range(min = 0)))]
     pub contact_grace_ms: i64,
     /// A job may be handed back this often, by whomever; once more and it is unfilled. 0 to 255.
     pub hand_backs_max: u8,
@@ -172,20 +178,26 @@ pub struct Policy {
 #[serde(deny_unknown_fields)]
 pub struct WavePlan {
     /// Silence after which the next wave opens, ms, at least 1,000.
+    #[cfg_attr(feature = "schemas", schemars(range(min = 1_000)))]
     pub interval_ms: i64,
     /// How long an offer is valid, ms, at least 1,000.
+    #[cfg_attr(feature = "schemas", schemars(range(min = 1_000)))]
     pub offer_valid_ms: i64,
     /// Waves at most, 1 to 32; friends asked at most is this times the seats.
+    #[cfg_attr(feature = "schemas", schemars(range(min = 1, max = 32)))]
     pub waves: u8,
     /// The distance cap of each wave in metres, rising, at most 200,000; later waves use the last.
+    #[cfg_attr(feature = "schemas", schemars(length(min = 1), inner(range(max = 200_000))))]
     pub caps_m: Vec<u32>,
     /// The wave at which pros join the jobs of friends, from 1.
     pub pros_join_wave: u8,
     /// The wave at which the whole crowd joins in `own_then_all`, from 1.
     pub crowd_joins_wave: u8,
     /// Ops hear of a job without a winner after this many ms, at least 1,000.
+    #[cfg_attr(feature = "schemas", schemars(range(min = 1_000)))]
     pub alarm_ms: i64,
     /// A job without a winner expires after this many ms, at least `offer_valid_ms`; 0: at the end of its last wish window.
+    #[cfg_attr(feature = "schemas", schemars(range(min = 0)))]
     pub expire_ms: i64,
 }
 
@@ -246,6 +258,7 @@ pub struct SkillLevel {
     /// Which skill.
     pub skill: Word,
     /// 1 (can do it) to 5 (teaches it).
+    #[cfg_attr(feature = "schemas", schemars(range(min = 1, max = 5)))]
     pub level: u8,
 }
 
@@ -254,8 +267,9 @@ pub struct SkillLevel {
 #[cfg_attr(feature = "schemas", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case", tag = "kind", deny_unknown_fields)]
 pub enum AnswerKind {
+    // Braces without fields: serde lets every strange field pass beside a variant that has none.
     /// Free text of at most 500 characters.
-    Text,
+    Text {},
     /// A whole number, `min` to `max`.
     Number {
         /// The least.
@@ -264,7 +278,7 @@ pub enum AnswerKind {
         max: i64,
     },
     /// Yes or no.
-    YesNo,
+    YesNo {},
     /// One of the options.
     Choice {
         /// The options, as they come in the answer.
@@ -298,21 +312,26 @@ pub struct Question {
 pub enum Pricing {
     /// One price.
     Fixed {
-        /// The price, more than 0.
+        /// The price, 1 to 100,000,000 minor units.
+        #[cfg_attr(feature = "schemas", schemars(transform = crate::money::price))]
         price: Money,
     },
     /// A range: offered at its lower end, open upward by consent.
     Guide {
-        /// The lower end, more than 0.
+        /// The lower end, 1 to 100,000,000 minor units.
+        #[cfg_attr(feature = "schemas", schemars(transform = crate::money::price))]
         from: Money,
         /// The upper end, in the same currency, not below `from`.
+        #[cfg_attr(feature = "schemas", schemars(transform = crate::money::price))]
         to: Money,
     },
     /// The friend's own hourly rate for the planned minutes, billed per started 15 minutes.
     Hourly {
-        /// The least rate an hour, more than 0.
+        /// The least rate an hour, 1 to 100,000,000 minor units.
+        #[cfg_attr(feature = "schemas", schemars(transform = crate::money::price))]
         from: Money,
         /// The highest rate an hour, in the same currency, not below `from`.
+        #[cfg_attr(feature = "schemas", schemars(transform = crate::money::price))]
         to: Money,
     },
 }
@@ -348,6 +367,7 @@ pub struct Package {
     #[serde(default)]
     pub tier: Tier,
     /// Planned time on site, minutes, 5 to 480.
+    #[cfg_attr(feature = "schemas", schemars(range(min = 5, max = 480)))]
     pub duration_min: u16,
     /// What it costs.
     pub pricing: Pricing,
@@ -366,10 +386,12 @@ pub struct Package {
 pub struct Friend {
     /// The id.
     pub id: FriendId,
-    /// The name in the identity service's tokens (`sub`), if it is not the id.
+    /// The name in the identity service's tokens (`sub`), if it is not the id; not empty.
+    #[cfg_attr(feature = "schemas", schemars(length(min = 1), regex(pattern = r"^[^\x00]*$")))]
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub subject: Option<String>,
     /// The real name, 1 to 200 characters; shown to the customer after the win, never to other friends.
+    #[cfg_attr(feature = "schemas", schemars(length(min = 1, max = 200), regex(pattern = r"^[^\x00]*\S[^\x00]*$")))]
     pub name: String,
     /// Neighbour or professional.
     #[serde(default)]
@@ -384,19 +406,23 @@ pub struct Friend {
     #[serde(default)]
     pub languages: Vec<Language>,
     /// Where they belong, at least one.
+    #[cfg_attr(feature = "schemas", schemars(length(min = 1)))]
     pub communities: Vec<CommunitySlug>,
     /// Where they work.
     pub country: Country,
     /// How far they go, metres, 100 to 100,000.
+    #[cfg_attr(feature = "schemas", schemars(range(min = 100, max = 100_000)))]
     #[serde(default = "own_radius_m")]
     pub radius_m: u32,
-    /// Their rate an hour, more than 0, where packages are priced by the hour.
+    /// Their rate an hour, 1 to 100,000,000 minor units, where packages are priced by the hour.
+    #[cfg_attr(feature = "schemas", schemars(transform = crate::money::price))]
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub hourly_rate: Option<Money>,
     /// The partners they are themselves customers of.
     #[serde(default)]
     pub customer_of: Vec<PartnerSlug>,
     /// Jobs they may hold at once, 1 to 20.
+    #[cfg_attr(feature = "schemas", schemars(range(min = 1, max = 20)))]
     #[serde(default = "jobs_held_max")]
     pub jobs_held_max: u8,
 }
@@ -433,6 +459,25 @@ pub struct Partner {
     /// The commission of its jobs, before that of the community.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub commission: Option<CommissionRule>,
+    /// What each of its API keys may ask for, before what the server allows everybody.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub quota: Option<PartnerQuota>,
+}
+
+/// What an API key of a partner may ask for. What is not said is as for everybody.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schemas", derive(schemars::JsonSchema))]
+#[serde(deny_unknown_fields)]
+pub struct PartnerQuota {
+    /// Jobs posted a second, 1 to 1,000.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub jobs_per_s: Option<u32>,
+    /// Jobs posted at once, at least 1.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub jobs_burst: Option<u32>,
+    /// Requests that are being answered, at least 1.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub in_flight_max: Option<u32>,
 }
 
 /// One line of an import file: the document and its kind.
@@ -468,6 +513,7 @@ pub enum TokenRequest {
         /// Whose.
         friend: FriendId,
         /// How long it is valid, minutes, 1 to 525,600; the server's `auth.token_minutes` without it.
+        #[cfg_attr(feature = "schemas", schemars(range(min = 1, max = 525_600)))]
         #[serde(default, skip_serializing_if = "Option::is_none")]
         minutes: Option<u32>,
     },
@@ -476,6 +522,7 @@ pub enum TokenRequest {
         /// What it may do.
         role: OpsRole,
         /// How long it is valid, minutes, 1 to 525,600; the server's `auth.token_minutes` without it.
+        #[cfg_attr(feature = "schemas", schemars(range(min = 1, max = 525_600)))]
         #[serde(default, skip_serializing_if = "Option::is_none")]
         minutes: Option<u32>,
     },

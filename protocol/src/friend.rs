@@ -50,10 +50,13 @@ pub enum FriendFrame {
     /// Where the friend is. Taken only on duty and on the way.
     Fix {
         /// Latitude, −90 to 90 degrees.
+        #[cfg_attr(feature = "schemas", schemars(range(min = -90.0, max = 90.0)))]
         lat: f64,
         /// Longitude, −180 to 180 degrees.
+        #[cfg_attr(feature = "schemas", schemars(range(min = -180.0, max = 180.0)))]
         lng: f64,
         /// Radius of uncertainty in metres, not negative; fixes worse than 500 m are not used.
+        #[cfg_attr(feature = "schemas", schemars(range(min = 0.0)))]
         #[serde(default, skip_serializing_if = "Option::is_none")]
         accuracy_m: Option<f64>,
         /// When it was measured; only orders fixes.
@@ -96,6 +99,7 @@ pub enum FriendFrame {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         at: Option<Time>,
         /// Why, for `hand_back`; at most 300 characters.
+        #[cfg_attr(feature = "schemas", schemars(length(max = 300), regex(pattern = r"^[^\x00]*$")))]
         #[serde(default, skip_serializing_if = "Option::is_none")]
         reason: Option<String>,
     },
@@ -263,9 +267,9 @@ pub enum FriendMessage {
         /// When.
         at: Time,
     },
-    /// The server is going down.
+    /// The server is going down, or lets no more in just now.
     Draining {
-        /// Come back after so many ms of real time.
+        /// Come back after so many ms of real time: each friend is told another time, so that not all come at once.
         reconnect_in_ms: u32,
     },
 }
@@ -309,6 +313,27 @@ pub struct Snapshot {
     pub offers: Vec<Offer>,
     /// Jobs held.
     pub visits: Vec<JobCard>,
+    /// Verdicts of the last 24 hours, oldest first, as far as the server remembers them: the newest few, and after a
+    /// restart those that were won. An accept that is not named here is repeated to hear its verdict.
+    #[serde(default)]
+    pub verdicts: Vec<ToldVerdict>,
+}
+
+/// A verdict that was given before.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schemas", derive(schemars::JsonSchema))]
+pub struct ToldVerdict {
+    /// Which offer.
+    pub offer: OfferId,
+    /// The accept's key.
+    pub key: Key,
+    /// The verdict: `won` or `lost`, those that are final.
+    pub result: Verdict,
+    /// Why it is lost.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<LostReason>,
+    /// When it was given.
+    pub at: Time,
 }
 
 /// A job as it is offered: no name, street or phone.

@@ -9,26 +9,42 @@
 //! | [`partner`] | the partner's HTTP API: jobs in, their state out |
 //! | [`directory`] | what admins maintain: communities with their policy, packages, friends, partners |
 //! | [`ops`] | the feed of the live map |
-//! | [`refusal`] | every code with which the server says no, and `problem+json` |
+//! | [`refusal`] | every code with which the server says no, `problem+json`, close codes |
+//! | [`routes`] | every HTTP route: what it takes, what it answers |
+//! | [`health`] | alive, ready |
 //!
 //! JSON, UTF-8, snake_case. Clients ignore unknown fields and unknown message types. The server ignores unknown fields
-//! in socket frames and refuses them in HTTP bodies. With the feature `schemas` every message has a JSON Schema, listed by
-//! `schema::all`.
+//! in socket frames and refuses them in HTTP bodies.
+//!
+//! The same, for machines, is in two documents: [`OPENAPI`] and [`ASYNCAPI`]. With the feature `schemas` they are made anew
+//! of the types (`openapi`, `asyncapi`); a test holds the committed ones to it.
 
+#[cfg(feature = "schemas")]
+pub mod asyncapi;
 pub mod directory;
 pub mod friend;
+pub mod health;
 pub mod ids;
 pub mod money;
+#[cfg(feature = "schemas")]
+pub mod openapi;
 pub mod ops;
 pub mod partner;
 pub mod place;
 pub mod refusal;
+pub mod routes;
 #[cfg(feature = "schemas")]
 pub mod schema;
 pub mod time;
 
 /// The WebSocket subprotocol of the friend socket. A breaking change becomes `kiez.v2` beside it.
 pub const FRIEND_SUBPROTOCOL: &str = "kiez.v1";
+
+/// The HTTP API as an OpenAPI 3.1 document.
+pub const OPENAPI: &str = include_str!("../openapi.json");
+
+/// The sockets as an AsyncAPI 3 document.
+pub const ASYNCAPI: &str = include_str!("../asyncapi.json");
 
 /// The README's example is a test.
 #[cfg(doctest)]

@@ -39,6 +39,17 @@ pub struct Money {
     pub currency: Currency,
 }
 
+/// The highest price or hourly rate, minor units: a million euros. Higher ones are slips of a keyboard, and reckoning with
+/// them would leave the range of integers.
+pub const PRICE_MAX: i64 = 100_000_000;
+
+/// Says in the schema of an amount that it is a price: more than 0, at most [`PRICE_MAX`].
+#[cfg(feature = "schemas")]
+pub(crate) fn price(schema: &mut schemars::Schema) {
+    let amount = serde_json::json!({"amount": {"minimum": 1, "maximum": PRICE_MAX}});
+    schema.insert("properties".to_owned(), amount);
+}
+
 impl fmt::Display for Money {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let sign = if self.amount < 0 { "-" } else { "" };

@@ -21,9 +21,11 @@ pub enum OpsFrame {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         token: Option<String>,
         /// West, south, east, north in degrees; without them the whole world.
+        #[cfg_attr(feature = "schemas", schemars(inner(range(min = -180.0, max = 180.0))))]
         #[serde(default, skip_serializing_if = "Option::is_none")]
         bounds: Option<[f64; 4]>,
         /// The H3 resolution of the cells, 4 to 9; 8 without it.
+        #[cfg_attr(feature = "schemas", schemars(range(min = 4, max = 9)))]
         #[serde(default, skip_serializing_if = "Option::is_none")]
         resolution: Option<u8>,
         /// Send outlines and centres with the cells, for pages without an H3 library.

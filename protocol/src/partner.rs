@@ -30,10 +30,13 @@ pub enum Urgency {
 #[serde(deny_unknown_fields)]
 pub struct Address {
     /// Street and number, 1 to 200 characters.
+    #[cfg_attr(feature = "schemas", schemars(length(min = 1, max = 200), regex(pattern = r"^[^\x00]*\S[^\x00]*$")))]
     pub street: String,
     /// Postcode, 1 to 12 characters.
+    #[cfg_attr(feature = "schemas", schemars(length(min = 1, max = 12), regex(pattern = r"^[^\x00]*\S[^\x00]*$")))]
     pub postcode: String,
     /// City, 1 to 100 characters.
+    #[cfg_attr(feature = "schemas", schemars(length(min = 1, max = 100), regex(pattern = r"^[^\x00]*\S[^\x00]*$")))]
     pub city: String,
     /// Country.
     pub country: Country,
@@ -45,10 +48,13 @@ pub struct Address {
 #[serde(deny_unknown_fields)]
 pub struct Customer {
     /// Name, 1 to 200 characters.
+    #[cfg_attr(feature = "schemas", schemars(length(min = 1, max = 200), regex(pattern = r"^[^\x00]*\S[^\x00]*$")))]
     pub name: String,
-    /// Phone number in international form, `+4930…`, at most 32 characters.
+    /// Phone number in international form, `+4930…`, 6 to 15 digits, at most 32 characters.
+    #[cfg_attr(feature = "schemas", schemars(length(max = 32), regex(pattern = r"^\+(?:\D*\d){6,15}\D*$")))]
     pub phone: String,
     /// E-mail address, at most 254 characters.
+    #[cfg_attr(feature = "schemas", schemars(length(max = 254), regex(pattern = "@")))]
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub email: Option<String>,
     /// The language to speak.
@@ -76,7 +82,7 @@ pub enum Answer {
     /// A whole number.
     Number(i64),
     /// A text or a choice, at most 500 characters.
-    Text(String),
+    Text(#[cfg_attr(feature = "schemas", schemars(length(max = 500)))] String),
 }
 
 /// Answers by the question's name.
@@ -102,6 +108,7 @@ pub struct PostJob {
     #[serde(default)]
     pub answers: Answers,
     /// When the customer has time, at most 8 windows.
+    #[cfg_attr(feature = "schemas", schemars(length(max = 8)))]
     #[serde(default)]
     pub windows: Vec<Window>,
     /// How soon.
@@ -110,9 +117,11 @@ pub struct PostJob {
     /// How it is paid.
     pub payment_method: PaymentMethod,
     /// The highest hourly rate the customer pays, in the package's currency; only where it is priced by the hour.
+    #[cfg_attr(feature = "schemas", schemars(transform = crate::money::price))]
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub max_hourly_rate: Option<Money>,
-    /// The partner's own reference, at most 100 characters.
+    /// The partner's own reference, 1 to 100 characters.
+    #[cfg_attr(feature = "schemas", schemars(length(min = 1, max = 100), regex(pattern = r"^[^\x00]*\S[^\x00]*$")))]
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub partner_ref: Option<String>,
 }
@@ -136,9 +145,11 @@ pub struct EditJob {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub answers: Option<Answers>,
     /// New windows in place of the old, at most 8.
+    #[cfg_attr(feature = "schemas", schemars(length(max = 8)))]
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub windows: Option<Vec<Window>>,
-    /// A new reference of the partner's own, at most 100 characters.
+    /// A new reference of the partner's own, 1 to 100 characters.
+    #[cfg_attr(feature = "schemas", schemars(length(min = 1, max = 100), regex(pattern = r"^[^\x00]*\S[^\x00]*$")))]
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub partner_ref: Option<String>,
 }
@@ -149,6 +160,7 @@ pub struct EditJob {
 #[serde(deny_unknown_fields)]
 pub struct CancelJob {
     /// Why, at most 300 characters.
+    #[cfg_attr(feature = "schemas", schemars(length(max = 300), regex(pattern = r"^[^\x00]*$")))]
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
 }

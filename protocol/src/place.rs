@@ -13,7 +13,11 @@ pub const EARTH_RADIUS_M: f64 = 6_371_008.8;
 #[cfg_attr(feature = "schemas", derive(schemars::JsonSchema))]
 #[serde(try_from = "RawPoint")]
 pub struct Point {
+    /// Latitude, degrees north, −90 to 90.
+    #[cfg_attr(feature = "schemas", schemars(range(min = -90.0, max = 90.0)))]
     lat: f64,
+    /// Longitude, degrees east, −180 to 180.
+    #[cfg_attr(feature = "schemas", schemars(range(min = -180.0, max = 180.0)))]
     lng: f64,
 }
 

@@ -38,6 +38,8 @@ codes! {
     NotFound = 404, "There is no such thing";
     /// This route does not take this method.
     MethodNotAllowed = 405, "This route does not take this method";
+    /// The body did not arrive in time.
+    RequestTimeout = 408, "The request did not arrive in time";
     /// A request with the same idempotency key is being answered.
     KeyInFlight = 409, "A request with this key is in flight";
     /// The job's state does not allow this; `allowed` says what it does allow.
@@ -107,32 +109,67 @@ pub struct Problem {
     pub request_id: String,
 }
 
-/// Close codes of the friend socket: 4000 to 4499 come back, 4500 to 4999 do not.
+/// The keys of the texts for people that an `error` on the friend socket may carry, each with what it says. An app has a
+/// text for each, and one for those it does not know.
+pub const MESSAGE_KEYS: &[(&str, &str)] = &[
+    ("error.bad_token", "a `refresh` with a token that is not valid, or not this friend's"),
+    ("error.fix_off_earth", "a `fix` whose point is not on the earth"),
+    ("error.hello_twice", "a second `hello`"),
+    ("error.job_not_found", "there is no such job, or it was never yours"),
+    ("error.offer_not_found", "there is no such offer, or it is not yours"),
+    ("error.reason_too_long", "a `reason` of more than 300 characters"),
+    ("error.refused", "refused; the code says why"),
+    ("error.too_many", "faster than the limit; the frame was dropped"),
+    ("error.try_again", "nothing was changed; send the same frame again"),
+    ("error.unfit_field", "a field is missing or does not fit"),
+    ("error.unknown_type", "this server does not know the frame's `type`"),
+    ("error.until_is_past", "a `duty` whose `until` has passed"),
+    ("error.wrong_state", "the job's state does not allow this; `allowed` says what it does allow"),
+];
+
+/// Close codes of the sockets: 4000 to 4499 come back, 4500 to 4999 do not. Treat a code you do not know as its class.
 pub mod close {
-    /// The server restarts; come back when `draining` said.
-    pub const RESTARTING: u16 = 4001;
-    /// The token has expired; come back with a new one.
-    pub const TOKEN_EXPIRED: u16 = 4005;
-    /// The connection took too little off its queue.
-    pub const TOO_SLOW: u16 = 4008;
-    /// The server lost track of the session; come back and take the snapshot.
-    pub const RESYNC: u16 = 4010;
-    /// No pong.
-    pub const NO_PONG: u16 = 4012;
-    /// Far more frames than the limit.
-    pub const TOO_FAST: u16 = 4013;
-    /// The token is not valid.
-    pub const BAD_TOKEN: u16 = 4500;
-    /// A frame was not a JSON object with `type`.
-    pub const BAD_FRAME: u16 = 4501;
-    /// No hello within five seconds.
-    pub const NO_HELLO: u16 = 4502;
-    /// Another device of the same friend has connected.
-    pub const REPLACED: u16 = 4504;
-    /// The account may not connect.
-    pub const FORBIDDEN: u16 = 4507;
-    /// A message larger than the limit (RFC 6455).
-    pub const TOO_BIG: u16 = 1009;
-    /// Overload: come back later (IANA registry).
-    pub const TRY_AGAIN_LATER: u16 = 1013;
+    /// A close code.
+    #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+    pub struct Close {
+        /// The code.
+        pub code: u16,
+        /// Its name in this module.
+        pub name: &'static str,
+        /// When the server closes with it.
+        pub when: &'static str,
+        /// What the app does.
+        pub then: &'static str,
+    }
+
+    macro_rules! closes {
+        ($($name:ident = $code:literal, $when:literal, $then:literal;)*) => {
+            $(#[doc = concat!("When ", $when, ": ", $then, ".")] pub const $name: u16 = $code;)*
+
+            /// Every close code that a server may send, in the order of the codes.
+            pub const ALL: &[Close] =
+                &[$(Close { code: $code, name: stringify!($name), when: $when, then: $then },)*];
+        };
+    }
+
+    closes! {
+        NORMAL = 1000, "the app has closed it, or the session goes on over a newer connection of the same app", "nothing";
+        PROTOCOL = 1002, "a frame breaks the WebSocket protocol", "a mistake in the app: mend it; come back with back-off";
+        UNSUPPORTED = 1003, "a message was binary", "a mistake in the app: mend it; come back with back-off";
+        NOT_TEXT = 1007, "a text is not UTF-8", "a mistake in the app: mend it; come back with back-off";
+        TOO_BIG = 1009, "a message is larger than the limit", "do not send that message again; come back with back-off";
+        TRY_AGAIN_LATER = 1013, "the server takes no more just now", "come back with back-off";
+        RESTARTING = 4001, "the server restarts", "come back when `draining` said";
+        TOKEN_EXPIRED = 4005, "the token has expired", "get a new token, come back";
+        TOO_SLOW = 4008, "too much was waiting to be read", "come back, take the snapshot, read faster";
+        RESYNC = 4010, "app and server do not agree on what was said", "come back and take the snapshot";
+        NO_PONG = 4012, "no pong came", "come back";
+        TOO_FAST = 4013, "far too many frames came", "come back with back-off; send less";
+        BAD_TOKEN = 4500, "the token is not valid, or nobody known is meant", "sign in anew";
+        BAD_FRAME = 4501, "a frame was not a JSON object with `type`, or the first did not fit",
+            "a mistake in the app: do not come back";
+        NO_HELLO = 4502, "no first frame came in time", "do not come back by itself: look why";
+        REPLACED = 4504, "another device of the same friend has connected", "stay away until the person wants this one";
+        FORBIDDEN = 4507, "the account may not connect", "stay away and say so";
+    }
 }

@@ -8,6 +8,7 @@ use kiez_protocol::directory::{
     Community, Friend, ImportLine, ImportReport, Package, Partner, Policy, TokenRequest, TokenView,
 };
 use kiez_protocol::friend::{Envelope, FRIEND_FRAME_TYPES, FriendFrame, FriendMessage};
+use kiez_protocol::health::{Liveness, Readiness};
 use kiez_protocol::ops::{OpsFrame, OpsMessage};
 use kiez_protocol::partner::{CancelJob, EditJob, JobList, JobView, PackageList, PostJob};
 use kiez_protocol::refusal::Problem;
@@ -99,6 +100,8 @@ const PLAIN: &[(&str, Check)] = &[
     ("partner", same::<Partner>),
     ("import_report", same::<ImportReport>),
     ("token_view", same::<TokenView>),
+    ("liveness", same::<Liveness>),
+    ("readiness", same::<Readiness>),
 ];
 
 /// Every example by the name of its file without `.json`.
@@ -298,123 +301,4 @@ fn the_import_files_of_the_readme_fit_together() {
     let job = std::fs::read_to_string(folder.join("job.json")).expect("a readable file");
     let job: PostJob = serde_json::from_str(&job).expect("the README's first job");
     assert_eq!(job.package.as_str(), "wifi-setup");
-}
-
-#[cfg(feature = "schemas")]
-mod schema {
-    //! The schema says of the examples what the types say. The check below knows the words that the schemas use, and
-    //! fails at one it does not know.
-
-    use super::{PLAIN, Value, examples, with};
-    use kiez_protocol::schema;
-    use serde_json::json;
-
-    fn schemas() -> Vec<(&'static str, Value)> {
-        schema::all().into_iter().map(|(name, schema)| (name, schema.to_value())).collect()
-    }
-
-    /// What is wrong with `value`, or nothing.
-    fn fault(root: &Value, schema: &Value, value: &Value, at: &str) -> Option<String> {
-        let Value::Object(schema) = schema else {
-            return (schema != &Value::Bool(true)).then(|| format!("{at}: nothing fits here"));
-        };
-        let any = |list: &Value| {
-            let faults: Vec<String> =
-                list.as_array()?.iter().map(|one| fault(root, one, value, at)).collect::<Option<_>>()?;
-            Some(format!("{at}: none of {}: {}", faults.len(), faults.join("; ")))
-        };
-        schema.iter().find_map(|(word, rule)| match word.as_str() {
-            "$schema" | "title" | "description" | "default" | "$defs" | "format" | "pattern" => None,
-            "$ref" => {
-                let path = rule.as_str().and_then(|path| path.strip_prefix('#')).expect("references are local");
-                fault(root, root.pointer(path).expect("the definition is there"), value, at)
-            }
-            "type" => {
-                let fits = |kind: &Value| match kind.as_str().expect("types are names") {
-                    "object" => value.is_object(),
-                    "array" => value.is_array(),
-                    "string" => value.is_string(),
-                    "integer" => value.is_i64() || value.is_u64(),
-                    "number" => value.is_number(),
-                    "boolean" => value.is_boolean(),
-                    "null" => value.is_null(),
-                    other => panic!("unknown type {other}"),
-                };
-                let fits = rule.as_array().map_or_else(|| fits(rule), |kinds| kinds.iter().any(fits));
-                (!fits).then(|| format!("{at}: {value} is not {rule}"))
-            }
-            "const" => (value != rule).then(|| format!("{at}: {value} is not {rule}")),
-            "enum" => {
-                let fits = rule.as_array().expect("a list").contains(value);
-                (!fits).then(|| format!("{at}: {value} is none of {rule}"))
-            }
-            "required" => {
-                let absent = rule.as_array()?.iter().find(|name| value.get(name.as_str().unwrap_or("")).is_none())?;
-                Some(format!("{at}: {absent} is missing"))
-            }
-            "properties" => rule.as_object()?.iter().find_map(|(name, rule)| {
-                value.get(name).and_then(|value| fault(root, rule, value, &format!("{at}/{name}")))
-            }),
-            // The one pattern is that of a slug, which the types check.
-            "patternProperties" => {
-                let rule = rule.as_object()?.values().next()?;
-                value.as_object()?.iter().find_map(|(name, value)| fault(root, rule, value, &format!("{at}/{name}")))
-            }
-            "additionalProperties" if schema.contains_key("patternProperties") => None,
-            "additionalProperties" | "unevaluatedProperties" => {
-                let declared = schema.get("properties").and_then(Value::as_object);
-                let tag = |name: &str| word == "unevaluatedProperties" && (name == "type" || name == "kind");
-                value.as_object()?.iter().find_map(|(name, value)| {
-                    let known = declared.is_some_and(|declared| declared.contains_key(name)) || tag(name);
-                    if known { None } else { fault(root, rule, value, &format!("{at}/{name}")) }
-                })
-            }
-            "items" => value.as_array()?.iter().find_map(|value| fault(root, rule, value, &format!("{at}/*"))),
-            "minItems" => (value.as_array()?.len() as u64).lt(&rule.as_u64()?).then(|| format!("{at}: too few")),
-            "maxItems" => (value.as_array()?.len() as u64).gt(&rule.as_u64()?).then(|| format!("{at}: too many")),
-            "minimum" => (value.as_f64()? < rule.as_f64()?).then(|| format!("{at}: {value} is below {rule}")),
-            "maximum" => (value.as_f64()? > rule.as_f64()?).then(|| format!("{at}: {value} is above {rule}")),
-            "oneOf" | "anyOf" => any(rule),
-            "allOf" => rule.as_array()?.iter().find_map(|one| fault(root, one, value, at)),
-            other => panic!("{at}: the check does not know {other}"),
-        })
-    }
-
-    fn fault_of(name: &str, value: &Value) -> Option<String> {
-        let message = name.split('.').next().expect("split gives at least one");
-        let schemas = schemas();
-        let (_, schema) =
-            schemas.iter().find(|(of, _)| *of == message).unwrap_or_else(|| panic!("no schema for {message}"));
-        fault(schema, schema, value, name)
-    }
-
-    #[test]
-    fn every_example_fits_its_schema() {
-        for (name, value) in examples() {
-            assert_eq!(fault_of(&name, &value), None);
-        }
-    }
-
-    #[test]
-    fn every_message_is_listed_once() {
-        let mut names: Vec<&str> = schemas().iter().map(|(name, _)| *name).collect();
-        names.sort_unstable();
-        names.dedup();
-        assert_eq!(names.len(), schemas().len());
-        assert!(PLAIN.iter().all(|(plain, _)| names.contains(plain)));
-    }
-
-    #[test]
-    fn the_schema_refuses_what_the_types_refuse() {
-        for (name, pointer, value) in [
-            ("post_job", "/location/lat", json!(91)),
-            ("post_job", "/urgency", json!("soon")),
-            ("post_job", "/customer", json!({"name": "Erika Mustermann"})),
-            ("friend_frame.accept", "/type", json!("take")),
-            ("friend_message.offer", "/net/currency", json!("USD")),
-            ("job_view", "/attempt", json!(-1)),
-        ] {
-            assert!(fault_of(name, &with(name, pointer, value)).is_some(), "{name} with another {pointer} fits");
-        }
-    }
 }

@@ -159,13 +159,13 @@ pub fn missing_answers(job: &Job) -> Vec<Word> {
 /// What the question takes, in words.
 pub fn fits(answer: &Answer, kind: &AnswerKind) -> Result<(), String> {
     match (kind, answer) {
-        (AnswerKind::Text, Answer::Text(text)) if text.chars().count() <= 500 => Ok(()),
+        (AnswerKind::Text {}, Answer::Text(text)) if text.chars().count() <= 500 => Ok(()),
         (AnswerKind::Number { min, max }, Answer::Number(number)) if (min..=max).contains(&number) => Ok(()),
-        (AnswerKind::YesNo, Answer::YesNo(_)) => Ok(()),
+        (AnswerKind::YesNo {}, Answer::YesNo(_)) => Ok(()),
         (AnswerKind::Choice { options }, Answer::Text(choice)) if options.contains(choice) => Ok(()),
-        (AnswerKind::Text, _) => Err("takes a text of at most 500 characters".to_owned()),
+        (AnswerKind::Text {}, _) => Err("takes a text of at most 500 characters".to_owned()),
         (AnswerKind::Number { min, max }, _) => Err(format!("takes a whole number from {min} to {max}")),
-        (AnswerKind::YesNo, _) => Err("takes true or false".to_owned()),
+        (AnswerKind::YesNo {}, _) => Err("takes true or false".to_owned()),
         (AnswerKind::Choice { options }, _) => Err(format!("takes one of {}", options.join(", "))),
     }
 }

@@ -56,7 +56,7 @@ impl Dispatcher {
     pub(super) fn joined(&mut self, friend: FriendId, session: SessionId, language: Language, effects: &mut Effects) {
         self.languages.insert(friend, language);
         let duty = self.duties.get(&friend).copied().unwrap_or_default();
-        let mut snapshot = Snapshot { duty, offers: Vec::new(), visits: Vec::new() };
+        let mut snapshot = Snapshot { duty, ..Snapshot::default() };
         let mut held = Vec::new();
         let mut unsettled = Vec::new();
         if let Some(load) = self.capacity.of(friend) {

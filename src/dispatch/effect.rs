@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use kiez_protocol::friend::{Duty, FriendMessage};
+use kiez_protocol::friend::{Duty, FriendMessage, ToldVerdict};
 use kiez_protocol::ids::{FriendId, JobId, Key, OfferId, PartnerSlug, SessionId};
 use kiez_protocol::ops::{AlarmKind, JobDot, RaceView};
 use kiez_protocol::partner::{JobState, JobView};
@@ -325,6 +325,8 @@ pub struct Stored {
     pub duties: Vec<DutyRow>,
     /// Idempotency keys of the last seven days.
     pub keys: Vec<StoredKey>,
+    /// Wins of the last 24 hours, as their friends were told. Not for the dispatcher, which knows its jobs.
+    pub verdicts: Vec<(FriendId, ToldVerdict)>,
 }
 
 /// An idempotency key and the job it made.

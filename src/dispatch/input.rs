@@ -176,6 +176,9 @@ pub enum Input {
         /// As the ledger has it; none if it was never written.
         stored: Option<Box<StoredJob>>,
     },
+    /// The process stood still for long, and so did everything around it: friends come back over some seconds, as after a
+    /// restart.
+    Woken,
     /// The earliest deadline may be due: one is handled, if one is.
     Tick,
 }

@@ -130,6 +130,7 @@ impl Dispatcher {
             Input::Placed { friend } => self.consider(friend, now, nearby, effects),
             Input::Settled { job, attempt } => self.settled(job, attempt, now, effects),
             Input::Reread { job, stored } => self.reread(job, stored, now, nearby, effects),
+            Input::Woken => self.woken(now),
             Input::Tick => self.tick(now, nearby, effects),
         }
     }

@@ -1,5 +1,6 @@
 //! The dispatcher out of the ledger: after a start everything that was told is there, and what was not told may be
-//! decided anew. Also one job out of the ledger, when a record of it was refused.
+//! decided anew. Also one job out of the ledger, when a record of it was refused; and the same patience with friends who
+//! come back when the process stood still for long.
 
 use std::collections::{BTreeSet, HashMap, VecDeque};
 use std::sync::Arc;
@@ -52,6 +53,29 @@ impl Dispatcher {
             dispatcher.put(job, now);
         }
         dispatcher
+    }
+
+    /// Everything stood still for long: the machine slept, or the process was stopped. Nothing is forgotten, but who is back
+    /// already says as little as after a restart, and what could not arrive is not late yet.
+    pub(super) fn woken(&mut self, now: Time) {
+        if self.jobs.is_empty() && self.duties.is_empty() {
+            return;
+        }
+        self.restored_until = now + self.pace.real_ms(RESTORE_GRACE_MS);
+        let (until, pace) = (self.restored_until, self.pace);
+        for job in self.jobs.values_mut() {
+            let delivery_ms = pace.real_ms(job.terms.community.policy.delivery_ms);
+            for offer in &mut job.offers {
+                if let (OfferState::Live, Delivery::Waiting(_)) = (offer.state, offer.delivery) {
+                    offer.delivery = Delivery::Waiting(until + delivery_ms);
+                }
+            }
+        }
+        // In any order: each deadline stands for itself.
+        let due: Vec<_> = self.jobs.values().map(|job| (job.id, self.deadline(job, now))).collect();
+        for (job, due) in due {
+            self.timers.set(job, due);
+        }
     }
 
     /// A job as it was stored, with its holdings and a new word.

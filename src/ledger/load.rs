@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use kiez_protocol::directory::{CommissionRule, Community, Package};
-use kiez_protocol::friend::{ClosedReason, Duty};
+use kiez_protocol::friend::{ClosedReason, Duty, ToldVerdict, Verdict};
 use kiez_protocol::ids::{CommunitySlug, FriendId, JobId, Key, OfferId, PackageSlug};
 use kiez_protocol::money::{Currency, Money};
 use uuid::Uuid;
@@ -54,6 +54,11 @@ struct Statements {
     visits: &'static str,
 }
 
+/// Verdicts are told again for a day, ms.
+const VERDICTS_MS: i64 = 24 * 3_600_000;
+/// A job that was won in the last day was posted at most so long before, ms; one that lay longer is looked up when asked.
+const JOB_LASTS_MS: i64 = 30 * VERDICTS_MS;
+
 const OPEN: Statements = statements!("jobs.next_deadline is not null");
 const ONE: Statements = statements!("jobs.id = $1");
 
@@ -69,11 +74,41 @@ pub async fn load(mut session: Session<'_>) -> sqlx::Result<Stored> {
             [Arg::Int(KEY_KEPT_MS)],
         )
         .await?;
+    let verdicts = wins(session).await?;
     Ok(Stored {
         jobs,
+        verdicts,
         duties: duties.iter().map(duty).collect::<sqlx::Result<_>>()?,
         keys: keys.iter().map(key).collect::<sqlx::Result<_>>()?,
     })
+}
+
+/// The wins of the 24 hours before the newest job, oldest first. Who lost is not written anywhere but in the offer, and
+/// asks for it with the accept. Ids begin with the instant at which they were made, so that the jobs of some days lie
+/// together and the rest of the table is not read.
+async fn wins(session: &mut Session<'_>) -> sqlx::Result<Vec<(FriendId, ToldVerdict)>> {
+    let newest = session.first("select id from jobs order by id desc limit 1", []).await?;
+    let Some(newest) = newest.map(|row| row.id("id")).transpose()? else { return Ok(Vec::new()) };
+    let newest_ms = i64::try_from(newest.as_u128() >> 80).map_err(|why| broken("id", why))?;
+    let first = Uuid::from_u128(u128::from((newest_ms - JOB_LASTS_MS).max(0).unsigned_abs()) << 80);
+    let rows = session
+        .all(
+            "select friend, offer, accept_key, assigned_at from visits
+             where job > $1 and assigned_at > $2 order by assigned_at, job",
+            [Arg::Id(first), Arg::Int(newest_ms - VERDICTS_MS)],
+        )
+        .await?;
+    let told = |row: &Row| {
+        let told = ToldVerdict {
+            offer: OfferId(row.id("offer")?),
+            key: Key(row.id("accept_key")?),
+            result: Verdict::Won,
+            reason: None,
+            at: row.time("assigned_at")?,
+        };
+        Ok((FriendId(row.id("friend")?), told))
+    };
+    rows.iter().map(told).collect()
 }
 
 /// One job as it is stored, open or not; none if it was never written.

@@ -7,14 +7,16 @@
 //!
 //! What holds in here:
 //! - told means recorded: an outcome is sent only after the commit it speaks of;
-//! - one dispatcher: a lock in the normal case, the fence always (`fence.rs`);
+//! - one dispatcher: a lock in the normal case, the fence always (`fence.rs`); who takes over raises the fence;
 //! - what the constraints in `migrations/` refuse is never retried, everything else is, for ever.
 
+pub mod checkup;
 mod documents;
 mod either;
 mod fence;
 mod lines;
 mod load;
+mod open_error;
 mod pool;
 pub mod postgres;
 mod reader;
@@ -27,16 +29,22 @@ pub mod writer;
 use std::future::Future;
 use std::path::PathBuf;
 use std::str::FromStr;
+use std::time::Duration;
 
 use kiez_protocol::ids::JobId;
 use sqlx::postgres::PgConnectOptions;
 use tokio::sync::mpsc;
 use uuid::Uuid;
 
+pub use self::open_error::OpenError;
+use self::pool::Pool;
 pub use self::reader::{ReadError, Reader};
 pub use self::registry::{DirectoryRows, Registry, RegistryError};
 pub use self::writer::{Full, Health, Outcome, Submission, WriterHandle};
 use crate::dispatch::effect::{Record, Stored, StoredJob};
+
+/// So long a look waits for a free connection of the reader's pool; the look itself has its own limit.
+const READER_WAIT: Duration = Duration::from_secs(1);
 
 /// One engine's side of the writer: a connection that is locked and fenced for this process. Used by one task, in order;
 /// no call of it is ever cancelled.
@@ -52,6 +60,12 @@ pub trait Ledger: Send + 'static {
     /// # Errors
     /// [`Trouble::Fenced`] if another process has taken the ledger meanwhile; else to be tried again.
     fn written(&mut self, batch: i64) -> impl Future<Output = Result<bool, Trouble>> + Send;
+
+    /// A sign of life between commits, and whether the fence still stands.
+    ///
+    /// # Errors
+    /// [`Trouble::Fenced`] if another process has taken the ledger; else [`Ledger::written`] must be asked.
+    fn beat(&mut self) -> impl Future<Output = Result<(), Trouble>> + Send;
 
     /// Everything `restore` needs.
     ///
@@ -81,10 +95,14 @@ pub enum Trouble {
 }
 
 /// How to open the ledger.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Debug)]
 pub struct OpenOptions {
     /// Development: a Postgres that may lose commits in a crash is accepted.
     pub dev: bool,
+    /// A process that has the ledger loses it: in Postgres its session is ended, in SQLite its lock file is replaced.
+    pub take_over: bool,
+    /// Records that may be unwritten at once.
+    pub queue_len_max: usize,
 }
 
 /// An open ledger.
@@ -102,94 +120,6 @@ pub struct Opened {
     pub stored: Stored,
 }
 
-/// Why a ledger could not be opened, in words for the operator.
-#[derive(Debug, thiserror::Error)]
-pub enum OpenError {
-    /// The URL is of no known kind.
-    #[error("database.url must be sqlite:PATH or postgres://…: {why}")]
-    Url {
-        /// What is wrong with it, without the URL itself: it may hold a password.
-        why: String,
-    },
-    /// Another process has the lock.
-    #[error("{what} is held by another kiez: stop that one first, or give this one a database of its own")]
-    Held {
-        /// Which database.
-        what: String,
-    },
-    /// The schema is older than the binary.
-    #[error("the database has an older schema than this kiez: stop every kiez on it, back it up, run `kiez migrate`")]
-    Older,
-    /// The schema is newer than the binary.
-    #[error(
-        "the database has migration {version} in a form this kiez does not know: it was migrated by a newer kiez; \
-         install that one (its `kiez migrate` brings every database up to date)"
-    )]
-    Newer {
-        /// The migration.
-        version: i64,
-    },
-    /// A migration broke off.
-    #[error("migration {version} broke off half-way: restore the backup, then run `kiez migrate`")]
-    HalfMigrated {
-        /// The migration.
-        version: i64,
-    },
-    /// Commits would not survive a crash.
-    #[error(
-        "Postgres runs with {setting} = off, and a crash would lose what was told: set it to on, or serve with --dev"
-    )]
-    NotDurable {
-        /// Which setting.
-        setting: String,
-    },
-    /// The database only follows another.
-    #[error("the database is a replica: give database.url the primary")]
-    Replica,
-    /// It does not answer; it may later.
-    #[error("the database cannot be reached: {why}")]
-    Unreachable {
-        /// What the driver says.
-        why: String,
-    },
-    /// It answers, and says no.
-    #[error("the database cannot be used: {why}")]
-    Unfit {
-        /// What it says.
-        why: String,
-    },
-}
-
-impl OpenError {
-    /// Whether trying again later may help.
-    pub fn is_transient(&self) -> bool {
-        matches!(self, OpenError::Unreachable { .. })
-    }
-
-    fn database(error: sqlx::Error) -> OpenError {
-        // Too many connections, starting up or shutting down: SQLSTATE 53 and 57.
-        let says_later = |code: &str| code.len() == 5 && (code.starts_with("53") || code.starts_with("57"));
-        let why = error.to_string();
-        match error {
-            sqlx::Error::Io(_) | sqlx::Error::PoolTimedOut => OpenError::Unreachable { why },
-            sqlx::Error::Database(database) if database.code().is_some_and(|code| says_later(&code)) => {
-                OpenError::Unreachable { why }
-            }
-            _ => OpenError::Unfit { why },
-        }
-    }
-}
-
-impl From<Trouble> for OpenError {
-    fn from(trouble: Trouble) -> OpenError {
-        match trouble {
-            Trouble::Fenced => OpenError::Held { what: "the database".to_owned() },
-            Trouble::Refused(why) => OpenError::Unfit { why },
-            Trouble::Unreachable(why) => OpenError::Unreachable { why },
-        }
-    }
-}
-
 /// Opens the ledger for the one dispatcher: takes the lock, migrates a database that is empty, raises the fence, loads
 /// what is open and starts the writer.
 ///
@@ -199,22 +129,39 @@ pub async fn open(url: &str, options: OpenOptions) -> Result<Opened, OpenError> 
     let holder = Uuid::new_v4();
     match Target::parse(url)? {
         Target::Sqlite(path) => {
-            let ledger = sqlite::SqliteLedger::open(&path, holder).await?;
-            let (reader, registry) = (sqlite::reader(&path).into(), sqlite::registry(&path).into());
-            opened(ledger, Reader::new(reader), Registry::new(registry)).await
+            let ledger = sqlite::SqliteLedger::open(&path, holder, options.take_over).await?;
+            opened(ledger, sqlite::reader(&path).into(), sqlite::registry(&path).into(), options.queue_len_max).await
         }
         Target::Postgres(target) => {
-            let ledger = postgres::PostgresLedger::open(&target, holder, options.dev).await?;
-            let (reader, registry) = (postgres::reader(&target).into(), postgres::registry(&target).into());
-            opened(ledger, Reader::new(reader), Registry::new(registry)).await
+            let ledger = postgres::PostgresLedger::open(&target, holder, options.dev, options.take_over).await?;
+            opened(ledger, postgres::reader(&target).into(), postgres::registry(&target).into(), options.queue_len_max)
+                .await
         }
     }
 }
 
-async fn opened(mut ledger: impl Ledger, reader: Reader, registry: Registry) -> Result<Opened, OpenError> {
+async fn opened(
+    mut ledger: impl Ledger,
+    reader: Pool,
+    registry: Pool,
+    queue_len_max: usize,
+) -> Result<Opened, OpenError> {
     let stored = ledger.load().await?;
-    let (writer, outcomes) = writer::start(ledger);
+    let (writer, outcomes) = writer::start(ledger, queue_len_max);
+    let (reader, registry) = (Reader::new(reader, writer.pulse()), Registry::new(registry));
     Ok(Opened { writer, outcomes, reader, registry, stored })
+}
+
+/// Waits beside a process that has the ledger until [`open`] is worth a try: it has said goodbye, it is gone, or it gave
+/// no sign of life for `silence`, and then its session is ended. Never takes the lock itself. May be cancelled.
+///
+/// # Errors
+/// [`OpenError::NoStandby`] for SQLite; at once, what [`open`] would say when the time has come; what the database says.
+pub async fn stand_by(url: &str, silence: Duration, dev: bool) -> Result<(), OpenError> {
+    match Target::parse(url)? {
+        Target::Sqlite(_) => Err(OpenError::NoStandby),
+        Target::Postgres(target) => postgres::standby::stand_by(&target, silence, dev).await,
+    }
 }
 
 /// Opens only the registry, for admin commands beside a running server. An empty database is migrated.

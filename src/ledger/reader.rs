@@ -1,6 +1,8 @@
 //! The read door: a small pool for what is no longer open, lists, and answers that are repeated. It only reads, and
 //! nobody decides from it.
 
+use std::time::Duration;
+
 use kiez_protocol::friend::{ClosedReason, LostReason, Verdict};
 use kiez_protocol::ids::{FriendId, JobId, Key, OfferId, PartnerSlug};
 use kiez_protocol::partner::{JobState, JobView};
@@ -8,19 +10,35 @@ use kiez_protocol::partner::{JobState, JobView};
 use super::either::{Arg, Row, broken};
 use super::pool::Pool;
 use super::rows::{LIVE, state_word, unhex};
+use super::writer::Pulse;
+
+/// One look takes at most this long. Who asks is told to come again, and may do something else meanwhile.
+const LOOK: Duration = Duration::from_secs(2);
 
 /// The database did not answer.
 #[derive(Debug, thiserror::Error)]
-#[error("the ledger cannot be read")]
-pub struct ReadError(#[from] sqlx::Error);
+pub enum ReadError {
+    /// The writer knows already that it does not answer: nobody waits to find out again.
+    #[error("the ledger is away")]
+    Away,
+    /// It took too long.
+    #[error("the ledger did not answer in time")]
+    Slow,
+    /// It failed.
+    #[error("the ledger cannot be read")]
+    Failed(#[from] sqlx::Error),
+}
 
 /// The read door.
 #[derive(Clone, Debug)]
-pub struct Reader(Pool);
+pub struct Reader {
+    pool: Pool,
+    pulse: Pulse,
+}
 
 impl Reader {
-    pub(super) fn new(pool: Pool) -> Reader {
-        Reader(pool)
+    pub(super) fn new(pool: Pool, pulse: Pulse) -> Reader {
+        Reader { pool, pulse }
     }
 
     /// A partner's job. Another partner's is like one that does not exist.
@@ -48,11 +66,7 @@ impl Reader {
     ) -> Result<Vec<JobView>, ReadError> {
         let state = state.map(state_word);
         let rows = self
-            .0
-            .lease()
-            .await?
-            .session()
-            .all(
+            .rows(
                 "select view from jobs
                  where partner = $1 and ($2 is null or state = $2) and ($3 is null or id < $3)
                  order by id desc limit $4",
@@ -91,11 +105,7 @@ impl Reader {
         key: Key,
     ) -> Result<Option<(Verdict, Option<LostReason>)>, ReadError> {
         let row = self
-            .0
-            .lease()
-            .await?
-            .session()
-            .first(
+            .row(
                 "select offers.state as offer_state, jobs.state as job_state, visits.accept_key
                  from offers join jobs on jobs.id = offers.job
                  left join visits on visits.job = offers.job and visits.attempt = offers.attempt
@@ -113,11 +123,7 @@ impl Reader {
     /// [`ReadError`].
     pub async fn api_key(&self, id: &str) -> Result<Option<(PartnerSlug, [u8; 32])>, ReadError> {
         let row = self
-            .0
-            .lease()
-            .await?
-            .session()
-            .first("select partner, sha256 from partner_api_keys where id = $1 and revoked_at is null", [Arg::Text(id)])
+            .row("select partner, sha256 from partner_api_keys where id = $1 and revoked_at is null", [Arg::Text(id)])
             .await?;
         let read = |row: Row| {
             let sha256 = unhex(row.text("sha256")?).ok_or_else(|| broken("sha256", "not a SHA-256"))?;
@@ -127,8 +133,21 @@ impl Reader {
     }
 
     async fn view<const N: usize>(&self, sql: &'static str, args: [Arg<'_>; N]) -> Result<Option<JobView>, ReadError> {
-        let row = self.0.lease().await?.session().first(sql, args).await?;
+        let row = self.row(sql, args).await?;
         Ok(row.map(|row| row.doc("doc")).transpose()?)
+    }
+
+    async fn row<const N: usize>(&self, sql: &'static str, args: [Arg<'_>; N]) -> Result<Option<Row>, ReadError> {
+        Ok(self.rows(sql, args).await?.into_iter().next())
+    }
+
+    /// All looks go through here: a single statement, which may be dropped half-way without harm.
+    async fn rows<const N: usize>(&self, sql: &'static str, args: [Arg<'_>; N]) -> Result<Vec<Row>, ReadError> {
+        if self.pulse.is_away() {
+            return Err(ReadError::Away);
+        }
+        let look = async { self.pool.lease().await?.session().all(sql, args).await };
+        Ok(tokio::time::timeout(LOOK, look).await.map_err(|_| ReadError::Slow)??)
     }
 }
 

@@ -13,6 +13,7 @@ use serde::de::DeserializeOwned;
 
 use super::documents;
 use super::either::Arg;
+use super::open_error::passes;
 use super::pool::{Pool, Work};
 use super::rows::hex;
 
@@ -28,6 +29,13 @@ pub enum RegistryError {
     /// The database did not answer.
     #[error("the ledger cannot be reached")]
     Unreachable(#[source] sqlx::Error),
+}
+
+impl RegistryError {
+    /// Whether trying again later may help.
+    pub fn is_transient(&self) -> bool {
+        matches!(self, RegistryError::Unreachable(error) if passes(error))
+    }
 }
 
 impl From<sqlx::Error> for RegistryError {

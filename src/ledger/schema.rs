@@ -42,6 +42,14 @@ fn migrator(files: &[(i64, &'static str, &'static str)]) -> Migrator {
 /// [`OpenError::HalfMigrated`] if a migration broke off.
 pub async fn standing<C: Migrate>(connection: &mut C, migrator: &Migrator) -> Result<Standing, OpenError> {
     connection.ensure_migrations_table(&migrator.table_name).await.map_err(migration)?;
+    compare(connection, migrator).await
+}
+
+/// Compares a database that has the table of migrations with `migrator`, without writing anything.
+///
+/// # Errors
+/// Those of [`standing`].
+pub async fn compare<C: Migrate>(connection: &mut C, migrator: &Migrator) -> Result<Standing, OpenError> {
     if let Some(version) = connection.dirty_version(&migrator.table_name).await.map_err(migration)? {
         return Err(OpenError::HalfMigrated { version });
     }

@@ -1,9 +1,10 @@
 //! The writer: one task, one connection, everything in order. It takes whatever is queued the moment the previous commit
 //! returns, so that the load itself makes the batches and no timer is needed.
 //!
-//! Nothing here is ever cancelled: no timeout, no `select!`, no future dropped half-way. What fails for a while is
-//! retried for ever; what was committed without a reply is read back before it is tried again; what is refused for good
-//! puts its subject into quarantine, and everything else goes on.
+//! Nothing that touches the connection is ever cancelled: no timeout, no `select!`, no future dropped half-way. What
+//! fails for a while is retried for ever; what was committed without a reply is read back before it is tried again; what
+//! is refused for good puts its subject into quarantine, and everything else goes on. When nothing was committed for a
+//! second the fence is renewed all the same, so that a standby sees life and a process that was taken over sees it too.
 
 use std::collections::HashSet;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -16,14 +17,17 @@ use super::{Ledger, Trouble};
 use crate::clock::Stopwatch;
 use crate::dispatch::effect::{Record, StoredJob, Subject};
 
-/// Records that may be unwritten at once.
-pub const QUEUE_MAX: usize = 4096;
 /// Records in one commit at most: it bounds how long the first of them waits for the last.
 const BATCH_MAX: usize = 512;
 /// Outcomes the engine may leave unread before the writer waits for it.
 const OUTCOMES_MAX: usize = 1024;
+/// Between two signs of life.
+const BEAT: Duration = Duration::from_secs(1);
 const BACKOFF_FIRST: Duration = Duration::from_millis(50);
-const BACKOFF_LAST: Duration = Duration::from_secs(2);
+/// Whoever waits hears the truth within two seconds after the database is back: this is a quarter of it.
+const BACKOFF_LAST: Duration = Duration::from_millis(500);
+/// A commit or a beat that takes longer counts as a database that is away: nobody else need wait for it too.
+const SLOW: Duration = Duration::from_secs(2);
 
 /// A record on its way to the ledger.
 #[derive(Debug)]
@@ -56,11 +60,13 @@ pub enum Outcome {
         /// What the database said. For ops; it may name values.
         why: String,
     },
+    /// The answer to [`WriterHandle::prove`]: after it was asked, the fence was still this process's.
+    Stands,
     /// Another dispatcher has taken the ledger. Nothing more is written, and the process must end.
     Fenced,
 }
 
-/// The queue is full: [`QUEUE_MAX`] records are unwritten. The submission comes back.
+/// The queue is full: as many records are unwritten as may be. The submission comes back.
 #[derive(Debug)]
 pub struct Full(pub Box<Submission>);
 
@@ -69,8 +75,8 @@ pub struct Full(pub Box<Submission>);
 pub struct Health {
     /// Whether the last try reached the database.
     pub reachable: bool,
-    /// When the oldest record that is not yet committed was submitted. Records queued behind the commit in flight show
-    /// only once they are taken up.
+    /// When the oldest record that is not yet committed was submitted, or a beat in flight began. Records queued behind
+    /// the commit in flight show only once they are taken up.
     pub oldest_unwritten_since: Option<Instant>,
 }
 
@@ -85,30 +91,53 @@ pub struct WriterHandle {
 enum Order {
     Write(Submission, Instant),
     Release(Subject),
+    Prove,
+}
+
+/// Whether the ledger answers, for those who would else wait for it in vain.
+#[derive(Clone, Debug)]
+pub struct Pulse(Arc<Shared>);
+
+impl Pulse {
+    /// Whether the last try failed, or the present one takes too long.
+    pub fn is_away(&self) -> bool {
+        let Health { reachable, oldest_unwritten_since } = self.0.health();
+        !reachable || oldest_unwritten_since.is_some_and(|since| since.elapsed() > SLOW)
+    }
 }
 
 #[derive(Debug)]
 struct Shared {
+    queue_len_max: usize,
     /// Submissions without an outcome; it bounds the queue, which itself has no bound so that a release always fits.
     depth: AtomicUsize,
     reachable: AtomicBool,
     oldest: Mutex<Option<Instant>>,
 }
 
+impl Shared {
+    fn health(&self) -> Health {
+        Health {
+            reachable: self.reachable.load(Ordering::Acquire),
+            oldest_unwritten_since: *self.oldest.lock().unwrap_or_else(PoisonError::into_inner),
+        }
+    }
+}
+
 impl WriterHandle {
     /// Hands a record to the writer. Never waits.
     ///
     /// # Errors
-    /// [`Full`] when [`QUEUE_MAX`] records are unwritten, or when the writer has ended (its outcomes say so).
+    /// [`Full`] when as many records are unwritten as may be, or when the writer has ended (its outcomes say so).
     pub fn try_submit(&self, submission: Submission) -> Result<(), Full> {
-        let take = |depth| (depth < QUEUE_MAX).then_some(depth + 1);
+        let take = |depth| (depth < self.shared.queue_len_max).then_some(depth + 1);
         if self.shared.depth.fetch_update(Ordering::AcqRel, Ordering::Acquire, take).is_err() {
             return Err(Full(Box::new(submission)));
         }
         match self.orders.send(Order::Write(submission, Stopwatch::start().began())) {
             Ok(()) => Ok(()),
             Err(mpsc::error::SendError(Order::Write(submission, _))) => Err(Full(Box::new(submission))),
-            Err(mpsc::error::SendError(Order::Release(_))) => unreachable!("a write was sent"),
+            Err(mpsc::error::SendError(Order::Release(_) | Order::Prove)) => unreachable!("a write was sent"),
         }
     }
 
@@ -118,34 +147,60 @@ impl WriterHandle {
         let _ = self.orders.send(Order::Release(subject));
     }
 
-    /// Submissions without an outcome, 0 to [`QUEUE_MAX`].
+    /// Asks whether the fence is still this process's: [`Outcome::Stands`] or [`Outcome::Fenced`] will say, in the order
+    /// of what was submitted.
+    pub fn prove(&self) {
+        // A writer that has ended is heard by its outcomes.
+        let _ = self.orders.send(Order::Prove);
+    }
+
+    /// Submissions without an outcome, 0 to [`WriterHandle::queue_len_max`].
     pub fn depth(&self) -> usize {
         self.shared.depth.load(Ordering::Acquire)
     }
 
+    /// Records that may be unwritten at once.
+    pub fn queue_len_max(&self) -> usize {
+        self.shared.queue_len_max
+    }
+
     /// How many more submissions the queue takes now.
     pub fn room(&self) -> usize {
-        QUEUE_MAX.saturating_sub(self.depth())
+        self.queue_len_max().saturating_sub(self.depth())
     }
 
     /// How the writer fares.
     pub fn health(&self) -> Health {
-        Health {
-            reachable: self.shared.reachable.load(Ordering::Acquire),
-            oldest_unwritten_since: *self.shared.oldest.lock().unwrap_or_else(PoisonError::into_inner),
-        }
+        self.shared.health()
+    }
+
+    /// For those who only ask whether the ledger answers.
+    pub fn pulse(&self) -> Pulse {
+        Pulse(self.shared.clone())
     }
 }
 
-/// Starts the writer on a ledger that is locked and fenced for this process. The receiver ends when the writer has
-/// closed its connection; if that comes while a handle lives, the writer has been fenced or has panicked.
+/// Starts the writer on a ledger that is locked and fenced for this process, with room for `queue_len_max` unwritten
+/// records. The receiver ends when the writer has closed its connection; if that comes while a handle lives, the writer
+/// has been fenced or has panicked.
 #[expect(clippy::disallowed_methods, reason = "writes are bounded by the depth, and a release must always fit")]
-pub fn start(ledger: impl Ledger) -> (WriterHandle, mpsc::Receiver<Outcome>) {
+pub fn start(ledger: impl Ledger, queue_len_max: usize) -> (WriterHandle, mpsc::Receiver<Outcome>) {
     let (orders, queue) = mpsc::unbounded_channel();
     let (outcomes, receiver) = mpsc::channel(OUTCOMES_MAX);
-    let shared =
-        Arc::new(Shared { depth: AtomicUsize::new(0), reachable: AtomicBool::new(true), oldest: Mutex::new(None) });
-    let writer = Writer { ledger, outcomes, shared: Arc::clone(&shared), quarantine: HashSet::new(), batch: 0 };
+    let shared = Arc::new(Shared {
+        queue_len_max,
+        depth: AtomicUsize::new(0),
+        reachable: AtomicBool::new(true),
+        oldest: Mutex::new(None),
+    });
+    let writer = Writer {
+        ledger,
+        outcomes,
+        shared: Arc::clone(&shared),
+        quarantine: HashSet::new(),
+        batch: 0,
+        renewed: Stopwatch::start(),
+    };
     tokio::spawn(writer.work(queue));
     (WriterHandle { orders, shared }, receiver)
 }
@@ -157,6 +212,8 @@ struct Writer<L> {
     quarantine: HashSet<Subject>,
     /// The number of the last commit tried; each has its own.
     batch: i64,
+    /// Since the last sign of life: a commit, a beat, or a lock taken again.
+    renewed: Stopwatch,
 }
 
 /// Why a commit did not happen.
@@ -168,29 +225,57 @@ enum Refusal {
 impl<L: Ledger> Writer<L> {
     async fn work(mut self, mut queue: mpsc::UnboundedReceiver<Order>) {
         let mut orders = Vec::with_capacity(BATCH_MAX);
-        while queue.recv_many(&mut orders, BATCH_MAX).await > 0 {
-            let mut batch = Vec::with_capacity(orders.len());
-            let mut oldest = None;
-            for order in orders.drain(..) {
-                match order {
-                    Order::Write(submission, since) => {
-                        oldest.get_or_insert(since);
-                        batch.push(submission);
-                    }
-                    Order::Release(subject) => {
-                        // What came before the release is still dropped.
-                        if self.write(std::mem::take(&mut batch), oldest.take()).await.is_err() {
-                            return self.end().await;
-                        }
-                        self.quarantine.remove(&subject);
-                    }
-                }
+        loop {
+            // Only the queue is waited for with an end; cut short, it has lost nothing.
+            if let Ok(0) = tokio::time::timeout(BEAT, queue.recv_many(&mut orders, BATCH_MAX)).await {
+                return self.ledger.close().await;
             }
-            if self.write(batch, oldest).await.is_err() {
+            if self.take_up(orders.drain(..)).await.is_err() {
                 return self.end().await;
             }
         }
-        self.ledger.close().await;
+    }
+
+    /// Does what was ordered, and gives a sign of life if that was none. An error: fenced.
+    async fn take_up(&mut self, orders: impl Iterator<Item = Order>) -> Result<(), ()> {
+        let mut batch = Vec::with_capacity(orders.size_hint().0);
+        let mut oldest = None;
+        for order in orders {
+            match order {
+                Order::Write(submission, since) => {
+                    oldest.get_or_insert(since);
+                    batch.push(submission);
+                }
+                Order::Release(subject) => {
+                    // What came before the release is still dropped.
+                    self.write(std::mem::take(&mut batch), oldest.take()).await?;
+                    self.quarantine.remove(&subject);
+                }
+                Order::Prove => {
+                    self.write(std::mem::take(&mut batch), oldest.take()).await?;
+                    self.beat().await?;
+                    self.tell(Outcome::Stands).await;
+                }
+            }
+        }
+        self.write(batch, oldest).await?;
+        if self.renewed.elapsed() >= BEAT { self.beat().await } else { Ok(()) }
+    }
+
+    /// A sign of life, however long it takes. An error: fenced.
+    async fn beat(&mut self) -> Result<(), ()> {
+        self.set_oldest(Some(Stopwatch::start().began()));
+        match self.ledger.beat().await {
+            Ok(()) => {}
+            Err(Trouble::Fenced) => return Err(()),
+            // To take the lock again is a sign of life as well.
+            Err(Trouble::Refused(why) | Trouble::Unreachable(why)) => {
+                self.reconnect(&why).await?;
+            }
+        }
+        self.renewed = Stopwatch::start();
+        self.set_oldest(None);
+        Ok(())
     }
 
     /// Writes submissions and tells what became of them. An error: fenced.
@@ -242,7 +327,10 @@ impl<L: Ledger> Writer<L> {
         self.batch += 1;
         loop {
             match self.ledger.write(self.batch, records).await {
-                Ok(()) => return Ok(()),
+                Ok(()) => {
+                    self.renewed = Stopwatch::start();
+                    return Ok(());
+                }
                 Err(Trouble::Fenced) => return Err(Refusal::Fenced),
                 Err(Trouble::Refused(why)) => return Err(Refusal::Data(why)),
                 Err(Trouble::Unreachable(why)) => {

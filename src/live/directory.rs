@@ -170,7 +170,7 @@ mod tests {
     }
 
     fn partner(name: &str) -> Partner {
-        Partner { slug: "shop".parse().unwrap(), name: name.into(), community: None, commission: None }
+        Partner { slug: "shop".parse().unwrap(), name: name.into(), community: None, commission: None, quota: None }
     }
 
     #[test]

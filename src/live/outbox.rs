@@ -1,48 +1,37 @@
-//! What waits to be written to one socket: a short queue between everybody who tells a friend something and the one
-//! task that writes. It holds so many messages or bytes and no more: a socket that does not take them is closed, and the
-//! friend comes back for a snapshot. Empty, it owns no memory of its own.
+//! What waits to be written to one friend's socket: a short queue between everybody who tells a friend something and the
+//! one task that writes. It holds so many messages or bytes and no more: a socket that does not take them is closed, and
+//! the friend comes back for a snapshot.
+//!
+//! It outlives the socket. What is owed stays until it is acknowledged, so that a session can go on over another socket;
+//! parked without one, it gathers what comes meanwhile, within a bound. Empty, it owns no memory of its own.
 //!
 //! Closing is a message, not a lock: whoever closes leaves a word and goes on, the writer finds it in its turn.
 
-use std::collections::VecDeque;
 use std::future::poll_fn;
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::{Mutex, MutexGuard};
 use std::task::{Poll, Waker};
 
 use bytes::Bytes;
-use kiez_protocol::friend::{Envelope, FriendMessage};
-use kiez_protocol::ids::OfferId;
+use kiez_protocol::friend::FriendMessage;
+use kiez_protocol::ids::{Key, OfferId};
 use kiez_protocol::refusal::close;
 
-/// How much may wait.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct OutboxLimits {
-    /// Messages, at least 1.
-    pub len_max: usize,
-    /// Bytes of text, where more than one message waits.
-    pub bytes_max: usize,
-}
+use super::backlog::{Backlog, NeverSent, OutboxLimits, offers_in};
+use super::pulse::Pulse;
 
-impl Default for OutboxLimits {
-    fn default() -> OutboxLimits {
-        OutboxLimits { len_max: 64, bytes_max: 64 * 1024 }
-    }
-}
-
-/// A message ready for the wire.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Item {
-    /// Its number, if it is owed.
-    pub seq: Option<u64>,
-    /// The envelope as JSON: UTF-8.
-    pub text: Bytes,
-}
+/// Accepts of one session that wait for a verdict at once, as far as the outbox knows of them.
+const AWAITED_MAX: usize = 32;
 
 /// What the writer does next.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Next {
-    /// Write this.
-    Message(Item),
+    /// Write this: an envelope as JSON.
+    Message(Bytes),
+    /// Ping.
+    Ping,
+    /// Look at what you wanted to look at about now.
+    Look,
     /// Close the socket, for good.
     Close(Goodbye),
 }
@@ -56,108 +45,89 @@ pub struct Goodbye {
     pub reason: &'static str,
 }
 
+impl Goodbye {
+    /// What a writer hears whose session goes on over a newer socket.
+    pub const ELSEWHERE: Goodbye = Goodbye { code: close::NORMAL, reason: "the session goes on elsewhere" };
+
+    /// Whether the session may go on over another socket after this. Not for those who shall stay away, and not where
+    /// something that was owed is lost.
+    pub fn keeps_session(self) -> bool {
+        self.code < 4_500 && self.code != close::TOO_SLOW && self.code != close::RESYNC
+    }
+}
+
 /// What became of a message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Pushed {
-    /// It waits for the writer.
+    /// It waits for the writer, or is kept for one.
     Waiting,
     /// There was no room: it is lost, and the outbox closes with [`close::TOO_SLOW`].
     Full,
-    /// The outbox was closed before: it is lost.
-    Closed,
+    /// There was no room in a parked session: it is lost with all that was kept, and nobody can resume it.
+    Forgotten,
+    /// Nobody will hear it: the outbox was closed for good, or it is worth nothing to a session without a socket.
+    Dropped,
 }
 
-/// The queue to one socket.
+/// A session that goes on.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Resumed {
+    /// The writer's turn: the one before is over.
+    pub turn: u32,
+    /// Offers that have arrived, as the app's last number proves.
+    pub arrived: Vec<OfferId>,
+}
+
+/// The queue to one friend's socket.
 #[derive(Debug)]
 pub struct Outbox {
     limits: OutboxLimits,
+    // How many sockets have served this session, the present one included. Changed under the lock.
+    turn: AtomicU32,
+    // Whether anything came since the last ping. On its own, because every frame that comes in says so.
+    heard: AtomicBool,
     state: Mutex<State>,
 }
 
 #[derive(Debug, Default)]
 struct State {
-    // Neither of the two holds an allocation while it is empty.
-    queue: VecDeque<Item>,
-    /// Offers sent or waiting that the app has not acknowledged, each with the number of the message that carried it.
-    /// A session that can be resumed will keep the messages themselves here.
-    carried: VecDeque<(u64, OfferId)>,
-    /// The sum over the queue.
-    bytes: usize,
-    /// The number last given.
-    numbered: u64,
-    /// The number last handed to the writer.
-    handed: u64,
-    closing: Option<Goodbye>,
+    backlog: Backlog,
+    line: Line,
     writer: Option<Waker>,
-    // Offers whose accept waits for its verdict.
-    awaited: Vec<OfferId>,
+    awaited: Vec<Awaited>,
+    pulse: Pulse,
+    ping: bool,
+    look: bool,
 }
 
-/// Whether a message is owed: numbered, acknowledged, and sent again when a session is resumed. The others are worth
-/// nothing a moment later.
-pub fn is_owed(message: &FriendMessage) -> bool {
-    match message {
-        FriendMessage::Snapshot(_)
-        | FriendMessage::Offer(_)
-        | FriendMessage::OfferUpdate(_)
-        | FriendMessage::OfferClosed { .. }
-        | FriendMessage::AcceptResult { .. }
-        | FriendMessage::Job(_)
-        | FriendMessage::Done { .. }
-        | FriendMessage::Duty(_) => true,
-        // A refusal is owed where the app keeps the frame until it is answered.
-        FriendMessage::Error { key, .. } => key.is_some(),
-        FriendMessage::Welcome(_)
-        | FriendMessage::AcceptPending { .. }
-        | FriendMessage::Pong { .. }
-        | FriendMessage::Expiring { .. }
-        | FriendMessage::Refreshed { .. }
-        | FriendMessage::StopLocation
-        | FriendMessage::DutyEnding { .. }
-        | FriendMessage::Draining { .. } => false,
-    }
+/// An accept without a verdict.
+#[derive(Debug)]
+struct Awaited {
+    key: Key,
+    offer: OfferId,
+    /// Ms since the server's start.
+    since: i64,
+    /// The app was told that it waits.
+    told: bool,
 }
 
-/// The offers whose arrival the message's acknowledgement proves.
-fn offers_in(message: &FriendMessage) -> Vec<OfferId> {
-    match message {
-        FriendMessage::Offer(offer) => vec![offer.offer],
-        FriendMessage::Snapshot(snapshot) => snapshot.offers.iter().map(|offer| offer.offer).collect(),
-        FriendMessage::OfferUpdate(update) => update.renewed.iter().map(|offer| offer.offer).collect(),
-        FriendMessage::Welcome(_)
-        | FriendMessage::OfferClosed { .. }
-        | FriendMessage::AcceptPending { .. }
-        | FriendMessage::AcceptResult { .. }
-        | FriendMessage::Job(_)
-        | FriendMessage::Done { .. }
-        | FriendMessage::Error { .. }
-        | FriendMessage::Pong { .. }
-        | FriendMessage::Duty(_)
-        | FriendMessage::Expiring { .. }
-        | FriendMessage::Refreshed { .. }
-        | FriendMessage::StopLocation
-        | FriendMessage::DutyEnding { .. }
-        | FriendMessage::Draining { .. } => Vec::new(),
-    }
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum Line {
+    /// A socket takes what comes.
+    #[default]
+    Served,
+    /// What waits is still written; then the socket is closed, and not before all verdicts if so said.
+    Closing { goodbye: Goodbye, after_verdicts: bool },
+    /// Without a socket; owed messages gather.
+    Parked,
+    /// Nothing is taken and nothing is kept any more.
+    Over,
 }
 
 impl Outbox {
-    /// Empty and open.
+    /// Empty, open, and in its first turn.
     pub fn new(limits: OutboxLimits) -> Outbox {
-        Outbox { limits, state: Mutex::default() }
-    }
-
-    /// An accept of this offer waits for its verdict.
-    pub fn await_verdict(&self, offer: OfferId) {
-        let mut state = self.lock();
-        if !state.awaited.contains(&offer) {
-            state.awaited.push(offer);
-        }
-    }
-
-    /// Whether the verdict on this offer is still awaited.
-    pub fn awaits_verdict(&self, offer: OfferId) -> bool {
-        self.lock().awaited.contains(&offer)
+        Outbox { limits, turn: AtomicU32::new(1), heard: AtomicBool::new(false), state: Mutex::default() }
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
@@ -167,53 +137,71 @@ impl Outbox {
     /// Puts a message behind those that wait. An owed one gets the next number, from 1.
     pub fn push(&self, message: FriendMessage, owed: bool) -> Pushed {
         let offers = if owed { offers_in(&message) } else { Vec::new() };
+        let answers = answered(&message);
+        let text = serde_json::to_vec(&message).expect("a message has string keys and plain values");
         let mut state = self.lock();
-        if let FriendMessage::AcceptResult { offer, .. } = &message {
-            state.awaited.retain(|awaited| awaited != offer);
+        if let Some(key) = answers {
+            state.awaited.retain(|awaited| awaited.key != key);
         }
-        if state.closing.is_some() {
-            return Pushed::Closed;
+        let parked = match state.line {
+            Line::Served => false,
+            // What comes now goes out before the goodbye, or is kept behind it.
+            Line::Closing { goodbye, .. } if goodbye.keeps_session() => false,
+            Line::Parked if owed => true,
+            Line::Closing { .. } | Line::Parked | Line::Over => return Pushed::Dropped,
+        };
+        state.backlog.push(text, owed, offers);
+        if parked && !state.backlog.fits(self.limits) {
+            state.end();
+            return Pushed::Forgotten;
         }
-        let seq = owed.then_some(state.numbered + 1);
-        let text = serde_json::to_vec(&Envelope { seq, message }).expect("a message has string keys and plain values");
-        // A long message alone is no sign of a slow socket: a snapshot must be able to leave, whatever is in it.
-        let too_long = !state.queue.is_empty() && state.bytes + text.len() > self.limits.bytes_max;
-        if too_long || state.queue.len() >= self.limits.len_max {
+        if !parked && state.backlog.is_full(self.limits) {
             // The socket takes nothing: what waits would only keep its memory.
-            state.queue = VecDeque::new();
-            state.bytes = 0;
-            say_goodbye(state, Goodbye { code: close::TOO_SLOW, reason: "too much is waiting" });
+            state.end();
+            let goodbye = Goodbye { code: close::TOO_SLOW, reason: "too much is waiting" };
+            state.line = Line::Closing { goodbye, after_verdicts: false };
+            wake(state);
             return Pushed::Full;
         }
-        if let Some(seq) = seq {
-            state.numbered = seq;
-            state.carried.extend(offers.into_iter().map(|offer| (seq, offer)));
-            // An app that never acknowledges: the oldest offers have long counted as undelivered.
-            let surplus = state.carried.len().saturating_sub(self.limits.len_max);
-            state.carried.drain(..surplus);
-        }
-        state.bytes += text.len();
-        state.queue.push_back(Item { seq, text: text.into() });
         wake(state);
         Pushed::Waiting
     }
 
-    /// Closes: what waits is still written, then the socket is closed. The first goodbye counts.
+    /// Closes: what waits is still written, then the socket is closed. The first goodbye counts, but one that ends the
+    /// session for good comes before one that does not.
     pub fn close(&self, goodbye: Goodbye) {
-        let state = self.lock();
-        if state.closing.is_none() {
-            say_goodbye(state, goodbye);
+        self.say_goodbye(goodbye, false);
+    }
+
+    /// Closes as [`Outbox::close`] does, but not before every accept under way has its verdict.
+    pub fn close_after_verdicts(&self, goodbye: Goodbye) {
+        self.say_goodbye(goodbye, true);
+    }
+
+    fn say_goodbye(&self, goodbye: Goodbye, after_verdicts: bool) {
+        let mut state = self.lock();
+        match state.line {
+            Line::Served => state.line = Line::Closing { goodbye, after_verdicts },
+            Line::Closing { goodbye: before, .. } if before.keeps_session() && !goodbye.keeps_session() => {
+                state.line = Line::Closing { goodbye, after_verdicts };
+            }
+            Line::Parked if !goodbye.keeps_session() => state.end(),
+            Line::Closing { .. } | Line::Parked | Line::Over => return,
         }
+        wake(state);
     }
 
     /// With what words it closes, if it does.
     pub fn goodbye(&self) -> Option<Goodbye> {
-        self.lock().closing
+        match self.lock().line {
+            Line::Closing { goodbye, .. } => Some(goodbye),
+            Line::Served | Line::Parked | Line::Over => None,
+        }
     }
 
-    /// Messages that wait.
+    /// Messages that wait for the writer.
     pub fn len(&self) -> usize {
-        self.lock().queue.len()
+        self.lock().backlog.waiting()
     }
 
     /// Whether none waits.
@@ -221,33 +209,34 @@ impl Outbox {
         self.len() == 0
     }
 
-    /// The app has received everything up to `seq`. Returns the offers whose arrival that proves, each once. Numbers
-    /// that were not yet handed to the writer prove nothing.
-    pub fn acknowledged(&self, seq: u64) -> Vec<OfferId> {
-        let mut state = self.lock();
-        let seq = seq.min(state.handed);
-        let arrived = state.carried.partition_point(|&(carrier, _)| carrier <= seq);
-        let offers = state.carried.drain(..arrived).map(|(_, offer)| offer).collect();
-        if state.carried.is_empty() {
-            state.carried = VecDeque::new();
-        }
-        offers
+    /// The app has received everything up to `seq`. Returns the offers whose arrival that proves, each once.
+    ///
+    /// # Errors
+    /// [`NeverSent`] for a number beyond all that was handed to a writer.
+    pub fn acknowledged(&self, seq: u64) -> Result<Vec<OfferId>, NeverSent> {
+        self.lock().backlog.acknowledged(seq)
     }
 
-    /// The next thing to do; waits for it. For one writer. Dropped while it waits, it loses nothing.
-    pub async fn next(&self) -> Next {
+    /// The next thing to do for the writer of this turn; waits for it. Dropped while it waits, it loses nothing.
+    pub async fn next(&self, turn: u32) -> Next {
         poll_fn(|context| {
             let mut state = self.lock();
-            if let Some(item) = state.queue.pop_front() {
-                state.bytes -= item.text.len();
-                state.handed = item.seq.unwrap_or(state.handed);
-                if state.queue.is_empty() {
-                    state.queue = VecDeque::new();
-                }
-                return Poll::Ready(Next::Message(item));
+            if self.turn() != turn {
+                return Poll::Ready(Next::Close(Goodbye::ELSEWHERE));
             }
-            if let Some(goodbye) = state.closing {
+            if let Some(text) = state.backlog.hand_over(self.limits) {
+                return Poll::Ready(Next::Message(text));
+            }
+            if let Line::Closing { goodbye, after_verdicts } = state.line
+                && !(after_verdicts && !state.awaited.is_empty())
+            {
                 return Poll::Ready(Next::Close(goodbye));
+            }
+            if std::mem::take(&mut state.ping) {
+                return Poll::Ready(Next::Ping);
+            }
+            if std::mem::take(&mut state.look) {
+                return Poll::Ready(Next::Look);
             }
             if !state.writer.as_ref().is_some_and(|writer| writer.will_wake(context.waker())) {
                 state.writer = Some(context.waker().clone());
@@ -258,9 +247,167 @@ impl Outbox {
     }
 }
 
-fn say_goodbye(mut state: MutexGuard<'_, State>, goodbye: Goodbye) {
-    state.closing = Some(goodbye);
-    wake(state);
+/// Accepts under way.
+impl Outbox {
+    /// An accept of this offer waits for its verdict since `now`, ms since the server's start.
+    pub fn await_verdict(&self, offer: OfferId, key: Key, now: i64) {
+        let mut state = self.lock();
+        // One that is sent again waits anew; of very many the app is not told that they wait.
+        state.awaited.retain(|awaited| awaited.key != key);
+        if state.awaited.len() < AWAITED_MAX {
+            state.awaited.push(Awaited { key, offer, since: now, told: false });
+        }
+    }
+
+    /// The offers whose verdict is awaited for `ms` by now, each once, and when the next one will be, if one waits.
+    pub fn pending(&self, now: i64, ms: i64) -> (Vec<OfferId>, Option<i64>) {
+        let mut state = self.lock();
+        let mut overdue = Vec::new();
+        for awaited in state.awaited.iter_mut().filter(|awaited| !awaited.told && awaited.since + ms <= now) {
+            awaited.told = true;
+            overdue.push(awaited.offer);
+        }
+        let next = state.awaited.iter().filter(|awaited| !awaited.told).map(|awaited| awaited.since + ms).min();
+        (overdue, next)
+    }
+}
+
+/// The pulse.
+impl Outbox {
+    /// The line is watched from now on. Returns when the wheel comes by first.
+    pub fn watch(&self, pulse: Pulse) -> i64 {
+        let mut state = self.lock();
+        state.pulse = pulse;
+        pulse.due()
+    }
+
+    /// The session looks at something at this time. Returns when the wheel must come by, if sooner than it would anyhow.
+    pub fn look_at(&self, at: i64) -> Option<i64> {
+        self.lock().pulse.look_at(at)
+    }
+
+    /// Something has come in: the line lives.
+    pub fn heard(&self) {
+        self.heard.store(true, Ordering::Relaxed);
+    }
+
+    /// The wheel comes by at `now` with an entry that was due at `entry`: tells the writer to ping or to look, or closes a
+    /// line from which nothing came since the last ping. Returns when to come again.
+    pub fn turn_pulse(&self, entry: i64, now: i64, pong_ms: u32) -> Option<i64> {
+        let mut state = self.lock();
+        let signs = state.pulse.turn(entry, now, pong_ms, self.heard.load(Ordering::Relaxed))?;
+        if signs.silent {
+            if state.line == Line::Served {
+                let goodbye = Goodbye { code: close::NO_PONG, reason: "no pong" };
+                state.line = Line::Closing { goodbye, after_verdicts: false };
+            }
+            wake(state);
+            return None;
+        }
+        if signs.ping {
+            self.heard.store(false, Ordering::Relaxed);
+            state.ping = true;
+        }
+        state.look |= signs.look;
+        let due = state.pulse.due();
+        if signs.ping || signs.look {
+            wake(state);
+        }
+        Some(due)
+    }
+}
+
+/// From one socket to the next.
+impl Outbox {
+    /// The turn of the present writer, from 1.
+    pub fn turn(&self) -> u32 {
+        self.turn.load(Ordering::Relaxed)
+    }
+
+    /// The socket of this turn is gone: what is owed is kept, what was passing is not. Returns false if nothing is kept:
+    /// another turn has begun, the session ended for good, or it owes more than is kept.
+    pub fn park(&self, turn: u32) -> bool {
+        let mut state = self.lock();
+        if self.turn() != turn {
+            return false;
+        }
+        let keeps = match state.line {
+            Line::Served => true,
+            Line::Closing { goodbye, .. } => goodbye.keeps_session(),
+            Line::Parked | Line::Over => false,
+        };
+        state.backlog.only_owed();
+        if !keeps || !state.backlog.fits(self.limits) {
+            state.end();
+            return false;
+        }
+        state.line = Line::Parked;
+        state.rest();
+        true
+    }
+
+    /// The session goes on over another socket, whose app has received everything up to `last_seq`: `welcome` comes
+    /// first, then what is owed from there on, in order and under the same numbers. The writer before is told to close.
+    /// None if the app cannot be brought up from there; then nothing that was passing waits any more, and another session
+    /// is to take the place of this one.
+    pub fn resume(&self, last_seq: u64, welcome: &FriendMessage) -> Option<Resumed> {
+        let welcome = serde_json::to_vec(welcome).expect("a message has string keys and plain values");
+        let mut state = self.lock();
+        match state.line {
+            Line::Served | Line::Parked => {}
+            Line::Closing { goodbye, .. } if goodbye.keeps_session() => {}
+            Line::Closing { .. } | Line::Over => return None,
+        }
+        let arrived = state.backlog.rewind(last_seq, welcome, self.limits)?;
+        state.line = Line::Served;
+        let turn = self.turn() + 1;
+        self.turn.store(turn, Ordering::Relaxed);
+        let writer_before = state.rest();
+        drop(state);
+        if let Some(writer) = writer_before {
+            writer.wake();
+        }
+        Some(Resumed { turn, arrived })
+    }
+}
+
+impl State {
+    /// Nothing is taken and nothing is kept any more.
+    fn end(&mut self) {
+        self.line = Line::Over;
+        self.backlog.clear();
+        self.awaited = Vec::new();
+    }
+
+    /// Forgets what belonged to the socket. Returns who was writing.
+    fn rest(&mut self) -> Option<Waker> {
+        (self.awaited, self.pulse) = (Vec::new(), Pulse::default());
+        (self.ping, self.look) = (false, false);
+        self.writer.take()
+    }
+}
+
+/// The key of the accept that a message answers.
+fn answered(message: &FriendMessage) -> Option<Key> {
+    match message {
+        FriendMessage::AcceptResult { key, .. } => Some(*key),
+        FriendMessage::Error { key, .. } => *key,
+        FriendMessage::Welcome(_)
+        | FriendMessage::Snapshot(_)
+        | FriendMessage::Offer(_)
+        | FriendMessage::OfferUpdate(_)
+        | FriendMessage::OfferClosed { .. }
+        | FriendMessage::AcceptPending { .. }
+        | FriendMessage::Job(_)
+        | FriendMessage::Done { .. }
+        | FriendMessage::Pong { .. }
+        | FriendMessage::Duty(_)
+        | FriendMessage::Expiring { .. }
+        | FriendMessage::Refreshed { .. }
+        | FriendMessage::StopLocation
+        | FriendMessage::DutyEnding { .. }
+        | FriendMessage::Draining { .. } => None,
+    }
 }
 
 /// Lets go first, so that the writer does not wake into a held lock.
@@ -274,18 +421,18 @@ fn wake(mut state: MutexGuard<'_, State>) {
 
 #[cfg(test)]
 mod tests {
-    use std::future::Future;
     use std::pin::pin;
     use std::sync::Arc;
-    use std::sync::atomic::{AtomicU32, Ordering};
     use std::task::{Context, Wake};
 
-    use kiez_protocol::friend::{ClosedReason, Duty, Snapshot};
+    use kiez_protocol::friend::{Duty, Envelope, Snapshot, Verdict};
     use uuid::Uuid;
 
     use super::*;
 
-    const LIMITS: OutboxLimits = OutboxLimits { len_max: 4, bytes_max: 1_000 };
+    const LIMITS: OutboxLimits = OutboxLimits { len_max: 4, bytes_max: 1_000, kept_len_max: 4, kept_bytes_max: 1_000 };
+    const RESTART: Goodbye = Goodbye { code: close::RESTARTING, reason: "restart" };
+    const AWAY: Goodbye = Goodbye { code: close::REPLACED, reason: "another device" };
 
     #[derive(Default)]
     struct Woken(AtomicU32);
@@ -296,47 +443,68 @@ mod tests {
         }
     }
 
-    fn poll(outbox: &Outbox, woken: &Arc<Woken>) -> Poll<Next> {
-        let waker = woken.clone().into();
-        pin!(outbox.next()).poll(&mut Context::from_waker(&waker))
+    impl Woken {
+        fn times(&self) -> u32 {
+            self.0.load(Ordering::SeqCst)
+        }
     }
 
-    fn take(outbox: &Outbox) -> (Option<u64>, String) {
-        match poll(outbox, &Arc::default()) {
-            Poll::Ready(Next::Message(item)) => (item.seq, String::from_utf8(item.text.to_vec()).unwrap()),
-            other => panic!("no message: {other:?}"),
+    fn poll(outbox: &Outbox, turn: u32, woken: &Arc<Woken>) -> Poll<Next> {
+        let waker = woken.clone().into();
+        pin!(outbox.next(turn)).poll(&mut Context::from_waker(&waker))
+    }
+
+    fn next(outbox: &Outbox) -> Option<Next> {
+        match poll(outbox, outbox.turn(), &Arc::default()) {
+            Poll::Ready(next) => Some(next),
+            Poll::Pending => None,
         }
+    }
+
+    /// The number and the text of what waits, all of it.
+    fn take_all(outbox: &Outbox) -> Vec<(Option<u64>, String)> {
+        let mut taken = Vec::new();
+        while let Some(Next::Message(text)) = next(outbox) {
+            let envelope: Envelope = serde_json::from_slice(&text).expect("an envelope");
+            taken.push((envelope.seq, String::from_utf8(text.to_vec()).expect("UTF-8")));
+        }
+        taken
+    }
+
+    fn seqs(outbox: &Outbox) -> Vec<Option<u64>> {
+        take_all(outbox).into_iter().map(|(seq, _)| seq).collect()
     }
 
     fn pong(t: i64) -> FriendMessage {
         FriendMessage::Pong { t }
     }
 
-    fn offer(id: u128) -> FriendMessage {
-        let offer = serde_json::json!({
-            "offer": Uuid::from_u128(id), "job": Uuid::nil(), "revision": 1, "attempt": 1, "wave": 1, "seat": 0,
-            "direct": false, "expires_at": "2026-11-23T17:00:00Z", "community": {"slug": "berlin", "brand": "B"},
-            "package": "wifi", "title": "WLAN", "duration_min": 30, "answers": {}, "windows": [], "language": "de",
-            "cell": "", "district": "", "distance_m": 50, "gross": {"amount": 1, "currency": "EUR"},
-            "commission": {"amount": 0, "currency": "EUR"}, "net": {"amount": 1, "currency": "EUR"},
-            "payment_method": "card_online", "why": {"reason": "nearest", "rank": 1}, "allowed": [],
-        });
-        FriendMessage::Offer(serde_json::from_value(offer).expect("an offer as on the wire"))
+    fn duty() -> FriendMessage {
+        FriendMessage::Duty(Duty::default())
+    }
+
+    fn error(length: usize) -> FriendMessage {
+        FriendMessage::Error {
+            code: kiez_protocol::refusal::Code::Invalid,
+            key: None,
+            offer: None,
+            job: None,
+            message_key: "x".repeat(length),
+            allowed: Vec::new(),
+        }
     }
 
     #[test]
     fn owed_messages_are_numbered_and_passing_ones_are_not() {
         let outbox = Outbox::new(LIMITS);
         outbox.push(pong(1), false);
-        outbox.push(FriendMessage::Duty(Duty::default()), true);
+        outbox.push(duty(), true);
         outbox.push(pong(2), false);
         outbox.push(FriendMessage::Snapshot(Snapshot::default()), true);
-        assert_eq!(take(&outbox), (None, r#"{"type":"pong","t":1}"#.into()));
-        let (seq, text) = take(&outbox);
-        assert_eq!(seq, Some(1));
-        assert!(text.starts_with(r#"{"seq":1,"type":"duty""#), "{text}");
-        assert_eq!(take(&outbox).0, None);
-        assert_eq!(take(&outbox).0, Some(2));
+        let taken = take_all(&outbox);
+        assert_eq!(taken.iter().map(|(seq, _)| *seq).collect::<Vec<_>>(), [None, Some(1), None, Some(2)]);
+        assert_eq!(taken[0].1, r#"{"type":"pong","t":1}"#);
+        assert!(taken[1].1.starts_with(r#"{"seq":1,"type":"duty""#), "{}", taken[1].1);
         assert!(outbox.is_empty());
     }
 
@@ -344,87 +512,169 @@ mod tests {
     fn a_socket_that_takes_nothing_is_closed_and_holds_nothing() {
         let outbox = Outbox::new(LIMITS);
         for t in 0..4 {
-            assert_eq!(outbox.push(pong(t), false), Pushed::Waiting);
+            assert_eq!(outbox.push(pong(t), t == 0), Pushed::Waiting);
         }
         assert_eq!(outbox.push(pong(4), false), Pushed::Full);
-        assert_eq!(outbox.push(pong(5), false), Pushed::Closed);
-        outbox.close(Goodbye { code: close::REPLACED, reason: "too late" });
-        match poll(&outbox, &Arc::default()) {
-            Poll::Ready(Next::Close(goodbye)) => assert_eq!(goodbye.code, close::TOO_SLOW),
-            other => panic!("{other:?}"),
-        }
-        let state = outbox.lock();
-        assert_eq!((state.queue.capacity(), state.bytes), (0, 0));
+        assert_eq!(outbox.push(pong(5), true), Pushed::Dropped);
+        outbox.close(AWAY);
+        assert!(matches!(next(&outbox), Some(Next::Close(goodbye)) if goodbye.code == close::TOO_SLOW));
+        assert!(!outbox.park(1), "what was owed is lost");
+        assert_eq!(outbox.resume(0, &pong(0)), None);
     }
 
     #[test]
     fn bytes_have_a_bound_but_one_message_always_fits() {
         let outbox = Outbox::new(LIMITS);
-        let long = || FriendMessage::Error {
-            code: kiez_protocol::refusal::Code::Invalid,
-            key: None,
-            offer: None,
-            job: None,
-            message_key: "x".repeat(2_000),
-            allowed: Vec::new(),
-        };
-        assert_eq!(outbox.push(long(), false), Pushed::Waiting);
-        assert_eq!(take(&outbox).0, None);
+        assert_eq!(outbox.push(error(2_000), false), Pushed::Waiting);
+        assert_eq!(take_all(&outbox).len(), 1);
         assert_eq!(outbox.push(pong(0), false), Pushed::Waiting);
-        assert_eq!(outbox.push(long(), false), Pushed::Full);
+        assert_eq!(outbox.push(error(2_000), false), Pushed::Full);
     }
 
     #[test]
-    fn a_goodbye_lets_what_waits_go_first() {
+    fn a_goodbye_lets_what_waits_go_first_and_what_comes_late_is_kept() {
         let outbox = Outbox::new(LIMITS);
         outbox.push(FriendMessage::Draining { reconnect_in_ms: 100 }, false);
-        let goodbye = Goodbye { code: close::RESTARTING, reason: "restart" };
-        outbox.close(goodbye);
-        assert_eq!(outbox.push(pong(0), false), Pushed::Closed);
-        assert!(take(&outbox).1.contains("draining"));
-        assert_eq!(poll(&outbox, &Arc::default()), Poll::Ready(Next::Close(goodbye)));
-        assert_eq!(poll(&outbox, &Arc::default()), Poll::Ready(Next::Close(goodbye)));
+        outbox.close(RESTART);
+        assert_eq!(outbox.push(duty(), true), Pushed::Waiting);
+        assert_eq!(seqs(&outbox), [None, Some(1)]);
+        assert_eq!(next(&outbox), Some(Next::Close(RESTART)));
+        assert_eq!(outbox.push(duty(), true), Pushed::Waiting, "the socket may be closing, the session is not");
+        assert!(outbox.park(1));
+        assert!(outbox.resume(1, &pong(0)).is_some());
+        assert_eq!(seqs(&outbox), [None, Some(2)]);
+        outbox.close(RESTART);
+        outbox.close(AWAY);
+        assert_eq!(outbox.push(duty(), true), Pushed::Dropped);
+        assert_eq!(next(&outbox), Some(Next::Close(AWAY)), "for good comes before for now");
+        assert!(!outbox.park(2));
     }
 
     #[test]
-    fn an_acknowledgement_proves_the_offers_it_covers_once() {
-        let outbox = Outbox::new(OutboxLimits { len_max: 4, bytes_max: 10_000 });
-        outbox.push(offer(1), true);
-        let closed = FriendMessage::OfferClosed { offer: OfferId(Uuid::from_u128(1)), reason: ClosedReason::Taken };
-        outbox.push(closed, true);
-        outbox.push(offer(2), true);
-        assert_eq!(outbox.acknowledged(3), [], "nothing was written yet");
-        take(&outbox);
-        take(&outbox);
-        assert_eq!(outbox.acknowledged(u64::MAX), [OfferId(Uuid::from_u128(1))]);
-        take(&outbox);
-        assert_eq!(outbox.acknowledged(2), []);
-        assert_eq!(outbox.acknowledged(3), [OfferId(Uuid::from_u128(2))]);
-        assert_eq!(outbox.acknowledged(3), []);
-        // An app that never acknowledges keeps no more than the bound.
-        for id in 3..103 {
-            outbox.push(offer(id), true);
-            take(&outbox);
+    fn a_drain_waits_for_the_verdict() {
+        let outbox = Outbox::new(LIMITS);
+        let (offer, key) = (OfferId(Uuid::from_u128(1)), Key(Uuid::from_u128(2)));
+        outbox.await_verdict(offer, key, 0);
+        outbox.close_after_verdicts(RESTART);
+        assert_eq!(next(&outbox), None);
+        let woken = Arc::<Woken>::default();
+        assert_eq!(poll(&outbox, 1, &woken), Poll::Pending);
+        outbox.push(FriendMessage::AcceptResult { offer, key, result: Verdict::Won, reason: None }, true);
+        assert_eq!(woken.times(), 1);
+        assert_eq!(seqs(&outbox), [Some(1)]);
+        assert_eq!(next(&outbox), Some(Next::Close(RESTART)));
+    }
+
+    #[test]
+    fn an_accept_is_pending_once_and_until_its_verdict() {
+        let outbox = Outbox::new(LIMITS);
+        let key = |number| Key(Uuid::from_u128(number));
+        let offer = |number| OfferId(Uuid::from_u128(number));
+        outbox.await_verdict(offer(1), key(1), 0);
+        outbox.await_verdict(offer(2), key(2), 50);
+        assert_eq!(outbox.pending(99, 100), (vec![], Some(100)));
+        assert_eq!(outbox.pending(100, 100), (vec![offer(1)], Some(150)));
+        outbox.push(
+            FriendMessage::AcceptResult { offer: offer(2), key: key(2), result: Verdict::Lost, reason: None },
+            true,
+        );
+        assert_eq!(outbox.pending(200, 100), (vec![], None));
+        // Accepts that are never answered are forgotten, not gathered.
+        for number in 0..1_000 {
+            outbox.await_verdict(offer(number), key(number), 0);
         }
-        assert_eq!(outbox.lock().carried.len(), 4);
+        assert_eq!(outbox.lock().awaited.len(), AWAITED_MAX);
+    }
+
+    #[test]
+    fn a_parked_session_gathers_what_is_owed_and_goes_on_where_the_app_was() {
+        let outbox = Outbox::new(LIMITS);
+        outbox.push(duty(), true);
+        outbox.push(duty(), true);
+        assert_eq!(seqs(&outbox), [Some(1), Some(2)]);
+        outbox.push(pong(1), false);
+        assert!(outbox.park(1));
+        assert_eq!(outbox.push(pong(2), false), Pushed::Dropped);
+        assert_eq!(outbox.push(duty(), true), Pushed::Waiting);
+        assert_eq!(outbox.resume(3, &pong(0)), None, "never sent");
+        assert_eq!(outbox.resume(1, &pong(0)), Some(Resumed { turn: 2, arrived: vec![] }));
+        let taken = take_all(&outbox);
+        assert_eq!(taken[0].1, r#"{"type":"pong","t":0}"#, "the welcome comes first");
+        assert_eq!(taken[1..].iter().map(|(seq, _)| *seq).collect::<Vec<_>>(), [Some(2), Some(3)]);
+        assert_eq!(outbox.acknowledged(3), Ok(vec![]));
+        assert!(outbox.park(2));
+        assert_eq!(outbox.resume(2, &pong(0)), None, "already dropped");
+        assert!(outbox.resume(3, &pong(0)).is_some());
+        assert_eq!(seqs(&outbox), [None]);
+    }
+
+    #[test]
+    fn a_resume_takes_the_session_from_a_writer_that_still_waits() {
+        let outbox = Outbox::new(LIMITS);
+        let woken = Arc::<Woken>::default();
+        assert_eq!(poll(&outbox, 1, &woken), Poll::Pending);
+        assert_eq!(outbox.resume(0, &pong(0)).map(|resumed| resumed.turn), Some(2));
+        assert_eq!(woken.times(), 1);
+        assert_eq!(poll(&outbox, 1, &woken), Poll::Ready(Next::Close(Goodbye::ELSEWHERE)));
+        assert!(!outbox.park(1), "it has no say any more");
+        outbox.push(duty(), true);
+        assert_eq!(seqs(&outbox), [None, Some(1)]);
+    }
+
+    #[test]
+    fn a_parked_session_that_owes_too_much_is_forgotten() {
+        let outbox = Outbox::new(LIMITS);
+        outbox.push(duty(), true);
+        outbox.push(duty(), true);
+        assert_eq!(seqs(&outbox).len(), 2);
+        assert!(outbox.park(1));
+        // What was handed over makes room, and can then not be sent again.
+        for _ in 0..4 {
+            assert_eq!(outbox.push(duty(), true), Pushed::Waiting);
+        }
+        assert_eq!(outbox.push(duty(), true), Pushed::Forgotten);
+        assert_eq!(outbox.push(duty(), true), Pushed::Dropped);
+        assert_eq!(outbox.resume(2, &pong(0)), None);
+    }
+
+    #[test]
+    fn the_writer_pings_and_looks_when_the_wheel_says_so_and_a_silent_line_is_closed() {
+        let outbox = Outbox::new(LIMITS);
+        let woken = Arc::<Woken>::default();
+        assert_eq!(outbox.watch(Pulse::new(1_000, 500, 0)), 500);
+        assert_eq!(poll(&outbox, 1, &woken), Poll::Pending);
+        assert_eq!(outbox.turn_pulse(500, 500, 100), Some(1_000));
+        assert_eq!((next(&outbox), woken.times()), (Some(Next::Look), 1));
+        assert_eq!(outbox.turn_pulse(1_000, 1_000, 100), Some(1_100));
+        assert_eq!(next(&outbox), Some(Next::Ping));
+        outbox.heard();
+        assert_eq!(poll(&outbox, 1, &woken), Poll::Pending);
+        assert_eq!(outbox.turn_pulse(1_100, 1_100, 100), Some(2_000));
+        assert_eq!(woken.times(), 1, "a line that answers costs no second wake-up");
+        assert_eq!(outbox.turn_pulse(2_000, 2_000, 100), Some(2_100));
+        assert_eq!(next(&outbox), Some(Next::Ping));
+        assert_eq!(outbox.turn_pulse(2_100, 2_100, 100), None);
+        assert!(matches!(next(&outbox), Some(Next::Close(goodbye)) if goodbye.code == close::NO_PONG));
+        assert!(outbox.park(1), "a lost network is what resuming is for");
+        assert_eq!(outbox.turn_pulse(2_100, 9_999, 100), None);
     }
 
     #[test]
     fn the_writer_is_woken_and_a_dropped_wait_loses_nothing() {
         let outbox = Outbox::new(LIMITS);
         let (first, second) = (Arc::<Woken>::default(), Arc::<Woken>::default());
-        assert_eq!(poll(&outbox, &first), Poll::Pending);
-        assert_eq!(poll(&outbox, &second), Poll::Pending);
+        assert_eq!(poll(&outbox, 1, &first), Poll::Pending);
+        assert_eq!(poll(&outbox, 1, &second), Poll::Pending);
         outbox.push(pong(1), false);
         outbox.push(pong(2), false);
-        assert_eq!((first.0.load(Ordering::SeqCst), second.0.load(Ordering::SeqCst)), (0, 1));
-        assert!(take(&outbox).1.contains(":1"));
-        assert!(take(&outbox).1.contains(":2"));
+        assert_eq!((first.times(), second.times()), (0, 1));
+        assert_eq!(take_all(&outbox).len(), 2);
     }
 
     #[tokio::test]
     async fn a_select_that_often_chooses_another_branch_loses_nothing() {
-        let outbox = Arc::new(Outbox::new(OutboxLimits { len_max: 10_000, bytes_max: 1 << 20 }));
+        let limits = OutboxLimits { len_max: 10_000, bytes_max: 1 << 20, ..LIMITS };
+        let outbox = Arc::new(Outbox::new(limits));
         let (other, pushed) = (outbox.clone(), 2_000);
         let pusher = tokio::spawn(async move {
             for t in 0..pushed {
@@ -433,15 +683,16 @@ mod tests {
                     tokio::task::yield_now().await;
                 }
             }
-            other.close(Goodbye { code: 1000, reason: "" });
+            other.close(RESTART);
         });
         let mut got = Vec::new();
         loop {
             tokio::select! {
                 () = tokio::task::yield_now() => {}
-                next = outbox.next() => match next {
-                    Next::Message(item) => got.push(item.text),
+                next = outbox.next(1) => match next {
+                    Next::Message(text) => got.push(text),
                     Next::Close(_) => break,
+                    Next::Ping | Next::Look => unreachable!("nobody watches it"),
                 },
             }
         }
@@ -454,13 +705,13 @@ mod tests {
     }
 
     #[test]
-    fn an_empty_outbox_is_small_and_owns_nothing() {
-        assert!(size_of::<Outbox>() <= 192, "{}", size_of::<Outbox>());
+    fn an_outbox_without_messages_is_small_and_owns_nothing() {
+        assert!(size_of::<Outbox>() <= 256, "{}", size_of::<Outbox>());
         let outbox = Outbox::new(LIMITS);
-        outbox.push(offer(1), true);
-        take(&outbox);
-        outbox.acknowledged(1);
-        let state = outbox.lock();
-        assert_eq!((state.queue.capacity(), state.carried.capacity()), (0, 0));
+        outbox.push(duty(), true);
+        outbox.push(pong(1), false);
+        take_all(&outbox);
+        outbox.acknowledged(1).expect("it was sent");
+        assert!(outbox.lock().backlog.owns_nothing());
     }
 }

@@ -49,7 +49,7 @@ async fn community(
 ) -> Answered {
     let community: Community = document(&app, &headers, request).await?;
     same("slug", &slug, community.slug.as_str())?;
-    put_lines(&app, vec![ImportLine::Community(community)]).await
+    put_one(&app, ImportLine::Community(community)).await
 }
 
 async fn package(
@@ -60,7 +60,7 @@ async fn package(
 ) -> Answered {
     let package: Package = document(&app, &headers, request).await?;
     same("slug", &slug, package.slug.as_str())?;
-    put_lines(&app, vec![ImportLine::Package(package)]).await
+    put_one(&app, ImportLine::Package(package)).await
 }
 
 async fn partner(
@@ -71,35 +71,41 @@ async fn partner(
 ) -> Answered {
     let partner: Partner = document(&app, &headers, request).await?;
     same("slug", &slug, partner.slug.as_str())?;
-    put_lines(&app, vec![ImportLine::Partner(partner)]).await
+    put_one(&app, ImportLine::Partner(partner)).await
 }
 
 async fn friend(State(app): State<Arc<App>>, headers: HeaderMap, Path(id): Path<String>, request: Request) -> Answered {
     let friend: Friend = document(&app, &headers, request).await?;
     same("id", &id, &friend.id.to_string())?;
-    put_lines(&app, vec![ImportLine::Friend(friend)]).await
+    put_one(&app, ImportLine::Friend(friend)).await
 }
 
 /// NDJSON: all lines or none. Every line that is wrong is named.
 async fn import(State(app): State<Arc<App>>, headers: HeaderMap, request: Request) -> Answered {
     app.auth.require(&headers, OpsRole::Admin)?;
-    let bytes = body(request, app.limits.import_bytes_max).await?;
+    let bytes = body(request, app.limits.import_bytes_max, &app.limits).await?;
     let text = std::str::from_utf8(&bytes).map_err(|_| Refusal::new(Code::BadRequest, "the import is not UTF-8"))?;
     let lines = documents::parse(text, app.limits.import_line_bytes_max).map_err(|faults| {
         let faults =
             faults.into_iter().map(|fault| Fault { param: format!("line {}", fault.line), detail: fault.what });
         Refusal::faults(faults.take(100).collect())
     })?;
-    put_lines(&app, lines).await
+    take_in(&app, lines).await
 }
 
-async fn put_lines(app: &App, lines: Vec<ImportLine>) -> Answered {
-    let faults = documents::check(&lines);
-    if !faults.is_empty() {
-        let faults =
-            faults.into_iter().map(|(index, what)| Fault { param: format!("line {}", index + 1), detail: what });
-        return Err(Refusal::faults(faults.take(100).collect()));
-    }
+/// One document: what is wrong with it is named by its field.
+async fn put_one(app: &App, document: ImportLine) -> Answered {
+    let document = vec![document];
+    let fault = |(_, what): (usize, String)| {
+        let (param, detail) = what.split_once(": ").unwrap_or(("", &what));
+        Fault { param: param.to_owned(), detail: detail.to_owned() }
+    };
+    let faults: Vec<Fault> = documents::check(&document).into_iter().map(fault).collect();
+    if faults.is_empty() { take_in(app, document).await } else { Err(Refusal::faults(faults)) }
+}
+
+/// Documents that were found good.
+async fn take_in(app: &App, lines: Vec<ImportLine>) -> Answered {
     let report = app.registry.import(lines).await?;
     app.refresh_directory().await?;
     Ok(answer(StatusCode::OK, &report))
@@ -141,7 +147,7 @@ async fn token(State(app): State<Arc<App>>, headers: HeaderMap, request: Request
 
 async fn document<T: DeserializeOwned>(app: &App, headers: &HeaderMap, request: Request) -> Result<T, Refusal> {
     app.auth.require(headers, OpsRole::Admin)?;
-    json(&body(request, app.limits.body_bytes_max).await?)
+    json(&body(request, app.limits.body_bytes_max, &app.limits).await?)
 }
 
 fn same(param: &str, path: &str, body: &str) -> Result<(), Refusal> {

@@ -2,7 +2,7 @@
 //! and on loopback the development key, which may do everything.
 
 use std::collections::HashMap;
-use std::sync::Mutex;
+use std::sync::{Arc, Mutex};
 
 use axum::http::{HeaderMap, header};
 use jsonwebtoken::{Algorithm, DecodingKey, EncodingKey, Header, Validation, decode, encode};
@@ -14,8 +14,10 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use subtle::ConstantTimeEq;
 
+use super::limit::{Pace, Quota, interval_ms};
 use super::problem::Refusal;
 use crate::clock::Clock;
+use crate::config::Limits;
 use crate::ledger::{Reader, Registry, RegistryError};
 
 const FRIEND: &str = "kiez-friend";
@@ -26,6 +28,12 @@ const TOKEN_BYTES_MAX: usize = 4_096;
 const KEY_FRESH_MS: i64 = 5_000;
 /// Partner keys remembered between reads.
 const KEYS_MAX: usize = 10_000;
+/// A partner key longer than this is none, bytes.
+const KEY_BYTES_MAX: usize = 200;
+/// The last second that a token may name, the last that has a form on the wire; what lies behind it counts as this.
+const EXPIRES_MAX_S: i64 = 253_402_207_200;
+/// Carries the development key beside the caller's own, so that what is allowed to one client is lifted for them.
+const DEVELOPMENT_HEADER: &str = "kiez-development-key";
 
 /// What a token says.
 #[derive(Debug, Serialize, Deserialize)]
@@ -33,6 +41,7 @@ struct Claims {
     sub: String,
     aud: String,
     exp: i64,
+    #[serde(default)]
     iat: i64,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     role: Option<OpsRole>,
@@ -64,11 +73,28 @@ pub struct Auth {
     decoding: DecodingKey,
     development_key: Option<String>,
     keys: Mutex<HashMap<String, KnownKey>>,
+    // Keys that nobody here knows, and that are looked up all the same.
+    unknown_keys: Mutex<Pace>,
     clock: Clock,
 }
 
-/// When a key was read, whose it is, and the hash of its secret.
-type KnownKey = (i64, PartnerSlug, [u8; 32]);
+/// A partner's key as it was read from the ledger.
+#[derive(Clone)]
+struct KnownKey {
+    read_at: i64,
+    partner: PartnerSlug,
+    secret_sha256: [u8; 32],
+    quota: Arc<Quota>,
+}
+
+/// A partner who has shown a good key.
+#[derive(Clone, Debug)]
+pub struct PartnerCaller {
+    /// Who it is.
+    pub partner: PartnerSlug,
+    /// What this key has asked for lately; none where the development key lifts it.
+    pub quota: Option<Arc<Quota>>,
+}
 
 impl std::fmt::Debug for Auth {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -84,6 +110,7 @@ impl Auth {
             decoding: DecodingKey::from_secret(secret.as_bytes()),
             development_key,
             keys: Mutex::default(),
+            unknown_keys: Mutex::default(),
             clock,
         }
     }
@@ -129,7 +156,8 @@ impl Auth {
     /// [`Denied`].
     pub fn friend(&self, token: &str) -> Result<FriendClaim, Denied> {
         let claims = self.claims(token, FRIEND)?;
-        Ok(FriendClaim { subject: claims.sub, expires_at: Time(claims.exp * 1_000) })
+        let expires_at = Time(claims.exp.min(EXPIRES_MAX_S) * 1_000);
+        Ok(FriendClaim { subject: claims.sub, expires_at })
     }
 
     /// Checks an ops token or the development key.
@@ -149,6 +177,7 @@ impl Auth {
         }
         let mut validation = Validation::new(Algorithm::HS256);
         validation.set_audience(&[audience]);
+        validation.set_required_spec_claims(&["exp", "aud", "sub"]);
         validation.leeway = 0;
         match decode::<Claims>(token, &self.decoding, &validation) {
             Ok(data) => Ok(data.claims),
@@ -176,39 +205,67 @@ impl Auth {
         Ok(role)
     }
 
+    /// Whether the request shows the development key beside the caller's own: then the limits of a single client do not
+    /// hold for it.
+    pub fn lifts_limits(&self, headers: &HeaderMap) -> bool {
+        let shown = headers.get(DEVELOPMENT_HEADER).and_then(|value| value.to_str().ok());
+        shown.is_some_and(|shown| self.is_development(shown))
+    }
+
     /// The partner whose key the request carries. The tenant comes from the key, never from the body.
     ///
     /// # Errors
-    /// [`Code::Unauthorized`]; [`Code::Unavailable`] when the ledger cannot be read.
-    pub async fn partner(&self, headers: &HeaderMap, reader: &Reader) -> Result<PartnerSlug, Refusal> {
+    /// [`Code::Unauthorized`]; [`Code::TooMany`] when too many unknown keys are tried; [`Code::Unavailable`] when the
+    /// ledger cannot be read.
+    pub async fn partner(
+        &self,
+        headers: &HeaderMap,
+        reader: &Reader,
+        limits: &Limits,
+    ) -> Result<PartnerCaller, Refusal> {
         let bad = || Refusal::new(Code::Unauthorized, "the API key is not valid");
         let token = bearer(headers)?;
         let (id, secret) = token.strip_prefix("kz_live_").and_then(|rest| rest.split_once('_')).ok_or_else(bad)?;
-        if token.len() > 200 {
+        if token.len() > KEY_BYTES_MAX {
             return Err(bad());
         }
         let now = self.clock.elapsed_ms();
-        let known = self
-            .keys
-            .lock()
-            .expect("no panic while held")
-            .get(id)
-            .filter(|(at, _, _)| now - at < KEY_FRESH_MS)
-            .cloned();
-        let (partner, hash) = match known {
-            Some((_, partner, hash)) => (partner, hash),
-            None => {
-                let (partner, hash) = reader.api_key(id).await?.ok_or_else(bad)?;
-                let mut keys = self.keys.lock().expect("no panic while held");
-                if keys.len() >= KEYS_MAX {
-                    keys.clear();
+        let known = self.keys.lock().expect("no panic while held").get(id).cloned();
+        let known = match known {
+            Some(known) if now - known.read_at < KEY_FRESH_MS => known,
+            stale => {
+                if stale.is_none() && !self.looks_up(now, limits) {
+                    return Err(Refusal::new(Code::TooMany, "too many unknown API keys are being tried; try again"));
                 }
-                keys.insert(id.to_owned(), (now, partner.clone(), hash));
-                (partner, hash)
+                let (partner, secret_sha256) = reader.api_key(id).await?.ok_or_else(bad)?;
+                self.remember(id, now, partner, secret_sha256)
             }
         };
         let given: [u8; 32] = Sha256::digest(secret).into();
-        if bool::from(given.ct_eq(&hash)) { Ok(partner) } else { Err(bad()) }
+        if !bool::from(given.ct_eq(&known.secret_sha256)) {
+            return Err(bad());
+        }
+        let quota = (!self.lifts_limits(headers)).then_some(known.quota);
+        Ok(PartnerCaller { partner: known.partner, quota })
+    }
+
+    /// Whether one more key that nobody here knows may cost the ledger a look. Keys that are known are not held up by
+    /// those who try.
+    fn looks_up(&self, now: i64, limits: &Limits) -> bool {
+        let mut unknown = self.unknown_keys.lock().expect("no panic while held");
+        unknown.take(now, limits.unknown_keys_per_s, interval_ms(limits.unknown_keys_per_s))
+    }
+
+    /// What was read of a key; its quota goes on from where it was.
+    fn remember(&self, id: &str, read_at: i64, partner: PartnerSlug, secret_sha256: [u8; 32]) -> KnownKey {
+        let mut keys = self.keys.lock().expect("no panic while held");
+        if keys.len() >= KEYS_MAX {
+            keys.clear();
+        }
+        let quota = keys.get(id).map(|known| known.quota.clone()).unwrap_or_default();
+        let known = KnownKey { read_at, partner, secret_sha256, quota };
+        keys.insert(id.to_owned(), known.clone());
+        known
     }
 }
 
@@ -271,16 +328,85 @@ mod tests {
         drop(old);
     }
 
+    const FAR: i64 = 9_999_999_999;
+
+    fn forged(header: &Header, claims: &serde_json::Value, key: &[u8]) -> String {
+        encode(header, claims, &EncodingKey::from_secret(key)).expect("signs")
+    }
+
     #[test]
     fn tokens_of_other_kinds_are_refused() {
-        let ours = auth("0123456789abcdef0123456789abcdef");
+        let secret = "0123456789abcdef0123456789abcdef";
+        let ours = auth(secret);
+        let friend = json!({"sub": "x", "aud": FRIEND, "exp": FAR});
+        let good = forged(&Header::new(Algorithm::HS256), &friend, secret.as_bytes());
+        assert!(ours.friend(&good).is_ok(), "what is forged below differs from this in one thing");
+
         // {"alg":"none"} with the claims of a friend, and no signature.
         let none = "eyJhbGciOiJub25lIn0.eyJzdWIiOiJ4IiwiYXVkIjoia2llei1mcmllbmQiLCJleHAiOjk5OTk5OTk5OTksImlhdCI6MH0.";
+        // The public half of a signing key is no secret, and must not do as one.
+        let public = "-----BEGIN PUBLIC KEY-----\nMCowBQYDK2VwAyEA11qYAYKxCrfVS/7TyWQHOg7hcvPapiMlrwIaaPcHURo=\n\
+            -----END PUBLIC KEY-----\n";
+        let by_public = forged(&Header::new(Algorithm::HS256), &friend, public.as_bytes());
+        // The right secret, by another algorithm than the one that is pinned.
+        let other_algorithm = forged(&Header::new(Algorithm::HS512), &friend, secret.as_bytes());
+        // A key id and a key in the token choose nothing: the signature is checked with our key alone.
+        let mut unknown_kid = Header::new(Algorithm::HS256);
+        unknown_kid.kid = Some("another".to_owned());
+        unknown_kid.jku = Some("https://keys.example/jwks".to_owned());
+        let unknown_kid = forged(&unknown_kid, &friend, b"another secret of thirty-two byte");
+        let (head, rest) = good.split_once('.').expect("three parts");
+        let (claims, signature) = rest.split_once('.').expect("three parts");
+        let changed = format!("{head}.{claims}x.{signature}");
+        let unsigned = format!("{head}.{claims}.");
         let long = "x".repeat(8_192);
-        for token in ["", "a.b.c", none, &long] {
-            assert_eq!(ours.friend(token), Err(Denied::Bad));
+        let long_good =
+            forged(&Header::new(Algorithm::HS256), &json!({"sub": long, "aud": FRIEND, "exp": FAR}), secret.as_bytes());
+        let denied: [&str; 11] = [
+            "",
+            "a.b.c",
+            "..",
+            none,
+            &by_public,
+            &other_algorithm,
+            &unknown_kid,
+            &changed,
+            &unsigned,
+            &long,
+            &long_good,
+        ];
+        for token in denied {
+            assert_eq!(ours.friend(token), Err(Denied::Bad), "{token}");
+            assert_eq!(ours.ops(token), Err(Denied::Bad), "{token}");
         }
     }
 
+    #[test]
+    fn claims_that_are_missing_or_absurd_are_refused_or_bounded() {
+        let secret = "0123456789abcdef0123456789abcdef";
+        let ours = auth(secret);
+        let of = |claims| forged(&Header::new(Algorithm::HS256), &claims, secret.as_bytes());
+        for claims in [
+            json!({"sub": "x", "aud": FRIEND}),
+            json!({"sub": "x", "exp": FAR}),
+            json!({"aud": FRIEND, "exp": FAR}),
+            json!({"sub": "x", "aud": FRIEND, "exp": "later"}),
+            json!({"sub": "x", "aud": OPS, "exp": FAR}),
+            json!({"sub": "x", "aud": FRIEND, "exp": -1}),
+            json!([]),
+        ] {
+            assert!(ours.friend(&of(claims.clone())).is_err(), "{claims}");
+        }
+        let forever = of(json!({"sub": "x", "aud": FRIEND, "exp": i64::MAX}));
+        let ends = ours.friend(&forever).expect("good").expires_at;
+        assert_eq!(ends, Time(EXPIRES_MAX_S * 1_000));
+        assert!(serde_json::to_string(&ends).expect("has a form on the wire").contains("9999-12-30"));
+        let without_role = of(json!({"sub": "ops", "aud": OPS, "exp": FAR}));
+        assert_eq!(ours.ops(&without_role), Err(Denied::Bad));
+        let strange_role = of(json!({"sub": "ops", "aud": OPS, "exp": FAR, "role": "emperor"}));
+        assert_eq!(ours.ops(&strange_role), Err(Denied::Bad));
+    }
+
+    use serde_json::json;
     use uuid::Uuid;
 }

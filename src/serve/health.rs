@@ -7,8 +7,8 @@ use axum::body::Body;
 use axum::extract::{RawQuery, State};
 use axum::http::{HeaderValue, Response, StatusCode, header};
 use axum::routing::get;
+use kiez_protocol::health::{LedgerHealth, Liveness, Readiness};
 use metrics_exporter_prometheus::PrometheusHandle;
-use serde_json::json;
 
 use super::App;
 use super::problem::answer;
@@ -23,9 +23,14 @@ pub fn admin_routes() -> Router<Arc<App>> {
     routes().route("/metrics", get(metrics))
 }
 
+/// The loop turns at least once a second; after this long without a turn it does not live any more, ms.
+const DEAD_MS: i64 = 10_000;
+
 /// The loop turns: 200.
 async fn livez(State(app): State<Arc<App>>) -> Response<Body> {
-    answer(StatusCode::OK, &json!({"alive": true, "turns": app.mailbox.turns()}))
+    let alive = app.clock.elapsed_ms() - app.mailbox.turned_at() < DEAD_MS;
+    let status = if alive { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
+    answer(status, &Liveness { alive, turns: app.mailbox.turns() })
 }
 
 /// Takes work: 200. Draining, or the ledger is away: 503. `?verbose` says which.
@@ -34,18 +39,25 @@ async fn readyz(State(app): State<Arc<App>>, RawQuery(query): RawQuery) -> Respo
     let ready = !draining && ledger;
     let status = if ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
     if query.is_some_and(|query| query.contains("verbose")) {
-        let detail = json!({
-            "ready": ready,
-            "draining": draining,
-            "ledger": {"reachable": app.mailbox.ledger_is_reachable(), "keeps_up": !app.mailbox.is_stalled(), "queue": app.mailbox.ledger_queue_len()},
-            "migrations": "current",
-            "jobs_open": app.mailbox.jobs_open(),
-            "friends_live": app.live.sessions.len(),
-            "mailbox": app.mailbox.len(),
-        });
+        let ledger = LedgerHealth {
+            reachable: app.mailbox.ledger_is_reachable(),
+            keeps_up: !app.mailbox.is_stalled(),
+            queue: app.mailbox.ledger_queue_len() as u64,
+        };
+        let detail = Readiness {
+            ready,
+            draining: Some(draining),
+            standby: Some(false),
+            waits_for: None,
+            ledger: Some(ledger),
+            migrations: Some("current".to_owned()),
+            jobs_open: Some(app.mailbox.jobs_open() as u64),
+            friends_live: Some(app.live.sessions.connected() as u64),
+            mailbox: Some(app.mailbox.len() as u64),
+        };
         return answer(status, &detail);
     }
-    answer(status, &json!({"ready": ready}))
+    answer(status, &Readiness { ready, ..Readiness::default() })
 }
 
 async fn metrics(State(app): State<Arc<App>>) -> Response<Body> {

@@ -1,43 +1,94 @@
-//! How fast somebody may be: a bucket that holds a burst and refills with time.
+//! How fast somebody may be, and how much at once: so many, then one in an interval; and the quota of an API key. A pace is
+//! one number, because there is one of these for every friend and kind of frame.
 
-/// A bucket of permits.
-#[derive(Clone, Copy, Debug)]
-pub struct Bucket {
-    burst: u32,
-    interval_ms: i64,
-    permits: u32,
-    since: i64,
+use std::sync::Mutex;
+
+use super::places::{Place, Places};
+
+/// A pace, kept as the instant at which nothing is owed to it any more.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Pace {
+    free_at: i64,
 }
 
-impl Bucket {
-    /// A full bucket: `burst` at once, then one each `interval_ms`.
-    pub fn new(burst: u32, interval_ms: i64, now_ms: i64) -> Bucket {
-        Bucket { burst, interval_ms: interval_ms.max(1), permits: burst, since: now_ms }
+impl Pace {
+    /// Takes one at `now`, in ms, if there is one: `burst` at once, then one each `interval_ms`.
+    pub fn take(&mut self, now: i64, burst: u32, interval_ms: i64) -> bool {
+        let in_time = now >= self.next(burst, interval_ms);
+        if in_time {
+            self.free_at = self.free_at.max(now) + interval_ms.max(1);
+        }
+        in_time
     }
 
-    /// Takes a permit, if there is one.
-    pub fn take(&mut self, now_ms: i64) -> bool {
-        let earned = (now_ms - self.since) / self.interval_ms;
-        if earned > 0 {
-            self.since += earned * self.interval_ms;
-            self.permits = self.permits.saturating_add(u32::try_from(earned).unwrap_or(u32::MAX)).min(self.burst);
-        }
-        let has = self.permits > 0;
-        self.permits -= u32::from(has);
-        has
+    /// When the next one can be taken.
+    pub fn next(&self, burst: u32, interval_ms: i64) -> i64 {
+        self.free_at - i64::from(burst.max(1) - 1) * interval_ms.max(1)
     }
+}
+
+/// What one API key may ask for.
+#[derive(Clone, Copy, Debug)]
+pub struct Allowance {
+    /// Jobs a second, 1 to 1,000.
+    pub jobs_per_s: u32,
+    /// Jobs at once.
+    pub jobs_burst: u32,
+    /// Requests that are being answered.
+    pub in_flight_max: usize,
+}
+
+/// What one API key has asked for lately.
+#[derive(Debug, Default)]
+pub struct Quota {
+    jobs: Mutex<Pace>,
+    in_flight: Places,
+}
+
+impl Quota {
+    /// Whether one more job may be posted.
+    pub fn takes_job(&self, allowance: Allowance, now_ms: i64) -> bool {
+        let mut jobs = self.jobs.lock().expect("nothing panics while it holds this");
+        jobs.take(now_ms, allowance.jobs_burst, interval_ms(allowance.jobs_per_s))
+    }
+
+    /// A place for a request while it is answered, if there is one.
+    pub fn enters(&self, allowance: Allowance) -> Option<Place> {
+        self.in_flight.take(allowance.in_flight_max)
+    }
+}
+
+/// The time between two of so many a second, 1 to 1,000; ms.
+pub fn interval_ms(per_s: u32) -> i64 {
+    1_000 / i64::from(per_s.clamp(1, 1_000))
 }
 
 #[cfg(test)]
 mod tests {
-    use super::Bucket;
+    use super::{Allowance, Pace, Quota};
+
+    #[test]
+    fn a_quota_follows_its_allowance() {
+        let (narrow, wide) = (
+            Allowance { jobs_per_s: 10, jobs_burst: 2, in_flight_max: 1 },
+            Allowance { jobs_per_s: 1_000, jobs_burst: 100, in_flight_max: 2 },
+        );
+        let quota = Quota::default();
+        assert_eq!([0; 3].map(|now| quota.takes_job(narrow, now)), [true, true, false]);
+        assert!(!quota.takes_job(narrow, 99) && quota.takes_job(narrow, 100));
+        assert!(quota.takes_job(wide, 100), "by a wider rule there is more at once");
+        let first = quota.enters(narrow).expect("a place");
+        assert!(quota.enters(narrow).is_none() && quota.enters(wide).is_some());
+        drop(first);
+        assert!(quota.enters(narrow).is_some());
+    }
 
     #[test]
     fn a_burst_then_one_each_interval() {
-        let mut bucket = Bucket::new(3, 100, 0);
-        assert_eq!([0; 4].map(|now| bucket.take(now)), [true, true, true, false]);
-        assert!(!bucket.take(99));
-        assert!(bucket.take(100) && !bucket.take(150));
-        assert_eq!([10_000; 4].map(|now| bucket.take(now)), [true, true, true, false]);
+        let mut pace = Pace::default();
+        let mut take = |now| pace.take(now, 3, 100);
+        assert_eq!([1_000; 4].map(&mut take), [true, true, true, false]);
+        assert_eq!([1_099, 1_100, 1_150, 1_200].map(&mut take), [false, true, false, true]);
+        assert_eq!([10_000; 4].map(&mut take), [true, true, true, false]);
     }
 }

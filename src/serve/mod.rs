@@ -1,29 +1,31 @@
 //! TALK. HTTP and WebSockets for friends, partners, ops and the operator. No decision about a job is made in this room:
 //! it checks shapes and credentials, puts inputs into the engine's mailbox, and writes what comes back.
 
+pub mod accept;
 mod admin;
+mod assembly;
 pub mod auth;
-mod friend;
+mod contract;
+mod depth;
+pub mod files;
+pub mod friend;
 mod health;
 mod limit;
+mod line;
 mod ops;
 mod partner;
+mod places;
 mod problem;
-mod socket;
+pub mod socket;
+pub mod waiting;
 
 use std::collections::HashSet;
-use std::net::SocketAddr;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
 
 use axum::Router;
 use axum::middleware;
-use hyper_util::rt::{TokioIo, TokioTimer};
-use hyper_util::service::TowerToHyperService;
 use kiez_protocol::ids::PartnerSlug;
 use metrics_exporter_prometheus::PrometheusHandle;
-use tokio::net::{TcpListener, TcpStream};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -32,8 +34,10 @@ use crate::config::Limits;
 use crate::engine::Mailbox;
 use crate::ledger::{Reader, Registry, RegistryError};
 use crate::live::Live;
-use crate::live::outbox::OutboxLimits;
+use crate::live::backlog::OutboxLimits;
 use auth::Auth;
+pub use ops::Origins;
+pub use places::{Place, Places};
 
 /// What every handler may use.
 #[derive(Debug)]
@@ -63,21 +67,29 @@ pub struct App {
     /// Idempotency keys that are being answered.
     pub in_flight: InFlight,
     /// Sockets that have not said hello.
-    pub strangers: Arc<AtomicUsize>,
+    pub strangers: Places,
+    /// How many hellos are taken.
+    pub admission: friend::admission::Admission,
+    /// Pages that may open the map's feed.
+    pub origins: Origins,
     /// The version of the directory that is in memory.
     pub directory_version: tokio::sync::Mutex<u64>,
 }
 
 impl App {
     fn outbox_limits(&self) -> OutboxLimits {
-        OutboxLimits { len_max: self.limits.outbox_len_max, bytes_max: self.limits.outbox_bytes_max }
+        let bound = |knob: usize| u32::try_from(knob).unwrap_or(u32::MAX);
+        OutboxLimits {
+            len_max: bound(self.limits.outbox_len_max),
+            bytes_max: bound(self.limits.outbox_bytes_max),
+            kept_len_max: bound(self.limits.resume_len_max),
+            kept_bytes_max: bound(self.limits.resume_bytes_max),
+        }
     }
 
     /// A place for a socket that has not said hello, if there is one.
-    fn admit(&self) -> Option<Admitted> {
-        let before = self.strangers.fetch_add(1, Ordering::Relaxed);
-        let admitted = Admitted(self.strangers.clone());
-        (before < self.limits.unauthenticated_max).then_some(admitted)
+    fn admit(&self) -> Option<Place> {
+        self.strangers.take(self.limits.unauthenticated_max)
     }
 
     /// Reads the directory again if somebody has changed it.
@@ -112,17 +124,13 @@ pub fn fill(live: &Live, rows: crate::ledger::DirectoryRows) {
         let known = live.directory.friend(friend.id);
         if known.is_none_or(|known| *known != friend) {
             let profile = live.directory.put_friend(friend);
+            let (id, active) = (profile.id, profile.active);
             live.roster.set_profile(profile);
+            // Known before they go, so that nobody comes in behind it.
+            if !active {
+                live.dismiss(id, friend::INACTIVE);
+            }
         }
-    }
-}
-
-#[derive(Debug)]
-struct Admitted(Arc<AtomicUsize>);
-
-impl Drop for Admitted {
-    fn drop(&mut self) {
-        self.0.fetch_sub(1, Ordering::Relaxed);
     }
 }
 
@@ -157,6 +165,7 @@ pub fn public(app: Arc<App>) -> Router {
         .merge(partner::routes())
         .merge(ops::routes())
         .merge(admin::routes())
+        .merge(contract::routes())
         .merge(health::routes())
         .layer(middleware::from_fn(problem::frame))
         .with_state(app)
@@ -165,48 +174,4 @@ pub fn public(app: Arc<App>) -> Router {
 /// What the operator can reach.
 pub fn operator(app: Arc<App>) -> Router {
     health::admin_routes().layer(middleware::from_fn(problem::frame)).with_state(app)
-}
-
-/// Accepts connections until the app stops. Each has five seconds for its headers.
-pub async fn accept(app: Arc<App>, listener: TcpListener, router: Router) {
-    loop {
-        let accepted = tokio::select! {
-            accepted = listener.accept() => accepted,
-            () = app.stop.cancelled() => return,
-        };
-        match accepted {
-            Ok((stream, peer)) => {
-                app.tasks.spawn(connection(app.clone(), stream, peer, router.clone()));
-            }
-            // Out of file descriptors, or the peer has gone already: the sockets there are go on.
-            Err(error) => {
-                tracing::warn!(%error, "a connection could not be accepted");
-                tokio::time::sleep(Duration::from_millis(100)).await;
-            }
-        }
-    }
-}
-
-async fn connection(app: Arc<App>, stream: TcpStream, peer: SocketAddr, router: Router) {
-    if let Err(error) = stream.set_nodelay(true) {
-        tracing::debug!(%error, %peer, "no TCP_NODELAY");
-    }
-    let service = TowerToHyperService::new(router);
-    let served = hyper::server::conn::http1::Builder::new()
-        .timer(TokioTimer::new())
-        .header_read_timeout(Duration::from_millis(app.limits.hello_ms))
-        .max_buf_size(16 * 1024)
-        .serve_connection(TokioIo::new(stream), service)
-        .with_upgrades();
-    tokio::pin!(served);
-    let ended = tokio::select! {
-        ended = served.as_mut() => ended,
-        () = app.stop.cancelled() => {
-            served.as_mut().graceful_shutdown();
-            served.await
-        }
-    };
-    if let Err(error) = ended {
-        tracing::debug!(%error, "a connection ended early");
-    }
 }

@@ -7,7 +7,7 @@ use std::time::Duration;
 use axum::Router;
 use axum::body::Body;
 use axum::extract::{Request, State};
-use axum::http::{HeaderValue, Response, header};
+use axum::http::{HeaderMap, HeaderValue, Response, header};
 use axum::routing::get;
 use h3o::{CellIndex, Resolution};
 use kiez_protocol::directory::OpsRole;
@@ -17,7 +17,7 @@ use tokio_tungstenite::tungstenite::Bytes;
 
 use super::App;
 use super::problem::Refusal;
-use super::socket::{Incoming, Socket, Upgrade};
+use super::socket::{Incoming, Socket, SocketLimits, Upgrade};
 use crate::live::feed::Viewer;
 use crate::live::roster::Bounds;
 
@@ -33,6 +33,34 @@ pub fn routes() -> Router<Arc<App>> {
     Router::new().route("/ops", get(page)).route("/v1/ops/feed", get(feed))
 }
 
+/// The pages that may open the map's feed. A browser says of every socket which page opens it; whoever is no browser says
+/// nothing, and comes by their token alone. Friends' sockets are not asked: apps in a web view come from anywhere, and
+/// their token never comes from a cookie.
+#[derive(Clone, Debug, Default)]
+pub struct Origins(Vec<String>);
+
+impl Origins {
+    /// Those of a configured list, parted by spaces; an empty one means pages of the host that is asked.
+    pub fn of(list: &str) -> Origins {
+        Origins(list.split_whitespace().map(str::to_lowercase).collect())
+    }
+
+    fn admit(&self, headers: &HeaderMap) -> bool {
+        let mut origins = headers.get_all(header::ORIGIN).iter();
+        let Some(origin) = origins.next() else { return true };
+        let Ok(origin) = origin.to_str().map(str::to_lowercase) else { return false };
+        if origins.next().is_some() {
+            return false;
+        }
+        if !self.0.is_empty() {
+            return self.0.contains(&origin);
+        }
+        let host = headers.get(header::HOST).and_then(|host| host.to_str().ok()).map(str::to_lowercase);
+        let page = origin.strip_prefix("https://").or_else(|| origin.strip_prefix("http://"));
+        page.is_some() && page == host.as_deref()
+    }
+}
+
 async fn page() -> Response<Body> {
     let mut response = Response::new(Body::from(PAGE));
     let headers = response.headers_mut();
@@ -44,8 +72,11 @@ async fn page() -> Response<Body> {
 }
 
 async fn feed(State(app): State<Arc<App>>, mut request: Request) -> Result<Response<Body>, Refusal> {
-    let write = Duration::from_millis(app.limits.hello_ms);
-    let upgrade = Upgrade::check(&mut request, None, app.limits.ops_message_bytes_max, write)?;
+    if !app.origins.admit(request.headers()) {
+        return Err(Refusal::new(Code::Forbidden, "pages of this origin may not open the map's feed"));
+    }
+    let limits = SocketLimits::of(&app.limits, app.limits.ops_message_bytes_max);
+    let upgrade = Upgrade::check(&mut request, None, limits)?;
     let Some(waiting) = app.admit() else {
         return Err(Refusal::new(Code::Unavailable, "too many are coming in at once; try again"));
     };
@@ -55,8 +86,8 @@ async fn feed(State(app): State<Arc<App>>, mut request: Request) -> Result<Respo
         let first = tokio::time::timeout(Duration::from_millis(app.limits.hello_ms), subscription(&mut socket)).await;
         drop(waiting);
         let end = match first {
-            Ok(Some(frame)) => watch(&app, &mut socket, frame).await,
-            Ok(None) => (1000, ""),
+            Ok(Ok(frame)) => watch(&app, &mut socket, frame).await,
+            Ok(Err(end)) => end,
             Err(_) => (close::NO_HELLO, "no subscription"),
         };
         socket.close(end.0, end.1).await;
@@ -64,12 +95,16 @@ async fn feed(State(app): State<Arc<App>>, mut request: Request) -> Result<Respo
     Ok(response)
 }
 
-async fn subscription(socket: &mut Socket) -> Option<OpsFrame> {
+async fn subscription(socket: &mut Socket) -> Result<OpsFrame, (u16, &'static str)> {
     loop {
         match socket.receive().await {
-            Incoming::Text(text) => return serde_json::from_str(&text).ok(),
+            Incoming::Text(text) => {
+                let unfit = (close::BAD_FRAME, "the first frame is subscribe");
+                return serde_json::from_str(&text).map_err(|_| unfit);
+            }
             Incoming::Alive => {}
-            Incoming::Broken(..) | Incoming::Gone => return None,
+            Incoming::Broken(code, reason) => return Err((code, reason)),
+            Incoming::Gone => return Err((1000, "")),
         }
     }
 }
@@ -183,4 +218,42 @@ fn draw(message: &mut OpsMessage) {
 async fn say(socket: &mut Socket, message: &OpsMessage) -> bool {
     let text = serde_json::to_vec(message).expect("the wire's types are plain data");
     socket.send(Bytes::from(text)).await
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn headers(pairs: &[(&'static str, &str)]) -> HeaderMap {
+        let value = |text: &str| HeaderValue::from_str(text).expect("a header");
+        let mut headers = HeaderMap::new();
+        for (name, text) in pairs {
+            headers.append(*name, value(text));
+        }
+        headers
+    }
+
+    #[test]
+    fn only_known_pages_open_the_feed() {
+        let (own, listed) = (Origins::of(""), Origins::of("https://ops.example.org  http://Desk.example.org:8080"));
+        let no_browser = headers(&[("host", "kiez.example")]);
+        assert!(own.admit(&no_browser) && listed.admit(&no_browser));
+        for (origin, by_host, by_list) in [
+            ("https://kiez.example", true, false),
+            ("http://KIEZ.example", true, false),
+            ("https://kiez.example:444", false, false),
+            ("https://kiez.example.evil.example", false, false),
+            ("https://ops.example.org", false, true),
+            ("http://desk.example.org:8080", false, true),
+            ("http://ops.example.org", false, false),
+            ("null", false, false),
+            ("kiez.example", false, false),
+            ("", false, false),
+        ] {
+            let asked = headers(&[("host", "kiez.example"), ("origin", origin)]);
+            assert_eq!((own.admit(&asked), listed.admit(&asked)), (by_host, by_list), "{origin}");
+        }
+        let twice = headers(&[("host", "a"), ("origin", "http://a"), ("origin", "http://a")]);
+        assert!(!own.admit(&twice));
+    }
 }

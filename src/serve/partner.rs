@@ -9,6 +9,7 @@ use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::routing::{get, post};
 use kiez_protocol::directory::{Community, Package};
 use kiez_protocol::ids::{JobId, PartnerSlug};
+use kiez_protocol::money::PRICE_MAX;
 use kiez_protocol::partner::{
     Address, Answers, CancelJob, Customer, EditJob, JobList, JobState, PackageList, PostJob, Window,
 };
@@ -16,11 +17,15 @@ use kiez_protocol::refusal::{Code, Fault};
 use sha2::{Digest, Sha256};
 
 use super::App;
+use super::auth::PartnerCaller;
+use super::limit::{Allowance, Quota};
+use super::places::Place;
 use super::problem::{Answered, Refusal, answer, body, json};
 use crate::dispatch::effect::Answer;
 use crate::dispatch::fits;
 use crate::dispatch::input::{Input, PartnerKey, Terms};
 use crate::dispatch::job::Booking;
+use crate::engine::Overloaded;
 
 const WINDOWS_MAX: usize = 8;
 const KEY_LEN_MAX: usize = 255;
@@ -35,20 +40,68 @@ pub fn routes() -> Router<Arc<App>> {
         .route("/v1/packages", get(packages))
 }
 
+/// A partner whose request is being answered.
+struct Caller {
+    partner: PartnerSlug,
+    quota: Option<(Arc<Quota>, Allowance)>,
+    _place: Option<Place>,
+}
+
+impl Caller {
+    /// Who asks, if their key is good and has room for one more request.
+    async fn of(app: &App, headers: &HeaderMap) -> Result<Caller, Refusal> {
+        let PartnerCaller { partner, quota } = app.auth.partner(headers, &app.reader, &app.limits).await?;
+        let Some(quota) = quota else { return Ok(Caller { partner, quota: None, _place: None }) };
+        let allowance = allowance(app, &partner);
+        let place = quota.enters(allowance).ok_or_else(|| {
+            let most = allowance.in_flight_max;
+            Refusal::new(Code::TooMany, format!("{most} requests with this key are being answered; try again"))
+        })?;
+        Ok(Caller { partner, quota: Some((quota, allowance)), _place: Some(place) })
+    }
+
+    /// Whether they may post one more job now.
+    fn posts(&self, app: &App) -> Result<(), Refusal> {
+        let Some((quota, allowance)) = &self.quota else { return Ok(()) };
+        if quota.takes_job(*allowance, app.clock.elapsed_ms()) {
+            return Ok(());
+        }
+        let Allowance { jobs_per_s, jobs_burst, .. } = allowance;
+        let detail = format!("this key takes {jobs_burst} jobs at once and {jobs_per_s} a second; try again");
+        Err(Refusal::new(Code::TooMany, detail))
+    }
+}
+
+/// What a key of this partner may ask for: its own quota where it has one, else everybody's.
+fn allowance(app: &App, partner: &PartnerSlug) -> Allowance {
+    let limits = &app.limits;
+    let own = app.live.directory.partner(partner).and_then(|(partner, _)| partner.quota).unwrap_or_default();
+    Allowance {
+        jobs_per_s: own.jobs_per_s.unwrap_or(limits.partner_jobs_per_s),
+        jobs_burst: own.jobs_burst.unwrap_or(limits.partner_jobs_burst),
+        in_flight_max: own.in_flight_max.map_or(limits.partner_in_flight_max, |most| most as usize),
+    }
+}
+
 async fn post_job(State(app): State<Arc<App>>, headers: HeaderMap, request: Request) -> Answered {
-    let partner = app.auth.partner(&headers, &app.reader).await?;
+    let caller = Caller::of(&app, &headers).await?;
+    caller.posts(&app)?;
+    let partner = &caller.partner;
     let key = idempotency_key(&headers)?;
-    let bytes = body(request, app.limits.body_bytes_max).await?;
+    let bytes = body(request, app.limits.body_bytes_max, &app.limits).await?;
     let key = key.map(|key| PartnerKey { key, body: Sha256::digest(&bytes).into() });
     // While the first request of a key is answered, a second hears that it is.
     let _in_flight = match &key {
-        Some(key) => Some(app.in_flight.enter(&partner, &key.key).ok_or_else(|| {
+        Some(key) => Some(app.in_flight.enter(partner, &key.key).ok_or_else(|| {
             Refusal::new(Code::KeyInFlight, "a request with this idempotency key is being answered; try again")
         })?),
         None => None,
     };
     let posted: PostJob = json(&bytes)?;
-    let (booking, terms) = check(&app, &partner, posted)?;
+    let (booking, terms) = check(&app, partner, posted)?;
+    if !app.mailbox.admits_jobs() {
+        return Err(Overloaded.into());
+    }
     let received_at = app.clock.now();
     let name = key.as_ref().map(|key| key.key.clone());
     let (booking, asker) = (Arc::new(booking), partner.clone());
@@ -58,7 +111,7 @@ async fn post_job(State(app): State<Arc<App>>, headers: HeaderMap, request: Requ
         Answer::Posted(view) | Answer::Job(view) => *view,
         Answer::Repeated { job } => {
             let name = name.ok_or_else(|| Refusal::new(Code::Internal, "a repeat without a key"))?;
-            let stored = app.reader.repeated(&partner, &name).await?;
+            let stored = app.reader.repeated(partner, &name).await?;
             stored.ok_or_else(|| {
                 Refusal::new(Code::Unavailable, format!("job {job} is still being written; try again"))
             })?
@@ -72,13 +125,16 @@ async fn post_job(State(app): State<Arc<App>>, headers: HeaderMap, request: Requ
 }
 
 fn idempotency_key(headers: &HeaderMap) -> Result<Option<String>, Refusal> {
-    let Some(value) = headers.get("idempotency-key") else { return Ok(None) };
-    let key = value.to_str().ok().filter(|key| (1..=KEY_LEN_MAX).contains(&key.len()));
+    let mut values = headers.get_all("idempotency-key").iter();
+    let Some(value) = values.next() else { return Ok(None) };
+    let visible = |key: &&str| key.bytes().all(|byte| (b' '..=b'~').contains(&byte));
+    let key = value.to_str().ok().filter(|key| (1..=KEY_LEN_MAX).contains(&key.len())).filter(visible);
+    let key = key.filter(|_| values.next().is_none());
     key.map(|key| Some(key.to_owned())).ok_or_else(|| {
         Refusal::param(
             Code::BadRequest,
             "Idempotency-Key",
-            format!("takes 1 to {KEY_LEN_MAX} visible ASCII characters"),
+            format!("takes one value of 1 to {KEY_LEN_MAX} visible ASCII characters"),
         )
     })
 }
@@ -112,8 +168,12 @@ fn check(app: &App, partner: &PartnerSlug, posted: PostJob) -> Result<(Booking, 
     if !package.payment_methods.is_empty() && !package.payment_methods.contains(&posted.payment_method) {
         faults.push(fault("payment_method", "the package cannot be paid this way"));
     }
-    if posted.max_hourly_rate.is_some_and(|rate| rate.currency != community.currency || rate.amount <= 0) {
-        faults.push(fault("max_hourly_rate", "takes a positive amount in the community's currency"));
+    if posted
+        .max_hourly_rate
+        .is_some_and(|rate| rate.currency != community.currency || !(1..=PRICE_MAX).contains(&rate.amount))
+    {
+        let detail = format!("takes an amount of 1 to {PRICE_MAX} in the community's currency");
+        faults.push(Fault { param: "max_hourly_rate".to_owned(), detail });
     }
     if !faults.is_empty() {
         return Err(Refusal::faults(faults));
@@ -139,13 +199,15 @@ fn offers(community: &Community, package: &Package) -> bool {
 }
 
 async fn one(State(app): State<Arc<App>>, headers: HeaderMap, Path(id): Path<String>) -> Answered {
-    let partner = app.auth.partner(&headers, &app.reader).await?;
-    let view = app.reader.job_view(&partner, job_id(&id)?).await?.ok_or_else(|| Refusal::not_found("job"))?;
+    let caller = Caller::of(&app, &headers).await?;
+    let partner = &caller.partner;
+    let view = app.reader.job_view(partner, job_id(&id)?).await?.ok_or_else(|| Refusal::not_found("job"))?;
     Ok(answer(StatusCode::OK, &view))
 }
 
 async fn list(State(app): State<Arc<App>>, headers: HeaderMap, RawQuery(query): RawQuery) -> Answered {
-    let partner = app.auth.partner(&headers, &app.reader).await?;
+    let caller = Caller::of(&app, &headers).await?;
+    let partner = &caller.partner;
     let (mut state, mut limit, mut after) = (None, 50, None);
     for pair in query.as_deref().unwrap_or_default().split('&').filter(|pair| !pair.is_empty()) {
         let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
@@ -162,7 +224,7 @@ async fn list(State(app): State<Arc<App>>, headers: HeaderMap, RawQuery(query): 
             other => return Err(Refusal::param(Code::BadRequest, other, "takes state, limit and after")),
         }
     }
-    let mut jobs = app.reader.jobs(&partner, state, limit + 1, after).await?;
+    let mut jobs = app.reader.jobs(partner, state, limit + 1, after).await?;
     let more = jobs.len() > limit as usize;
     jobs.truncate(limit as usize);
     let after = if more { jobs.last().map(|job| job.id) } else { None };
@@ -170,10 +232,11 @@ async fn list(State(app): State<Arc<App>>, headers: HeaderMap, RawQuery(query): 
 }
 
 async fn edit(State(app): State<Arc<App>>, headers: HeaderMap, Path(id): Path<String>, request: Request) -> Answered {
-    let partner = app.auth.partner(&headers, &app.reader).await?;
+    let caller = Caller::of(&app, &headers).await?;
+    let partner = &caller.partner;
     let job = job_id(&id)?;
-    let edit: EditJob = json(&body(request, app.limits.body_bytes_max).await?)?;
-    let current = app.reader.job_view(&partner, job).await?.ok_or_else(|| Refusal::not_found("job"))?;
+    let edit: EditJob = json(&body(request, app.limits.body_bytes_max, &app.limits).await?)?;
+    let current = app.reader.job_view(partner, job).await?.ok_or_else(|| Refusal::not_found("job"))?;
     let mut faults = Vec::new();
     if edit.location.is_some() != edit.address.is_some() {
         faults.push(fault("location", "a new place needs both `location` and `address`"));
@@ -197,20 +260,21 @@ async fn edit(State(app): State<Arc<App>>, headers: HeaderMap, Path(id): Path<St
     let received_at = app.clock.now();
     let edit = Box::new(edit);
     let asked = app.mailbox.ask(|request| Input::Edited { request, partner: partner.clone(), job, edit, received_at });
-    changed(&app, &partner, job, asked.await?, None).await
+    changed(&app, partner, job, asked.await?, None).await
 }
 
 async fn cancel(State(app): State<Arc<App>>, headers: HeaderMap, Path(id): Path<String>, request: Request) -> Answered {
-    let partner = app.auth.partner(&headers, &app.reader).await?;
+    let caller = Caller::of(&app, &headers).await?;
+    let partner = &caller.partner;
     let job = job_id(&id)?;
-    let CancelJob { reason } = json(&body(request, app.limits.body_bytes_max).await?)?;
-    if reason.as_ref().is_some_and(|reason| reason.chars().count() > 300) {
-        return Err(Refusal::param(Code::Invalid, "reason", "takes at most 300 characters"));
+    let CancelJob { reason } = json(&body(request, app.limits.body_bytes_max, &app.limits).await?)?;
+    if reason.as_ref().is_some_and(|reason| reason.chars().count() > 300 || reason.contains('\0')) {
+        return Err(Refusal::param(Code::Invalid, "reason", "takes at most 300 characters, none of them NUL"));
     }
     let received_at = app.clock.now();
     let asked =
         app.mailbox.ask(|request| Input::Cancelled { request, partner: partner.clone(), job, reason, received_at });
-    changed(&app, &partner, job, asked.await?, Some(JobState::Cancelled)).await
+    changed(&app, partner, job, asked.await?, Some(JobState::Cancelled)).await
 }
 
 /// The answer to a change. A job the dispatcher no longer holds may have ended: then its state says why it cannot change,
@@ -232,7 +296,7 @@ async fn changed(app: &App, partner: &PartnerSlug, job: JobId, answered: Answer,
 }
 
 async fn packages(State(app): State<Arc<App>>, headers: HeaderMap) -> Answered {
-    app.auth.partner(&headers, &app.reader).await?;
+    let _caller = Caller::of(&app, &headers).await?;
     let packages = app.live.directory.packages().into_iter().map(|package| (*package).clone()).collect();
     Ok(answer(StatusCode::OK, &PackageList { packages }))
 }
@@ -252,8 +316,10 @@ fn fault(param: &str, detail: &str) -> Fault {
 
 fn check_text(param: &str, text: &str, most: usize, faults: &mut Vec<Fault>) {
     let length = text.trim().chars().count();
-    if length == 0 || text.chars().count() > most {
-        faults.push(Fault { param: param.to_owned(), detail: format!("takes 1 to {most} characters") });
+    // A text that Postgres cannot store would be refused by the ledger, when the job is decided already.
+    if length == 0 || text.chars().count() > most || text.contains('\0') {
+        faults
+            .push(Fault { param: param.to_owned(), detail: format!("takes 1 to {most} characters, none of them NUL") });
     }
 }
 
@@ -266,10 +332,10 @@ fn check_address(address: &Address, faults: &mut Vec<Fault>) {
 fn check_customer(customer: &Customer, faults: &mut Vec<Fault>) {
     check_text("customer.name", &customer.name, 200, faults);
     let digits = customer.phone.chars().filter(char::is_ascii_digit).count();
-    if !customer.phone.starts_with('+') || !(6..=15).contains(&digits) || customer.phone.len() > 32 {
+    if !customer.phone.starts_with('+') || !(6..=15).contains(&digits) || customer.phone.chars().count() > 32 {
         faults.push(fault("customer.phone", "takes an international number such as +49301234567"));
     }
-    if customer.email.as_ref().is_some_and(|email| email.len() > 254 || !email.contains('@')) {
+    if customer.email.as_ref().is_some_and(|email| email.chars().count() > 254 || !email.contains('@')) {
         faults.push(fault("customer.email", "takes an e-mail address"));
     }
 }

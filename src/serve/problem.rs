@@ -3,18 +3,23 @@
 
 use std::time::Duration;
 
-use axum::body::{Body, Bytes};
+use axum::body::{Body, Bytes, HttpBody};
 use axum::extract::Request;
-use axum::http::{HeaderValue, Response, StatusCode, header};
+use axum::http::{HeaderValue, Response, StatusCode, Version, header};
 use axum::middleware::Next;
 use axum::response::IntoResponse;
-use http_body_util::{BodyExt, LengthLimitError, Limited};
+use bytes::BytesMut;
+use http_body_util::BodyExt;
 use kiez_protocol::refusal::{Code, Fault, Problem};
 use serde::de::DeserializeOwned;
 use tracing::Instrument;
 use uuid::Uuid;
 
-use crate::engine::Overloaded;
+use super::depth;
+use crate::clock::Stopwatch;
+use crate::config::Limits;
+use crate::engine::{Overloaded, Unanswered};
+use crate::ledger::ReadError;
 use crate::metrics;
 
 /// The answer of a handler.
@@ -32,7 +37,7 @@ pub struct Refusal {
 impl Refusal {
     /// A refusal with a code, in words.
     pub fn new(code: Code, detail: impl Into<String>) -> Refusal {
-        let retry_after = (code == Code::Unavailable).then_some(Duration::from_secs(1));
+        let retry_after = matches!(code, Code::Unavailable | Code::TooMany).then_some(Duration::from_secs(1));
         Refusal { code, detail: detail.into(), errors: Vec::new(), retry_after }
     }
 
@@ -67,9 +72,26 @@ impl From<Overloaded> for Refusal {
     }
 }
 
-impl From<crate::ledger::ReadError> for Refusal {
-    fn from(error: crate::ledger::ReadError) -> Refusal {
-        tracing::warn!(%error, "the ledger could not be read");
+impl From<Unanswered> for Refusal {
+    fn from(unanswered: Unanswered) -> Refusal {
+        match unanswered {
+            Unanswered::Overloaded(overloaded) => overloaded.into(),
+            Unanswered::Unknown => Refusal::new(
+                Code::Unavailable,
+                "the ledger does not answer, and whether this was written is not known yet; ask again with the same \
+                 Idempotency-Key",
+            ),
+        }
+    }
+}
+
+impl From<ReadError> for Refusal {
+    fn from(error: ReadError) -> Refusal {
+        match error {
+            // The writer has said so, once; there may be thousands who ask.
+            ReadError::Away => {}
+            ReadError::Slow | ReadError::Failed(_) => tracing::warn!(%error, "the ledger could not be read"),
+        }
         Refusal::new(Code::Unavailable, "the ledger cannot be read now; try again")
     }
 }
@@ -87,7 +109,11 @@ impl IntoResponse for Refusal {
 pub async fn frame(request: Request, next: Next) -> Response<Body> {
     let request_id = Uuid::now_v7().simple().to_string();
     let span = tracing::debug_span!("request", id = request_id, method = %request.method());
-    let mut response = next.run(request).instrument(span).await;
+    let mut response = if names_its_host(&request) {
+        next.run(request).instrument(span).await
+    } else {
+        Refusal::new(Code::BadRequest, "a request names its host, once").into_response()
+    };
     metrics::http(response.status().as_u16());
     let refusal = response.extensions_mut().remove::<Refusal>().or_else(|| plain(response.status()));
     if let Some(refusal) = refusal {
@@ -96,12 +122,20 @@ pub async fn frame(request: Request, next: Next) -> Response<Body> {
         let body = serde_json::to_vec(&problem).expect("a problem is plain data");
         let retry_after = refusal.retry_after.map(|after| HeaderValue::from(after.as_secs().max(1)));
         let status = StatusCode::from_u16(refusal.code.status()).expect("codes have valid statuses");
+        let allow = response.headers_mut().remove(header::ALLOW);
         response = Response::new(Body::from(body));
         *response.status_mut() = status;
         let headers = response.headers_mut();
         headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
         if let Some(after) = retry_after {
             headers.insert(header::RETRY_AFTER, after);
+        }
+        if let Some(allow) = allow {
+            headers.insert(header::ALLOW, allow);
+        }
+        // The rest of the body may still be on its way, and nobody will read it.
+        if status == StatusCode::REQUEST_TIMEOUT {
+            headers.insert(header::CONNECTION, HeaderValue::from_static("close"));
         }
         if status == StatusCode::UNAUTHORIZED {
             headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
@@ -112,9 +146,17 @@ pub async fn frame(request: Request, next: Next) -> Response<Body> {
     response
 }
 
+/// Whether there is one `Host`, as HTTP/1.1 demands of every request (RFC 9112, 3.2): a proxy and we must not think of
+/// different ones.
+fn names_its_host(request: &Request) -> bool {
+    let hosts = request.headers().get_all(header::HOST).iter().count();
+    hosts == 1 || (hosts == 0 && request.version() < Version::HTTP_11)
+}
+
 /// What the router itself refuses.
 fn plain(status: StatusCode) -> Option<Refusal> {
     match status {
+        StatusCode::BAD_REQUEST => Some(Refusal::new(Code::BadRequest, "the path is not UTF-8")),
         StatusCode::NOT_FOUND => Some(Refusal::new(Code::NotFound, "there is no such route")),
         StatusCode::METHOD_NOT_ALLOWED => Some(Refusal::new(Code::MethodNotAllowed, Code::MethodNotAllowed.title())),
         _ => None,
@@ -135,19 +177,53 @@ fn problem(refusal: &Refusal, request_id: &str) -> Problem {
     }
 }
 
-/// The whole body, at most `bytes_max`.
+/// The whole answer, head and body, to a caller for whom there is no room: nothing of what they ask is read.
+pub(super) fn overcrowded() -> Vec<u8> {
+    let refusal = Refusal::new(Code::Unavailable, "there are too many connections now; come back a little later");
+    let request_id = Uuid::now_v7().simple().to_string();
+    let body = serde_json::to_string(&problem(&refusal, &request_id)).expect("a problem is plain data");
+    format!(
+        "HTTP/1.1 503 Service Unavailable\r\ncontent-type: application/problem+json\r\nretry-after: 2\r\n\
+         connection: close\r\ncontent-length: {}\r\nx-request-id: {request_id}\r\n\r\n{body}",
+        body.len()
+    )
+    .into_bytes()
+}
+
+/// The whole body: at most `bytes_max`, in time, and nested no deeper than JSON may be.
 ///
 /// # Errors
-/// [`Code::TooLarge`], or [`Code::BadRequest`] when it breaks off.
-pub async fn body(request: Request, bytes_max: usize) -> Result<Bytes, Refusal> {
-    let collected = Limited::new(request.into_body(), bytes_max).collect().await;
-    collected.map(http_body_util::Collected::to_bytes).map_err(|error| {
-        if error.is::<LengthLimitError>() {
-            Refusal::new(Code::TooLarge, format!("the body has more than {bytes_max} bytes"))
-        } else {
-            Refusal::new(Code::BadRequest, "the body broke off")
+/// [`Code::TooLarge`], [`Code::RequestTimeout`], or [`Code::BadRequest`] when it breaks off.
+pub async fn body(request: Request, bytes_max: usize, limits: &Limits) -> Result<Bytes, Refusal> {
+    let too_large = || Refusal::new(Code::TooLarge, format!("the body has more than {bytes_max} bytes"));
+    let mut body = request.into_body();
+    if body.size_hint().lower() > bytes_max as u64 {
+        return Err(too_large());
+    }
+    let (watch, mut whole) = (Stopwatch::start(), BytesMut::new());
+    loop {
+        // A large body may take longer, but only as it grows.
+        let mebibytes = u32::try_from(whole.len() >> 20).unwrap_or(u32::MAX);
+        let allowed = Duration::from_millis(limits.body_ms).saturating_mul(mebibytes.saturating_add(1));
+        let left = allowed.saturating_sub(watch.elapsed());
+        match tokio::time::timeout(left, body.frame()).await {
+            Err(_) => return Err(Refusal::new(Code::RequestTimeout, "the body did not arrive in time")),
+            Ok(Some(Err(_))) => return Err(Refusal::new(Code::BadRequest, "the body broke off")),
+            Ok(None) => break,
+            Ok(Some(Ok(frame))) => {
+                let Ok(part) = frame.into_data() else { continue };
+                if whole.len() + part.len() > bytes_max {
+                    return Err(too_large());
+                }
+                whole.extend_from_slice(&part);
+            }
         }
-    })
+    }
+    if depth::exceeds(&whole, limits.json_depth_max) {
+        let detail = format!("the body is nested deeper than {} levels", limits.json_depth_max);
+        return Err(Refusal::new(Code::TooLarge, detail));
+    }
+    Ok(whole.freeze())
 }
 
 /// A body as the type its route takes. An empty one counts as `{}`.
@@ -156,11 +232,17 @@ pub async fn body(request: Request, bytes_max: usize) -> Result<Bytes, Refusal> 
 /// [`Code::BadRequest`] for what is not JSON, [`Code::Invalid`] with the path for what does not fit.
 pub fn json<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Refusal> {
     let bytes = if bytes.is_empty() { b"{}" } else { bytes };
+    // serde would take a list for an object whose fields are not named.
+    if bytes.trim_ascii_start().starts_with(b"[") {
+        return Err(Refusal::new(Code::Invalid, "the body is a list, and an object is wanted"));
+    }
     let mut deserializer = serde_json::Deserializer::from_slice(bytes);
     let value = serde_path_to_error::deserialize(&mut deserializer).map_err(|error| {
         let path = error.path().to_string();
         let inner = error.into_inner();
         match inner.classify() {
+            // The whole is of another kind, or of none that is told apart by a tag: no field is to blame.
+            serde_json::error::Category::Data if path == "." => Refusal::new(Code::Invalid, inner.to_string()),
             serde_json::error::Category::Data => Refusal::param(Code::Invalid, path, inner.to_string()),
             serde_json::error::Category::Syntax
             | serde_json::error::Category::Eof

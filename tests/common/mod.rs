@@ -3,6 +3,10 @@
 
 #![allow(dead_code, reason = "each story needs a part of the cast")]
 
+pub mod cluster;
+pub mod line;
+pub mod process;
+
 use std::time::Duration;
 
 use kiez::config::Config;
@@ -86,38 +90,80 @@ impl TestServer {
 
     /// The town of the stories: one community, one package, one partner, and friends at these places.
     pub async fn town(&self, places: &[(f64, f64)]) -> Vec<FriendId> {
-        let mut lines: Vec<ImportLine> = [
-            json!({"kind": "community", "slug": "berlin-tech", "brand": "Berlin Tech", "country": "DE", "currency": "EUR",
-                "time_zone": "Europe/Berlin", "commission": {"id": "ten", "basis_points": 1000}}),
-            json!({"kind": "package", "slug": "wifi-setup", "title": {"de": "WLAN einrichten", "en": "Set up Wi-Fi"},
-                "category": "wifi", "skills": [{"skill": "wifi", "level": 1}], "duration_min": 45,
-                "pricing": {"kind": "fixed", "price": {"amount": 2900, "currency": "EUR"}},
-                "questions": [{"name": "router", "text": {"de": "Router?", "en": "Router?"}, "answer": {"kind": "text"},
-                    "required": true, "in_offer": true}]}),
-            json!({"kind": "partner", "slug": "shop", "name": "A Shop", "community": "berlin-tech"}),
-        ]
-        .into_iter()
-        .map(|line| serde_json::from_value(line).expect("a document"))
-        .collect();
-        let friends: Vec<FriendId> = (0..places.len()).map(friend_id).collect();
-        lines.extend(friends.iter().enumerate().map(|(index, id)| {
-            serde_json::from_value(json!({"kind": "friend", "id": id, "name": format!("Friend {index}"),
-                "skills": [{"skill": "wifi", "level": 3}], "communities": ["berlin-tech"], "country": "DE"}))
-            .expect("a friend")
-        }));
-        self.admin().import(&lines).await.expect("the town is imported");
-        friends
+        build_town(&self.admin(), places).await
     }
 
     pub async fn partner(&self) -> PartnerClient {
-        let key = self.admin().partner_key(&"shop".parse().expect("a slug")).await.expect("a key").token;
-        PartnerClient::new(self.http().with_key(key), 5_000)
+        partner(&self.http(), 5_000).await
     }
 
     /// A friend who is connected, on duty and stands somewhere.
     pub async fn friend(&self, id: FriendId, place: (f64, f64)) -> Cast {
-        let token = self.admin().friend_token(id, Some(60)).await.expect("a token").token;
-        let mut config = FriendConfig::new(self.server(), token);
+        Cast::on_duty(self.server(), id, place).await
+    }
+
+    pub async fn town_with_friends(&self, places: &[(f64, f64)]) -> Vec<Cast> {
+        let ids = self.town(places).await;
+        let mut cast = Vec::new();
+        for (id, place) in ids.into_iter().zip(places) {
+            cast.push(self.friend(id, *place).await);
+        }
+        cast
+    }
+}
+
+/// The town of the stories on any server.
+pub async fn build_town(admin: &AdminClient, places: &[(f64, f64)]) -> Vec<FriendId> {
+    admin.import(&town_documents(places.len())).await.expect("the town is imported");
+    (0..places.len()).map(friend_id).collect()
+}
+
+/// What the town is made of.
+pub fn town_documents(friends: usize) -> Vec<ImportLine> {
+    let mut lines: Vec<ImportLine> = [
+        json!({"kind": "community", "slug": "berlin-tech", "brand": "Berlin Tech", "country": "DE", "currency": "EUR",
+            "time_zone": "Europe/Berlin", "commission": {"id": "ten", "basis_points": 1000}}),
+        json!({"kind": "package", "slug": "wifi-setup", "title": {"de": "WLAN einrichten", "en": "Set up Wi-Fi"},
+            "category": "wifi", "skills": [{"skill": "wifi", "level": 1}], "duration_min": 45,
+            "pricing": {"kind": "fixed", "price": {"amount": 2900, "currency": "EUR"}},
+            "questions": [{"name": "router", "text": {"de": "Router?", "en": "Router?"}, "answer": {"kind": "text"},
+                "required": true, "in_offer": true}]}),
+        json!({"kind": "partner", "slug": "shop", "name": "A Shop", "community": "berlin-tech"}),
+    ]
+    .into_iter()
+    .map(|line| serde_json::from_value(line).expect("a document"))
+    .collect();
+    lines.extend((0..friends).map(|index| {
+        serde_json::from_value(json!({"kind": "friend", "id": friend_id(index), "name": format!("Friend {index}"),
+            "skills": [{"skill": "wifi", "level": 3}], "communities": ["berlin-tech"], "country": "DE"}))
+        .expect("a friend")
+    }));
+    lines
+}
+
+/// The partner of the town, who repeats a call for up to `patience_ms`.
+pub async fn partner(http: &Http, patience_ms: u64) -> PartnerClient {
+    let admin = AdminClient::new(http.clone());
+    let key = admin.partner_key(&"shop".parse().expect("a slug")).await.expect("a key").token;
+    PartnerClient::new(http.with_key(key), patience_ms)
+}
+
+pub fn friend_id(index: usize) -> FriendId {
+    FriendId(Uuid::from_u128(0x0192_f000_0000_7000_8000_0000_0000_0000 + index as u128 + 1))
+}
+
+/// A friend with everything they have heard.
+pub struct Cast {
+    pub client: FriendClient,
+    pub heard: Vec<FriendMessage>,
+}
+
+impl Cast {
+    /// A friend who is connected, on duty and stands somewhere.
+    pub async fn on_duty(server: Server, id: FriendId, place: (f64, f64)) -> Cast {
+        let admin = AdminClient::new(Http::new(server.clone(), DEVELOPMENT_KEY));
+        let token = admin.friend_token(id, Some(60)).await.expect("a token").token;
+        let mut config = FriendConfig::new(server, token);
         config.reconnect = Reconnect::quick();
         let mut cast = Cast { client: FriendClient::new(config), heard: Vec::new() };
         cast.until("a snapshot", |message| matches!(message, FriendMessage::Snapshot(_)).then_some(())).await;
@@ -132,27 +178,6 @@ impl TestServer {
         cast
     }
 
-    pub async fn town_with_friends(&self, places: &[(f64, f64)]) -> Vec<Cast> {
-        let ids = self.town(places).await;
-        let mut cast = Vec::new();
-        for (id, place) in ids.into_iter().zip(places) {
-            cast.push(self.friend(id, *place).await);
-        }
-        cast
-    }
-}
-
-pub fn friend_id(index: usize) -> FriendId {
-    FriendId(Uuid::from_u128(0x0192_f000_0000_7000_8000_0000_0000_0000 + index as u128 + 1))
-}
-
-/// A friend with everything they have heard.
-pub struct Cast {
-    pub client: FriendClient,
-    pub heard: Vec<FriendMessage>,
-}
-
-impl Cast {
     /// Listens until a message fits.
     pub async fn until<A>(&mut self, what: &str, mut fits: impl FnMut(&FriendMessage) -> Option<A>) -> A {
         let wait = async {

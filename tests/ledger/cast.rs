@@ -31,6 +31,9 @@ use uuid::Uuid;
 /// 2026-11-23T17:00:00Z.
 pub const START: Time = Time(1_795_453_200_000);
 pub const HOUR: i64 = 3_600_000;
+/// Records that may be unwritten at once.
+pub const QUEUE_LEN_MAX: usize = 4_096;
+pub const OPTIONS: OpenOptions = OpenOptions { dev: false, take_over: false, queue_len_max: QUEUE_LEN_MAX };
 
 /// An empty database of its own.
 pub struct Place {
@@ -81,7 +84,11 @@ impl Place {
     }
 
     pub async fn try_open(&self, dev: bool) -> Result<Opened, OpenError> {
-        ledger::open(&self.url, OpenOptions { dev }).await
+        self.open_as(OpenOptions { dev, ..OPTIONS }).await
+    }
+
+    pub async fn open_as(&self, options: OpenOptions) -> Result<Opened, OpenError> {
+        ledger::open(&self.url, options).await
     }
 
     /// Opens, and stores the documents that jobs are posted under.
@@ -98,10 +105,10 @@ impl Place {
         let holder = Uuid::new_v4();
         let inner = match &self.kind {
             Kind::Sqlite(dir) => {
-                Engine::Sqlite(SqliteLedger::open(&dir.path().join("kiez.db"), holder).await.expect("opens"))
+                Engine::Sqlite(SqliteLedger::open(&dir.path().join("kiez.db"), holder, false).await.expect("opens"))
             }
             Kind::Postgres { server, .. } => {
-                Engine::Postgres(PostgresLedger::open(server, holder, false).await.expect("opens"))
+                Engine::Postgres(PostgresLedger::open(server, holder, false, false).await.expect("opens"))
             }
         };
         let faults = Faults::default();
@@ -228,6 +235,9 @@ impl Ledger for Rig {
             None => inner!(ref self, ledger => ledger.written(batch)),
         }
     }
+    async fn beat(&mut self) -> Result<(), Trouble> {
+        inner!(ref self, ledger => ledger.beat())
+    }
     async fn load(&mut self) -> Result<Stored, Trouble> {
         inner!(ref self, ledger => ledger.load())
     }
@@ -265,7 +275,7 @@ impl Engineer {
         loop {
             match self.outcomes.recv().await.expect("the writer lives") {
                 Outcome::Written { through } if through == self.ticket => return refused,
-                Outcome::Written { .. } => {}
+                Outcome::Written { .. } | Outcome::Stands => {}
                 Outcome::Refused { ticket, stored, .. } => refused.push((ticket, stored)),
                 Outcome::Fenced => panic!("fenced"),
             }

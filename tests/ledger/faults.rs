@@ -33,7 +33,7 @@ pub async fn an_unknown_commit_that_happened_is_not_repeated(place: &Place) {
     let (rig, faults) = place.rig().await;
     faults.add(Fault::UnknownButWritten);
     faults.add(Fault::Away);
-    let (writer, outcomes) = writer::start(rig);
+    let (writer, outcomes) = writer::start(rig, QUEUE_LEN_MAX);
     let mut engineer = Engineer::new(writer, outcomes);
     // Repeated, its events would be refused.
     assert!(engineer.write(&posted(None)).await);
@@ -48,7 +48,7 @@ pub async fn an_unknown_commit_that_did_not_happen_is_repeated(place: &Place) {
     for _ in 0..2 {
         faults.add(Fault::UnknownAndNotWritten);
     }
-    let (writer, outcomes) = writer::start(rig);
+    let (writer, outcomes) = writer::start(rig, QUEUE_LEN_MAX);
     let mut engineer = Engineer::new(writer, outcomes);
     assert!(engineer.write(&posted(None)).await);
     assert_eq!(place.count("jobs").await, 1);
@@ -60,7 +60,7 @@ pub async fn a_database_that_is_away_bounds_the_queue(place: &Place) {
     for _ in 0..3 {
         faults.add(Fault::Away);
     }
-    let (writer, outcomes) = writer::start(rig);
+    let (writer, outcomes) = writer::start(rig, QUEUE_LEN_MAX);
     let mut engineer = Engineer::new(writer, outcomes);
     let record = posted(None);
     engineer.submit(&record);
@@ -69,7 +69,7 @@ pub async fn a_database_that_is_away_bounds_the_queue(place: &Place) {
     assert!(!health.reachable);
     assert!(health.oldest_unwritten_since.is_some_and(|since| since.elapsed() < Duration::from_secs(5)));
     let mut sequence = record;
-    while engineer.writer.depth() < writer::QUEUE_MAX {
+    while engineer.writer.depth() < QUEUE_LEN_MAX {
         sequence = next(&sequence);
         engineer.submit(&sequence);
     }
@@ -85,7 +85,7 @@ pub async fn a_database_that_is_away_bounds_the_queue(place: &Place) {
 
 pub async fn a_taken_over_ledger_fences_who_reconnects(place: &Place) {
     let (rig, faults) = place.rig().await;
-    let (writer, outcomes) = writer::start(rig);
+    let (writer, outcomes) = writer::start(rig, QUEUE_LEN_MAX);
     let mut engineer = Engineer::new(writer, outcomes);
     faults.add(Fault::UnknownAndNotWritten);
     place.sql("update fence set epoch = epoch + 1, holder = 'somebody else'").await;

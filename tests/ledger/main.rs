@@ -3,9 +3,11 @@
 #![expect(clippy::unwrap_used, reason = "a story that cannot go on has failed")]
 
 mod cast;
+mod checkup;
 mod faults;
 mod pace;
 mod reading;
+mod takeover;
 mod writing;
 
 /// Makes a test of every story for both engines.
@@ -59,9 +61,19 @@ mod told {
         a_newer_schema_is_refused,
         many_at_once_are_all_written,
     }
+    stories! { checkup:
+        a_look_makes_nothing_and_sees_who_has_the_ledger,
+    }
+    stories! { takeover:
+        an_idle_writer_sees_a_raised_fence,
+        who_takes_over_goes_on_and_the_other_writes_nothing_more,
+        who_asks_hears_that_the_fence_stands,
+        a_goodbye_is_left_behind,
+    }
     stories! { reading:
         a_partner_sees_its_own_jobs,
         verdicts_follow_from_the_rows,
+        wins_of_the_last_day_come_back_with_a_start,
         outcomes_tell_every_run,
         an_import_is_all_or_nothing,
         documents_have_versions,

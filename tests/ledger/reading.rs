@@ -3,15 +3,21 @@
 use kiez::dispatch::job::OfferState;
 use kiez::ledger::RegistryError;
 use kiez_protocol::directory::{ImportLine, Partner};
-use kiez_protocol::friend::{ClosedReason, LostReason, Verdict};
-use kiez_protocol::ids::{Key, PartnerSlug};
+use kiez_protocol::friend::{ClosedReason, LostReason, ToldVerdict, Verdict};
+use kiez_protocol::ids::{JobId, Key, PartnerSlug};
 use kiez_protocol::partner::JobState;
 use uuid::Uuid;
 
 use crate::cast::*;
 
 fn partner() -> Partner {
-    Partner { slug: "shop".parse().expect("a slug"), name: "Shop".to_owned(), community: None, commission: None }
+    Partner {
+        slug: "shop".parse().expect("a slug"),
+        name: "Shop".to_owned(),
+        community: None,
+        commission: None,
+        quota: None,
+    }
 }
 
 pub async fn a_partner_sees_its_own_jobs(place: &Place) {
@@ -86,6 +92,35 @@ pub async fn verdicts_follow_from_the_rows(place: &Place) {
         assert_eq!(verdict, Some((Verdict::Lost, Some(lost))));
     }
     engineer.end().await;
+}
+
+pub async fn wins_of_the_last_day_come_back_with_a_start(place: &Place) {
+    let opened = place.open_with_documents().await;
+    assert!(opened.stored.verdicts.is_empty());
+    let mut engineer = Engineer::new(opened.writer, opened.outcomes);
+    let now = START + 240 * HOUR;
+    // Each with the hours before now at which it was posted and won.
+    let mut told = Vec::new();
+    for (posted_h, won_h) in [(72, Some(48)), (72, Some(2)), (25, Some(23)), (1, Some(1)), (0, None)] {
+        let mut job = posted(None);
+        let at = (now - posted_h * HOUR).0.unsigned_abs();
+        let id = Uuid::new_v7(uuid::Timestamp::from_unix(uuid::NoContext, at / 1_000, (at % 1_000) as u32 * 1_000_000));
+        (job.job.id, job.job.view.id) = (JobId(id), JobId(id));
+        assert!(engineer.write(&job).await);
+        let Some(won_h) = won_h else { continue };
+        let mut record = won(&job, 0, 0);
+        record.visits[0].assigned_at = now - won_h * HOUR;
+        assert!(engineer.write(&record).await);
+        let visit = &record.visits[0];
+        let (offer, key, at) = (visit.offer, visit.key, visit.assigned_at);
+        told.push((visit.friend, ToldVerdict { offer, key, result: Verdict::Won, reason: None, at }));
+    }
+    engineer.end().await;
+    let again = place.open().await;
+    let mut expected = told.split_off(1);
+    expected.sort_by_key(|(_, told)| told.at);
+    assert_eq!(again.stored.verdicts, expected);
+    end(again).await;
 }
 
 pub async fn outcomes_tell_every_run(place: &Place) {

@@ -56,7 +56,7 @@ pub async fn the_last_row_of_a_batch_stands(place: &Place) {
 
 pub async fn two_active_visits_of_a_job_are_refused_and_the_others_go_on(place: &Place) {
     let (rig, _) = place.rig().await;
-    let (writer, outcomes) = writer::start(rig);
+    let (writer, outcomes) = writer::start(rig, QUEUE_LEN_MAX);
     let mut engineer = Engineer::new(writer, outcomes);
     let (before, bad, after) = (posted(None), posted(None), posted(None));
     let bad_won = won(&bad, 0, 0);

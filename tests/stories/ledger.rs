@@ -141,6 +141,7 @@ impl Ledger {
             jobs: open.filter_map(|(id, _)| self.job(*id)).collect(),
             duties: self.duties.values().filter(|row| row.duty.on).copied().collect(),
             keys: self.keys.clone(),
+            verdicts: Vec::new(),
         }
     }
 

@@ -100,6 +100,35 @@ fn what_was_due_while_the_server_was_down_happens_in_order() {
 }
 
 #[test]
+fn who_slept_spends_no_wave_on_those_who_are_back_first() {
+    let mut town = Town::new();
+    let friends: Vec<FriendId> = (0..8).map(|index| town.friend(100 + index * 100)).collect();
+    let job = town.post();
+    for friend in &friends {
+        town.streets.change(*friend, |standing| standing.reachable = false);
+    }
+    town.sleeps(5 * MINUTE);
+    friends[4..7].iter().for_each(|friend| town.arrives(*friend, 900));
+    town.wait(14 * SECOND);
+    assert_eq!((town.asked(job).len(), town.job(job).run.wave), (4, 1), "three are no wave");
+    town.wait(SECOND);
+    assert_eq!((town.asked(job).len(), town.job(job).run.wave), (7, 2));
+}
+
+#[test]
+fn who_slept_waits_for_what_could_not_arrive() {
+    let mut town = Town::new();
+    let [a, b, c, d, e] = town.friends([100, 200, 300, 400, 500]);
+    town.deaf.insert(a);
+    let job = town.post();
+    town.sleeps(MINUTE);
+    town.wait(24 * SECOND);
+    assert_eq!(town.asked(job), [a, b, c, d], "its seat is not given on yet");
+    town.wait(2 * SECOND);
+    assert_eq!(town.asked(job), [a, b, c, d, e]);
+}
+
+#[test]
 fn duty_is_kept() {
     let mut town = Town::new();
     let [anna, ben] = town.friends([100, 200]);

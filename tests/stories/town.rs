@@ -556,6 +556,13 @@ impl Town {
         self.core = Dispatcher::restore(self.ledger.stored(), self.starts, self.pace, self.now);
     }
 
+    /// Everything stands still for so long, and goes on.
+    pub fn sleeps(&mut self, ms: i64) {
+        self.now = self.now + ms;
+        self.handle(Input::Woken);
+        self.run();
+    }
+
     // What stands.
 
     pub fn state(&self, job: JobId) -> JobState {

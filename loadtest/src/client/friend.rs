@@ -41,6 +41,8 @@ pub trait Tap: Send + Sync {
     fn sent(&self, frame: &FriendFrame);
     /// The message has come.
     fn heard(&self, message: &FriendMessage);
+    /// A ping has come; it is answered by itself.
+    fn beat(&self) {}
     /// The connection is gone.
     fn down(&self);
 }
@@ -132,6 +134,8 @@ pub enum FriendEvent {
         cause: String,
         /// When the next try is, ms from now.
         retry_in_ms: u64,
+        /// Whether there had been a welcome; else the try itself has failed.
+        welcomed: bool,
     },
     /// The server does not want this friend back; nothing more will happen.
     Over {
@@ -207,6 +211,14 @@ impl FriendClient {
         let key = new_key();
         self.owe(key, FriendFrame::Accept { offer, revision, key });
         key
+    }
+
+    /// Sends an accept whose answer is known once more, with its key, as an app that has lost the answer; the verdict comes
+    /// again.
+    pub fn accept_again(&mut self, offer: OfferId, revision: u32, key: Key) {
+        if !self.owed.iter().any(|owed| owed.key == key) {
+            self.owe(key, FriendFrame::Accept { offer, revision, key });
+        }
     }
 
     /// Declines an offer; repeated until it is answered.
@@ -367,7 +379,7 @@ impl FriendClient {
             live.ack_at = None;
             live.acked_at = Some(now);
             live.seq_acked = self.seq_seen;
-            live.out.push_back(text(&FriendFrame::Ack { seq: self.seq_seen }));
+            self.send(&FriendFrame::Ack { seq: self.seq_seen });
         }
         let owed = self.owed.iter_mut().find(|owed| owed.again_at.is_some_and(|at| now >= at))?;
         owed.again_at = None;
@@ -389,7 +401,13 @@ impl FriendClient {
                 return Some(self.down(fault));
             }
             // Pings are answered by tungstenite, at the next poll.
-            Message::Ping(_) | Message::Pong(_) | Message::Binary(_) | Message::Frame(_) => return None,
+            Message::Ping(_) => {
+                if let Some(tap) = &self.config.tap {
+                    tap.beat();
+                }
+                return None;
+            }
+            Message::Pong(_) | Message::Binary(_) | Message::Frame(_) => return None,
         };
         let Ok(envelope) = serde_json::from_str::<Envelope>(&text) else {
             self.note_seq(seq_of(&text), ACK_EVERY_MS);
@@ -471,7 +489,8 @@ impl FriendClient {
     }
 
     fn down(&mut self, fault: Break) -> FriendEvent {
-        if let (Link::Up(_), Some(tap)) = (&self.link, &self.config.tap) {
+        let welcomed = self.is_up();
+        if let Some(tap) = self.config.tap.as_ref().filter(|_| welcomed) {
             tap.down();
         }
         if let Some(code) = fault.code.filter(|code| (4_500..5_000).contains(code)) {
@@ -495,7 +514,7 @@ impl FriendClient {
         let retry_in_ms = fault.come_back_ms.unwrap_or(jittered);
         self.tries += 1;
         self.link = Link::Waiting(Instant::now() + Duration::from_millis(retry_in_ms));
-        FriendEvent::Down { code: fault.code, cause: fault.cause, retry_in_ms }
+        FriendEvent::Down { code: fault.code, cause: fault.cause, retry_in_ms, welcomed }
     }
 
     fn connect(&mut self) -> BoxFuture<'static, Result<Greeted, Break>> {

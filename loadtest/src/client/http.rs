@@ -132,6 +132,12 @@ impl Server {
     pub fn authority(&self) -> &str {
         &self.authority
     }
+
+    /// The port.
+    pub fn port(&self) -> u16 {
+        let port = self.authority.rsplit_once(':').and_then(|(_, port)| port.parse().ok());
+        port.expect("an authority is made with its port")
+    }
 }
 
 /// Calls to one server with one key. Clones share their connections.

@@ -131,19 +131,24 @@ pub(super) async fn greet(server: &Server, hello: FriendFrame) -> Result<(Socket
             _ => Break::because(&fault),
         })?;
     socket.send(text(&hello)).await.map_err(Break::because)?;
+    // A server that lets nobody in just now says when to come again.
+    let mut come_back_ms = None;
     loop {
         match socket.next().await {
             Some(Ok(Message::Text(text))) => match serde_json::from_str::<Envelope>(&text) {
                 Ok(Envelope { message: FriendMessage::Welcome(welcome), .. }) => return Ok((socket, welcome)),
-                Ok(_) | Err(_) => continue,
+                Ok(Envelope { message: FriendMessage::Draining { reconnect_in_ms }, .. }) => {
+                    come_back_ms = Some(u64::from(reconnect_in_ms));
+                }
+                Ok(_) | Err(_) => {}
             },
             Some(Ok(Message::Close(Some(frame)))) => {
                 let cause = frame.reason.to_string();
-                return Err(Break { code: Some(frame.code.into()), cause, come_back_ms: None });
+                return Err(Break { code: Some(frame.code.into()), cause, come_back_ms });
             }
-            Some(Ok(_)) => continue,
-            Some(Err(fault)) => return Err(Break::because(fault)),
-            None => return Err(Break::because("closed before the welcome")),
+            Some(Ok(_)) => {}
+            Some(Err(fault)) => return Err(Break { come_back_ms, ..Break::because(fault) }),
+            None => return Err(Break { come_back_ms, ..Break::because("closed before the welcome") }),
         }
     }
 }

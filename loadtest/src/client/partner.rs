@@ -1,6 +1,8 @@
 //! A partner's side of the wire: jobs in, their state out. A post is repeated with the same key until its answer is
 //! known, so that a lost reply never becomes a second job.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use http::Method;
@@ -17,13 +19,20 @@ pub struct PartnerClient {
     http: Http,
     /// For how long a call is repeated, ms.
     patience_ms: u64,
+    /// Calls that were made again.
+    repeats: Arc<AtomicU64>,
 }
 
 impl PartnerClient {
     /// A partner with the key that `http` carries. Calls are repeated for up to `patience_ms` while the server is away or
     /// says 503.
     pub fn new(http: Http, patience_ms: u64) -> PartnerClient {
-        PartnerClient { http, patience_ms }
+        PartnerClient { http, patience_ms, repeats: Arc::default() }
+    }
+
+    /// Calls that were made again so far, because no answer came or one that asked to wait.
+    pub fn repeats(&self) -> u64 {
+        self.repeats.load(Ordering::Relaxed)
     }
 
     /// Posts a job under an idempotency key of at most 255 characters and waits for the answer.
@@ -99,7 +108,12 @@ impl PartnerClient {
     where
         C: Future<Output = Result<A, CallError>>,
     {
-        patiently(Duration::from_millis(self.patience_ms), call).await
+        let made = AtomicU64::new(0);
+        let counted = || {
+            self.repeats.fetch_add(u64::from(made.fetch_add(1, Ordering::Relaxed) > 0), Ordering::Relaxed);
+            call()
+        };
+        patiently(Duration::from_millis(self.patience_ms), counted).await
     }
 }
 

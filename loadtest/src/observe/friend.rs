@@ -39,6 +39,8 @@ pub(crate) struct FriendTrace {
     away: Vec<Span>,
     /// When the last connection ended.
     pub down_at: Moment,
+    /// When the session last went on over a new connection.
+    resumed_at: Option<Moment>,
     /// On duty, as far as the server has said.
     on_duty: bool,
     /// Since when duty may hold.
@@ -56,6 +58,7 @@ impl FriendTrace {
             up_since: None,
             away: vec![Span::open(0, 0)],
             down_at: 0,
+            resumed_at: None,
             on_duty: false,
             duty_since: NEVER,
         }
@@ -66,6 +69,27 @@ impl FriendTrace {
         if let Some(away) = self.away.last_mut() {
             away.close(at, at);
         }
+    }
+
+    /// The session went on: what was told meanwhile comes now.
+    pub fn resumed(&mut self, at: Moment) {
+        self.resumed_at = Some(at);
+    }
+
+    /// Since when something heard at `at` may have been owed, if it may be of the time without a connection.
+    pub fn owed_since(&self, at: Moment, rules: &Rules) -> Option<Moment> {
+        let resumed = self.resumed_at.is_some_and(|resumed| at <= resumed + rules.in_flight_us);
+        resumed.then_some(self.down_at)
+    }
+
+    /// Whether there is a connection.
+    pub fn is_up(&self) -> bool {
+        self.up_since.is_some()
+    }
+
+    /// Whether the present connection began after this moment.
+    pub fn up_after(&self, at: Moment) -> bool {
+        self.up_since.is_some_and(|since| since > at)
     }
 
     /// Whether an offer decided in the window may have gone to nobody, because there was no connection to carry it.

@@ -45,6 +45,8 @@ pub(crate) struct Posted {
     pub job: PostJob,
     /// The community, as the answer says.
     pub community: CommunitySlug,
+    /// When the post was intended.
+    pub intended_at: Moment,
     /// When the post was sent first.
     pub sent_at: Moment,
     /// When the answer came.
@@ -97,6 +99,10 @@ pub(crate) struct Accept {
     pub verdicts: Vec<(Verdict, Option<LostReason>)>,
     /// How often the server could not decide.
     pub tried_again: u32,
+    /// Told `won`, and sent again after a break: the answer is not there yet.
+    pub asking_again: bool,
+    /// Sent again after a break without an answer.
+    pub after_break: bool,
 }
 
 /// An offer that was gone after a break.

@@ -5,6 +5,7 @@
 //! what is noted as sent was noted before the bytes left, and what is noted as heard after they came.
 
 pub(crate) mod friend;
+pub(crate) mod ground;
 pub(crate) mod job;
 pub mod span;
 mod wire;
@@ -20,9 +21,11 @@ use kiez_protocol::partner::{JobView, PostJob};
 use kiez_protocol::time::Time;
 
 use self::friend::FriendTrace;
+use self::ground::Ground;
 use self::job::{JobTrace, Posted};
-use self::span::Moment;
+use self::span::{Moment, NEVER};
 use crate::client::friend::Tap;
+use crate::measure::Stretch;
 use crate::report::{Live, Tally};
 
 /// How much an outside observer must allow for. All in microseconds of real time.
@@ -34,13 +37,15 @@ pub struct Rules {
     pub reach_us: Moment,
     /// A position older than this may no longer count: 20 min by default, divided by the time scale.
     pub fresh_us: Moment,
+    /// A server that was killed may wait for so long after its return until it chooses among those who are back: 15 s.
+    pub return_us: Moment,
 }
 
 impl Rules {
     /// The usual allowances at a time scale of at least 1.
     pub fn at_scale(time_scale: u32) -> Rules {
         let fresh_us = 20 * 60 * 1_000_000 / u64::from(time_scale.max(1));
-        Rules { in_flight_us: 1_000_000, reach_us: 80_000_000, fresh_us }
+        Rules { in_flight_us: 1_000_000, reach_us: 80_000_000, fresh_us, return_us: 15_000_000 }
     }
 }
 
@@ -51,6 +56,15 @@ enum Asking {
     Decline { offer: OfferId },
     Duty { on: bool },
     Visit { job: JobId, event: VisitEvent },
+}
+
+/// A post on its way.
+#[derive(Debug)]
+struct Posting {
+    intended_at: Moment,
+    sent_at: Moment,
+    partner: PartnerSlug,
+    job: PostJob,
 }
 
 /// Everything seen so far.
@@ -64,7 +78,10 @@ pub struct Observation {
     /// Whether there are friends on the server who are not watched; they may hold seats unseen.
     pub(crate) strangers: bool,
     pub(crate) tally: Tally,
-    posting: HashMap<String, (Moment, PartnerSlug, PostJob)>,
+    pub(crate) ground: Ground,
+    /// When the server was killed, and when it served again.
+    outages: Vec<(Moment, Moment)>,
+    posting: HashMap<String, Posting>,
     asking: HashMap<(FriendId, Key), Asking>,
     offers: HashMap<OfferId, JobId>,
     time_scale: u32,
@@ -83,6 +100,8 @@ impl Observation {
             packages: HashMap::new(),
             strangers: false,
             tally: Tally::default(),
+            ground: Ground::default(),
+            outages: Vec::new(),
             posting: HashMap::new(),
             asking: HashMap::new(),
             offers: HashMap::new(),
@@ -137,10 +156,45 @@ impl Observation {
         posted.collect()
     }
 
-    /// Accepts without a verdict.
+    /// Accepts without a verdict, and wins that were asked again without an answer.
     pub fn undecided(&self) -> usize {
         let accepts = self.jobs.values().flat_map(|job| &job.accepts);
-        accepts.filter(|accept| accept.verdicts.is_empty()).count()
+        accepts.filter(|accept| accept.verdicts.is_empty() || accept.asking_again).count()
+    }
+
+    /// Posts and accepts that are on their way: sent, and not answered.
+    pub fn on_the_way(&self) -> usize {
+        self.posting.len() + self.undecided()
+    }
+
+    /// Friends who are connected.
+    pub fn connected(&self) -> usize {
+        self.friends.values().filter(|friend| friend.is_up()).count()
+    }
+
+    /// From now on only what is intended between these moments counts as measured.
+    pub fn measure(&mut self, from: Moment, to: Moment) {
+        self.tally.stretch = Stretch::between(from, to);
+    }
+
+    /// The server is about to be killed.
+    pub fn outage_began(&mut self, at: Moment) {
+        self.outages.push((at, NEVER));
+    }
+
+    /// The server serves again.
+    pub fn outage_ended(&mut self, at: Moment) {
+        if let Some(outage) = self.outages.last_mut() {
+            outage.1 = outage.1.min(at);
+        }
+    }
+
+    /// Whether the server was away in this window, or had just come back.
+    pub(crate) fn just_back(&self, from: Moment, to: Moment) -> bool {
+        let about = |(began, ended): &(Moment, Moment)| {
+            *began <= to.saturating_add(self.rules.in_flight_us) && from <= ended.saturating_add(self.rules.return_us)
+        };
+        self.outages.iter().any(about)
     }
 
     /// The trade's time at a moment, by the last welcome; `None` before the first.
@@ -157,13 +211,39 @@ impl Observation {
 
     /// A partner is about to post; repeats of the same key are not noted anew.
     pub fn posting(&mut self, at: Moment, key: &str, partner: &PartnerSlug, job: &PostJob) {
-        self.posting.entry(key.to_owned()).or_insert_with(|| (at, partner.clone(), job.clone()));
+        self.posting_planned(at, at, key, partner, job);
+    }
+
+    /// A partner is about to post what was intended for a moment that may have passed.
+    pub fn posting_planned(
+        &mut self,
+        at: Moment,
+        intended_at: Moment,
+        key: &str,
+        partner: &PartnerSlug,
+        job: &PostJob,
+    ) {
+        if self.posting.contains_key(key) {
+            return;
+        }
+        self.tally.messages += 1;
+        let stretch = &mut self.tally.stretch;
+        if stretch.holds(intended_at) {
+            stretch.jobs += 1;
+            stretch.post_lag_us.note(at.saturating_sub(intended_at));
+        }
+        let posting = Posting { intended_at, sent_at: at, partner: partner.clone(), job: job.clone() };
+        self.posting.insert(key.to_owned(), posting);
     }
 
     /// A post was answered.
     pub fn posted(&mut self, at: Moment, key: &str, view: &JobView) {
-        let Some((sent_at, partner, job)) = self.posting.remove(key) else { return };
+        let Some(Posting { intended_at, sent_at, partner, job }) = self.posting.remove(key) else { return };
         self.tally.jobs_posted += 1;
+        self.tally.messages += 1;
+        if self.tally.stretch.holds(intended_at) {
+            self.tally.stretch.post_us.note(at.saturating_sub(intended_at));
+        }
         let trace = self.jobs.entry(view.id).or_default();
         for asked in &trace.asked {
             // No offer is older than its job.
@@ -173,7 +253,8 @@ impl Observation {
             }
         }
         let community = view.community.clone();
-        trace.posted = Some(Posted { partner, job, community, sent_at, answered_at: at, view: view.clone() });
+        trace.posted =
+            Some(Posted { partner, job, community, intended_at, sent_at, answered_at: at, view: view.clone() });
         self.measure_win(view.id);
     }
 
@@ -230,6 +311,11 @@ impl Observer {
         });
     }
 
+    /// The moment of an instant; 0 if it lies before the observer began.
+    pub fn moment(&self, instant: Instant) -> Moment {
+        instant.saturating_duration_since(self.began).as_micros() as Moment
+    }
+
     fn lock(&self) -> MutexGuard<'_, Observation> {
         self.observation.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
     }
@@ -255,6 +341,11 @@ impl Tap for FriendTap {
 
     fn heard(&self, message: &FriendMessage) {
         self.observer.note(|observation, at| observation.heard(at, self.friend, message));
+    }
+
+    fn beat(&self) {
+        // The ping and its answer.
+        self.observer.note(|observation, _| observation.tally.messages += 2);
     }
 
     fn down(&self) {

@@ -19,10 +19,12 @@ impl Observation {
     pub fn sent(&mut self, at: Moment, friend: FriendId, frame: &FriendFrame) {
         let rules = self.rules;
         let Some(trace) = self.friends.get_mut(&friend) else { return };
+        self.tally.messages += 1;
         match frame {
             FriendFrame::Fix { lat, lng, .. } => {
                 if let Ok(place) = Point::new(*lat, *lng) {
                     self.tally.fixes += 1;
+                    self.ground.seen(friend, place);
                     trace.fix(at, place, &rules);
                 }
             }
@@ -45,15 +47,20 @@ impl Observation {
                 }
             }
             FriendFrame::Visit { job, event, key, .. } => {
-                if self.asking.insert((friend, *key), Asking::Visit { job: *job, event: *event }).is_none()
-                    && matches!(event, VisitEvent::Completed | VisitEvent::HandBack)
-                {
+                let first = self.asking.insert((friend, *key), Asking::Visit { job: *job, event: *event }).is_none();
+                if !matches!(event, VisitEvent::Completed | VisitEvent::HandBack) {
+                    return;
+                }
+                if first {
                     close_jobs(trace, *job, at, NEVER);
-                    if *event == VisitEvent::HandBack {
-                        let trace = self.jobs.entry(*job).or_default();
-                        let attempt = trace.winners.iter().map(|(attempt, ..)| *attempt).max().unwrap_or(0);
-                        trace.handed_back.push((at, friend, attempt));
-                    }
+                }
+                if *event == VisitEvent::HandBack {
+                    let trace = self.jobs.entry(*job).or_default();
+                    let said = trace.handed_back.iter().find(|(_, who, _)| *who == friend && !first);
+                    let winners = trace.winners.iter().map(|(attempt, ..)| *attempt);
+                    // A repeat is about the attempt that it was about at first.
+                    let attempt = said.map_or_else(|| winners.max().unwrap_or(0), |(.., attempt)| *attempt);
+                    trace.handed_back.push((at, friend, attempt));
                 }
             }
             FriendFrame::Hello { .. }
@@ -67,11 +74,16 @@ impl Observation {
     /// A watched friend has got a message.
     pub fn heard(&mut self, at: Moment, friend: FriendId, message: &FriendMessage) {
         let rules = self.rules;
-        let early = at.saturating_sub(rules.in_flight_us);
         let Some(trace) = self.friends.get_mut(&friend) else { return };
+        self.tally.messages += 1;
+        let owed_since = trace.owed_since(at, &rules);
+        let early = owed_since.unwrap_or(at).saturating_sub(rules.in_flight_us);
         match message {
             FriendMessage::Welcome(welcome) => {
                 trace.up(at);
+                if welcome.resumed {
+                    trace.resumed(at);
+                }
                 self.time_scale = welcome.time_scale;
                 self.tally.server_time = self.tally.server_time.max(welcome.server_time);
                 self.welcomed = Some((at, welcome.server_time));
@@ -79,7 +91,7 @@ impl Observation {
             }
             FriendMessage::Snapshot(snapshot) => self.snapshot(at, friend, snapshot),
             FriendMessage::Duty(duty) => trace.duty_heard(at, duty.on, &rules),
-            FriendMessage::Offer(offer) => self.offered(at, friend, offer, None),
+            FriendMessage::Offer(offer) => self.offered(at, friend, offer, owed_since),
             FriendMessage::OfferUpdate(update) if update.renewed.is_none() => {
                 // Renewed for an unfilled job: it no longer counts towards the hand.
                 close_hand(trace, update.offer, early, at);
@@ -195,6 +207,15 @@ impl Observation {
         let trace = self.jobs.entry(job).or_default();
         if let Some(accept) = trace.accept(key) {
             accept.sent += 1;
+            // A finger that taps twice repeats on the same connection; an app that missed the answer on the next.
+            let missed = self.friends.get(&friend).is_some_and(|friend| friend.up_after(accept.sent_at));
+            let won = accept.verdicts.iter().any(|(verdict, _)| *verdict == Verdict::Won);
+            if missed && won && !std::mem::replace(&mut accept.asking_again, true) {
+                self.tally.wins_asked_again += 1;
+            }
+            if missed && accept.verdicts.is_empty() && !std::mem::replace(&mut accept.after_break, true) {
+                self.tally.accepts_repeated += 1;
+            }
             return;
         }
         let Some(asked) = trace.asked.iter().find(|asked| asked.offer == offer) else { return };
@@ -211,6 +232,8 @@ impl Observation {
             sent: 1,
             verdicts: Vec::new(),
             tried_again: 0,
+            asking_again: false,
+            after_break: false,
         });
         self.asking.insert((friend, key), Asking::Accept { job });
         if let Some(friend) = self.friends.get_mut(&friend) {
@@ -240,8 +263,18 @@ impl Observation {
         }
         accept.verdicts.push((result, reason));
         let (attempt, sent_at, first) = (accept.attempt, accept.sent_at, accept.verdicts.len() == 1);
+        if std::mem::take(&mut accept.asking_again) {
+            self.tally.wins_confirmed += u64::from(result == Verdict::Won);
+        }
         if first {
-            self.tally.accept_us.note(at.saturating_sub(sent_at));
+            let took_us = at.saturating_sub(sent_at);
+            self.tally.accept_us.note(took_us);
+            let stretch = &mut self.tally.stretch;
+            match result {
+                Verdict::Won if stretch.holds(sent_at) => stretch.won_us.note(took_us),
+                Verdict::Lost if stretch.holds(sent_at) => stretch.lost_us.note(took_us),
+                Verdict::Won | Verdict::Lost | Verdict::NeedsReconfirm | Verdict::TryAgain => {}
+            }
         }
         let Some(holder) = self.friends.get_mut(&friend) else { return };
         // A verdict ends the offer; one that asks to confirm anew does not.
@@ -299,10 +332,11 @@ impl Observation {
             card.state,
             JobState::Assigned | JobState::Contacted | JobState::Appointed | JobState::OnTheWay | JobState::InProgress
         );
-        let early = at.saturating_sub(self.rules.in_flight_us);
+        let rules = self.rules;
         if let Some(trace) = self.friends.get_mut(&friend)
             && !held
         {
+            let early = trace.owed_since(at, &rules).unwrap_or(at).saturating_sub(rules.in_flight_us);
             close_jobs(trace, card.job, early, at);
         }
     }

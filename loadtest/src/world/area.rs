@@ -5,6 +5,7 @@ use kiez_protocol::directory::Country;
 use kiez_protocol::partner::Address;
 use kiez_protocol::place::{EARTH_RADIUS_M, Point};
 
+use super::hours::Hour;
 use crate::chance::Chance;
 
 /// A part of a city.
@@ -61,6 +62,15 @@ impl City {
             (adults + 0.3 * seniors, residents + seniors)
         });
         City { name: "Berlin", country: Country::De, phone_prefix: "+4930", areas }
+    }
+
+    /// The same areas and friends, with jobs from where people are at home at that hour.
+    pub fn berlin_at(hour: Hour) -> City {
+        let areas = rows(include_str!("berlin.csv"), |column| {
+            let (adults, seniors) = (column(6), column(7));
+            (adults + 0.3 * seniors, hour.bookings_of(adults, seniors))
+        });
+        City { areas, ..City::berlin() }
     }
 
     /// Zürich by its quarters: both by where people have asked for something to be fixed.

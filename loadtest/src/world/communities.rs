@@ -63,6 +63,7 @@ pub fn partners() -> Vec<Partner> {
         name: (*name).to_owned(),
         community: Some(community.parse().expect("slugs of this file are slugs")),
         commission: None,
+        quota: None,
     };
     PARTNERS.iter().map(partner).collect()
 }

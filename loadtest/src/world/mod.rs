@@ -3,6 +3,8 @@
 
 pub mod area;
 pub mod communities;
+pub mod edition;
+pub mod hours;
 pub mod packages;
 
 use kiez_protocol::directory::{Country, Friend, ImportLine, Language, SkillLevel, Tier};
@@ -14,6 +16,7 @@ use kiez_protocol::time::Time;
 
 use self::area::City;
 use self::communities::{BERLIN_FIXED, BERLIN_GUIDE, BERLIN_HOURLY, BERLIN_OPEN, PARTNERS, PHONE_COMPANY, ZURICH};
+use self::hours::Hour;
 use self::packages::{WORKS, Work, word};
 use crate::chance::Chance;
 
@@ -97,6 +100,18 @@ impl World {
             })
             .collect();
         World { seed, residents, berlin, zurich, with_zurich }
+    }
+
+    /// Berlin alone, with so many friends, and jobs where people are at home at that hour.
+    pub fn city(friends: usize, seed: u64, hour: Hour) -> World {
+        let berlin = City::berlin_at(hour);
+        let residents = (0..friends)
+            .map(|number| {
+                let chance = &mut Chance::of(seed, "resident", number as u64);
+                resident(WorldKind::Dense, &berlin, number, chance)
+            })
+            .collect();
+        World { seed, residents, berlin, zurich: City::zurich(), with_zurich: false }
     }
 
     /// Everything the directory must know, in an order in which it can be imported.

@@ -433,7 +433,7 @@ impl State {
         let on = self.on_duty.get(&friend) == Some(&true);
         let held = self.held.get(&friend).into_iter().flatten();
         let visits = held.map(|id| a_card(&self.jobs[id].view)).collect();
-        Snapshot { duty: Duty { on, until: None }, offers, visits }
+        Snapshot { duty: Duty { on, until: None }, offers, visits, verdicts: Vec::new() }
     }
 
     /// False when the connection is to be broken.
@@ -468,6 +468,9 @@ impl State {
             FriendFrame::Visit { job, event, key, .. } => {
                 if matches!(event, VisitEvent::Completed | VisitEvent::HandBack) {
                     self.held.entry(friend).or_default().retain(|held| *held != job);
+                }
+                if let Some(job) = self.jobs.get_mut(&job).filter(|_| event == VisitEvent::Completed) {
+                    job.view.state = JobState::Done;
                 }
                 self.tell(friend, FriendMessage::Done { key });
             }

@@ -2,10 +2,11 @@
 //! held to by a lock on the file `<database>.lock`, which the system releases when the process ends, and by the epoch
 //! in the fence row, which every commit checks.
 
+mod lock;
 mod write;
 
-use std::fs::{File, TryLockError};
-use std::path::{Path, PathBuf};
+use std::fs::File;
+use std::path::Path;
 use std::time::Duration;
 
 use kiez_protocol::ids::JobId;
@@ -17,7 +18,7 @@ use uuid::Uuid;
 use super::either::Session;
 use super::rows::Rows;
 use super::schema::{self, Standing};
-use super::{Ledger, OpenError, Trouble, fence, load};
+use super::{Ledger, OpenError, READER_WAIT, Trouble, fence, load};
 use crate::dispatch::effect::{Record, Stored, StoredJob};
 
 /// How long a statement waits for another writer, an import for instance, before it is tried again.
@@ -35,12 +36,12 @@ pub struct SqliteLedger {
 }
 
 impl SqliteLedger {
-    /// Takes the lock, migrates an empty database, raises the epoch.
+    /// Takes the lock, from another process if this is to `take_over`; migrates an empty database, raises the epoch.
     ///
     /// # Errors
     /// [`OpenError::Held`] if another process has the lock; those of the schema; what the file system says.
-    pub async fn open(path: &Path, holder: Uuid) -> Result<SqliteLedger, OpenError> {
-        let lock = lock(path)?;
+    pub async fn open(path: &Path, holder: Uuid, take_over: bool) -> Result<SqliteLedger, OpenError> {
+        let lock = if take_over { lock::take_over(path)? } else { lock::take(path)? };
         let options = options(path);
         let mut connection = options.connect().await.map_err(OpenError::database)?;
         let migrations = schema::sqlite();
@@ -95,6 +96,19 @@ impl Ledger for SqliteLedger {
         Ok(last == batch)
     }
 
+    /// Only looks: nobody stands by here, so the disk is left in peace.
+    async fn beat(&mut self) -> Result<(), Trouble> {
+        let connection = self.connection.as_mut().ok_or_else(not_connected)?;
+        match fence::stands(Session::Sqlite(connection), self.epoch).await {
+            Ok(true) => Ok(()),
+            Ok(false) => Err(Trouble::Fenced),
+            Err(error) => {
+                self.connection = None;
+                Err(unknown(error))
+            }
+        }
+    }
+
     async fn load(&mut self) -> Result<Stored, Trouble> {
         let connection = self.connection.as_mut().ok_or_else(not_connected)?;
         load::load(Session::Sqlite(connection)).await.map_err(trouble)
@@ -106,8 +120,9 @@ impl Ledger for SqliteLedger {
     }
 
     async fn close(self) {
-        if let Some(connection) = self.connection {
+        if let Some(mut connection) = self.connection {
             // Nothing is owed any more; what fails here is mended by the log at the next open.
+            let _ = fence::leave(Session::Sqlite(&mut connection), self.epoch).await;
             let _ = connection.close().await;
         }
     }
@@ -115,7 +130,10 @@ impl Ledger for SqliteLedger {
 
 /// A pool that only reads.
 pub fn reader(path: &Path) -> SqlitePool {
-    PoolOptions::new().max_connections(4).connect_lazy_with(options(path).read_only(true).create_if_missing(false))
+    PoolOptions::new()
+        .max_connections(4)
+        .acquire_timeout(READER_WAIT)
+        .connect_lazy_with(options(path).read_only(true).create_if_missing(false))
 }
 
 /// A pool for what admins write: one connection, for SQLite has one writer at a time anyway.
@@ -128,7 +146,7 @@ pub fn registry(path: &Path) -> SqlitePool {
 /// # Errors
 /// [`OpenError::Held`] while a dispatcher runs; those of the schema.
 pub async fn migrate(path: &Path) -> Result<(), OpenError> {
-    let _lock = lock(path)?;
+    let _lock = lock::take(path)?;
     let mut connection = options(path).connect().await.map_err(OpenError::database)?;
     schema::migrate(&mut connection, &schema::sqlite()).await?;
     connection.close().await.map_err(OpenError::database)
@@ -154,19 +172,6 @@ fn options(path: &Path) -> SqliteConnectOptions {
         .synchronous(SqliteSynchronous::Full)
         .busy_timeout(BUSY_WAIT)
         .disable_statement_logging()
-}
-
-fn lock(path: &Path) -> Result<File, OpenError> {
-    let mut beside = path.as_os_str().to_owned();
-    beside.push(".lock");
-    let beside = PathBuf::from(beside);
-    let unfit = |why: std::io::Error| OpenError::Unfit { why: format!("{}: {why}", beside.display()) };
-    let file = File::options().create(true).truncate(false).write(true).open(&beside).map_err(unfit)?;
-    match file.try_lock() {
-        Ok(()) => Ok(file),
-        Err(TryLockError::WouldBlock) => Err(OpenError::Held { what: path.display().to_string() }),
-        Err(TryLockError::Error(why)) => Err(unfit(why)),
-    }
 }
 
 /// What a failed statement means: a refusal of the data for good, or a fault that passes.

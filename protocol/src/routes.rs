@@ -1,0 +1,507 @@
+//! Every HTTP route of the server, once: who may ask, what it takes, what it answers and how it says no. The OpenAPI
+//! document is made of this table, and a test of the server walks its router against it in both directions.
+
+use crate::refusal::Code;
+
+/// One method of one path.
+#[derive(Clone, Copy, Debug)]
+pub struct Route {
+    /// The method, in small letters.
+    pub method: &'static str,
+    /// The path, with its parameters in braces.
+    pub path: &'static str,
+    /// A name no other route has, for generated clients.
+    pub name: &'static str,
+    /// Which part of the API it belongs to.
+    pub part: Part,
+    /// What it does, in a few words.
+    pub does: &'static str,
+    /// What a caller should know besides.
+    pub about: &'static str,
+    /// Whose credentials it needs.
+    pub who: Who,
+    /// What the path, the query and the headers take.
+    pub parameters: &'static [&'static [Parameter]],
+    /// What the body takes.
+    pub body: Option<Body>,
+    /// The answers that are no refusals.
+    pub answers: &'static [Answer],
+    /// The refusals, in groups.
+    pub refusals: &'static [&'static [Code]],
+}
+
+/// The parts of the API.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Part {
+    /// For partners.
+    Partners,
+    /// For who maintains the directory.
+    Admin,
+    /// The upgrades to a WebSocket.
+    Sockets,
+    /// For people with a browser, and for machines that read contracts.
+    Pages,
+    /// For supervisors.
+    Health,
+}
+
+impl Part {
+    /// All, in the order in which a reader wants them.
+    pub const ALL: &'static [Part] = &[Part::Partners, Part::Admin, Part::Sockets, Part::Pages, Part::Health];
+
+    /// The name, and what belongs to it.
+    pub fn about(self) -> (&'static str, &'static str) {
+        match self {
+            Part::Partners => ("partners", "Jobs in, their state out."),
+            Part::Admin => ("admin", "The directory: communities, packages, partners, friends; tokens and keys."),
+            Part::Sockets => ("sockets", "Upgrades to a WebSocket. What is said there is in `/asyncapi.json`."),
+            Part::Pages => ("pages", "The live map, and the contract itself."),
+            Part::Health => ("health", "For supervisors, load balancers and meters."),
+        }
+    }
+}
+
+/// Whose credentials a route needs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Who {
+    /// Nobody's.
+    Anybody,
+    /// A partner's API key.
+    Partner,
+    /// An ops token of the role `admin`.
+    Admin,
+    /// Nobody's, but only on the operator's listener, which is never public.
+    Operator,
+}
+
+/// A parameter.
+#[derive(Clone, Copy, Debug)]
+pub struct Parameter {
+    /// Its name.
+    pub name: &'static str,
+    /// `path`, `query` or `header`.
+    pub place: &'static str,
+    /// What it is for.
+    pub about: &'static str,
+    /// Whether it must be there.
+    pub required: bool,
+    /// The values it takes.
+    pub takes: Takes,
+}
+
+/// The values of a parameter.
+#[derive(Clone, Copy, Debug)]
+pub enum Takes {
+    /// Those of a type of this crate, by the name of its schema.
+    Type(&'static str),
+    /// A whole number.
+    Number {
+        /// The least.
+        least: u32,
+        /// The most.
+        most: u32,
+        /// What counts without it.
+        default: u32,
+    },
+    /// Visible ASCII characters, at least one.
+    Ascii {
+        /// The most characters.
+        most: u32,
+    },
+    /// This word.
+    Word(&'static str),
+    /// Anything: it is there or not.
+    Flag,
+}
+
+/// What a body takes.
+#[derive(Clone, Copy, Debug)]
+pub struct Body {
+    /// Its type, by the name in `schema`.
+    pub message: &'static str,
+    /// Its examples, by the names of their files without `.json`.
+    pub examples: &'static [&'static str],
+    /// Whether an empty body is refused; where not, it counts as `{}`.
+    pub required: bool,
+    /// Whether it is NDJSON: a message a line.
+    pub lines: bool,
+}
+
+/// An answer.
+#[derive(Clone, Copy, Debug)]
+pub struct Answer {
+    /// The HTTP status.
+    pub status: u16,
+    /// When it comes.
+    pub about: &'static str,
+    /// What is in it.
+    pub content: Content,
+    /// Headers besides `x-request-id`, which every answer has: the name, and what it says.
+    pub headers: &'static [(&'static str, &'static str)],
+}
+
+/// What is in an answer.
+#[derive(Clone, Copy, Debug)]
+pub enum Content {
+    /// Nothing.
+    Nothing,
+    /// JSON: the message by the name in `schema`, and its examples by the names of their files without `.json`.
+    Json(&'static str, &'static [&'static str]),
+    /// JSON whose shape is told elsewhere: a document of the contract.
+    Document,
+    /// Text of a media type.
+    Text(&'static str),
+}
+
+const KEY: &[Code] = &[Code::Unauthorized, Code::Unavailable];
+const ROLE: &[Code] = &[Code::Unauthorized, Code::Forbidden];
+const BODY: &[Code] = &[Code::BadRequest, Code::TooLarge, Code::Invalid];
+const OF_JOB: &[Code] = &[Code::BadRequest, Code::NotFound];
+const CHANGE: &[Code] = &[Code::WrongState, Code::Internal];
+const DOCUMENT: &[&[Code]] = &[ROLE, BODY, &[Code::Unavailable]];
+const UPGRADE: &[&[Code]] = &[&[Code::BadRequest, Code::Unavailable]];
+
+const JOB_ID: &[Parameter] = &[path("id", "The job.", Takes::Type("job_id"))];
+const FRIEND_ID: &[Parameter] = &[path("id", "The friend, as in the body.", Takes::Type("friend_id"))];
+const SLUG: &[Parameter] = &[path("slug", "The slug, as in the body.", Takes::Type("slug"))];
+const PAGE: &[Parameter] = &[
+    query("state", "Only jobs in this state.", Takes::Type("job_state")),
+    query("limit", "Jobs of a page.", Takes::Number { least: 1, most: 200, default: 50 }),
+    query("after", "The `after` of the page before.", Takes::Type("job_id")),
+];
+const VERBOSE: &[Parameter] = &[query("verbose", "Also what it hangs on.", Takes::Flag)];
+const IDEMPOTENCY_KEY: &[Parameter] = &[Parameter {
+    name: "Idempotency-Key",
+    place: "header",
+    about: "A key of the partner's own. The same key with the same bytes gets the first answer again for seven days; \
+        with another body `key_reused`; while the first is being answered `key_in_flight`.",
+    required: false,
+    takes: Takes::Ascii { most: 255 },
+}];
+
+const HANDSHAKE: &[Parameter] = &[
+    upgrade("Connection", "Of RFC 6455.", Takes::Word("upgrade")),
+    upgrade("Upgrade", "Of RFC 6455.", Takes::Word("websocket")),
+    upgrade("Sec-WebSocket-Version", "Of RFC 6455.", Takes::Word("13")),
+    upgrade("Sec-WebSocket-Key", "Of RFC 6455: 16 random bytes in base64.", Takes::Ascii { most: 24 }),
+];
+const SUBPROTOCOL: &[Parameter] =
+    &[upgrade("Sec-WebSocket-Protocol", "Names the version of the wire.", Takes::Word(crate::FRIEND_SUBPROTOCOL))];
+
+const fn path(name: &'static str, about: &'static str, takes: Takes) -> Parameter {
+    Parameter { name, place: "path", about, required: true, takes }
+}
+
+const fn query(name: &'static str, about: &'static str, takes: Takes) -> Parameter {
+    Parameter { name, place: "query", about, required: false, takes }
+}
+
+const fn upgrade(name: &'static str, about: &'static str, takes: Takes) -> Parameter {
+    Parameter { name, place: "header", about, required: true, takes }
+}
+
+const fn body(message: &'static str, examples: &'static [&'static str]) -> Option<Body> {
+    Some(Body { message, examples, required: true, lines: false })
+}
+
+const fn answer(status: u16, about: &'static str, content: Content) -> Answer {
+    Answer { status, about, content, headers: &[] }
+}
+
+const JOB: Content = Content::Json("job_view", &["job_view"]);
+const TAKEN: &[Answer] = &[answer(
+    200,
+    "Taken. The answer counts what was taken in, by kind.",
+    Content::Json("import_report", &["import_report"]),
+)];
+const UPGRADED: &[Answer] = &[answer(101, "The connection is a WebSocket now.", Content::Nothing)];
+const PUBLISHED: &[Answer] = &[answer(200, "The document.", Content::Document)];
+
+/// The routes, part by part.
+pub const ROUTES: &[Route] = &[
+    Route {
+        method: "post",
+        path: "/v1/jobs",
+        name: "postJob",
+        part: Part::Partners,
+        does: "Posts a job",
+        about: "The answer is sent after the commit. A job without a required answer is taken as `needs_info`, and \
+            nobody is asked until an edit brings it. A refused post uses no idempotency key up.",
+        who: Who::Partner,
+        parameters: &[IDEMPOTENCY_KEY],
+        body: body("post_job", &["post_job", "post_job.hourly"]),
+        answers: &[Answer {
+            headers: &[("Location", "The path of the job.")],
+            ..answer(201, "Posted now, or before with the same idempotency key.", JOB)
+        }],
+        refusals: &[
+            KEY,
+            BODY,
+            &[Code::Forbidden, Code::KeyInFlight, Code::KeyReused, Code::UnknownPackage, Code::UnknownCommunity],
+            &[Code::NotOffered, Code::Internal],
+        ],
+    },
+    Route {
+        method: "get",
+        path: "/v1/jobs",
+        name: "listJobs",
+        part: Part::Partners,
+        does: "Lists the partner's jobs, newest first",
+        about: "An unknown query parameter is refused.",
+        who: Who::Partner,
+        parameters: &[PAGE],
+        body: None,
+        answers: &[answer(200, "A page.", Content::Json("job_list", &["job_list"]))],
+        refusals: &[KEY, &[Code::BadRequest, Code::NotFound, Code::Invalid]],
+    },
+    Route {
+        method: "get",
+        path: "/v1/jobs/{id}",
+        name: "getJob",
+        part: Part::Partners,
+        does: "Looks at a job",
+        about: "Another partner's job is answered like one that does not exist.",
+        who: Who::Partner,
+        parameters: &[JOB_ID],
+        body: None,
+        answers: &[answer(200, "The job.", JOB)],
+        refusals: &[KEY, OF_JOB],
+    },
+    Route {
+        method: "patch",
+        path: "/v1/jobs/{id}",
+        name: "editJob",
+        part: Part::Partners,
+        does: "Changes what it names",
+        about: "Another place, another window or another answer that offers show makes a new `revision`, to which friends \
+            must say yes anew. `location` and `address` come together or not at all.",
+        who: Who::Partner,
+        parameters: &[JOB_ID],
+        body: Some(Body { message: "edit_job", examples: &["edit_job"], required: false, lines: false }),
+        answers: &[answer(200, "The job after the change.", JOB)],
+        refusals: &[KEY, OF_JOB, BODY, CHANGE],
+    },
+    Route {
+        method: "post",
+        path: "/v1/jobs/{id}/cancel",
+        name: "cancelJob",
+        part: Part::Partners,
+        does: "Cancels before the work begins",
+        about: "May be repeated: cancelled is cancelled.",
+        who: Who::Partner,
+        parameters: &[JOB_ID],
+        body: Some(Body { message: "cancel_job", examples: &["cancel_job"], required: false, lines: false }),
+        answers: &[answer(200, "The job, cancelled.", JOB)],
+        refusals: &[KEY, OF_JOB, BODY, CHANGE],
+    },
+    Route {
+        method: "get",
+        path: "/v1/packages",
+        name: "listPackages",
+        part: Part::Partners,
+        does: "Lists what can be booked, with questions and prices",
+        about: "",
+        who: Who::Partner,
+        parameters: &[],
+        body: None,
+        answers: &[answer(200, "All packages.", Content::Json("package_list", &["package_list"]))],
+        refusals: &[KEY],
+    },
+    Route {
+        method: "put",
+        path: "/v1/admin/communities/{slug}",
+        name: "putCommunity",
+        part: Part::Admin,
+        does: "Stores a community",
+        about: "A changed document is a new version; jobs keep the version they were posted under.",
+        who: Who::Admin,
+        parameters: &[SLUG],
+        body: body("community", &["community"]),
+        answers: TAKEN,
+        refusals: DOCUMENT,
+    },
+    Route {
+        method: "put",
+        path: "/v1/admin/packages/{slug}",
+        name: "putPackage",
+        part: Part::Admin,
+        does: "Stores a package",
+        about: "A changed document is a new version; jobs keep the version they were posted under.",
+        who: Who::Admin,
+        parameters: &[SLUG],
+        body: body("package", &["package"]),
+        answers: TAKEN,
+        refusals: DOCUMENT,
+    },
+    Route {
+        method: "put",
+        path: "/v1/admin/partners/{slug}",
+        name: "putPartner",
+        part: Part::Admin,
+        does: "Stores a partner",
+        about: "",
+        who: Who::Admin,
+        parameters: &[SLUG],
+        body: body("partner", &["partner"]),
+        answers: TAKEN,
+        refusals: DOCUMENT,
+    },
+    Route {
+        method: "put",
+        path: "/v1/admin/friends/{id}",
+        name: "putFriend",
+        part: Part::Admin,
+        does: "Stores a friend's profile",
+        about: "",
+        who: Who::Admin,
+        parameters: &[FRIEND_ID],
+        body: body("friend", &["friend"]),
+        answers: TAKEN,
+        refusals: DOCUMENT,
+    },
+    Route {
+        method: "post",
+        path: "/v1/admin/import",
+        name: "importDirectory",
+        part: Part::Admin,
+        does: "Takes in many documents, one a line",
+        about: "NDJSON: each line is an `ImportLine`. All lines are taken or none, and every line that is wrong is named.",
+        who: Who::Admin,
+        parameters: &[],
+        body: Some(Body { message: "import_line", examples: &[], required: false, lines: true }),
+        answers: TAKEN,
+        refusals: DOCUMENT,
+    },
+    Route {
+        method: "post",
+        path: "/v1/admin/tokens",
+        name: "makeToken",
+        part: Part::Admin,
+        does: "Makes a token for a friend or ops, or an API key for a partner",
+        about: "The key of a partner is shown this once; only its hash is kept.",
+        who: Who::Admin,
+        parameters: &[],
+        body: body("token_request", &["token_request.friend", "token_request.ops", "token_request.partner"]),
+        answers: &[answer(201, "Made.", Content::Json("token_view", &["token_view"]))],
+        refusals: &[ROLE, BODY, &[Code::NotFound, Code::Internal, Code::Unavailable]],
+    },
+    Route {
+        method: "get",
+        path: "/v1/friend",
+        name: "openFriendSocket",
+        part: Part::Sockets,
+        does: "Opens a friend's socket",
+        about: "A WebSocket upgrade, version 13, with the subprotocol `kiez.v1`. The first frame is `hello` with the \
+            friend's token; tokens never travel in the URL.",
+        who: Who::Anybody,
+        parameters: &[HANDSHAKE, SUBPROTOCOL],
+        body: None,
+        answers: UPGRADED,
+        refusals: UPGRADE,
+    },
+    Route {
+        method: "get",
+        path: "/v1/ops/feed",
+        name: "openOpsFeed",
+        part: Part::Sockets,
+        does: "Opens the feed of the live map",
+        about: "A WebSocket upgrade, version 13. The first frame is `subscribe` with an ops token.",
+        who: Who::Anybody,
+        parameters: &[HANDSHAKE],
+        body: None,
+        answers: UPGRADED,
+        refusals: UPGRADE,
+    },
+    Route {
+        method: "get",
+        path: "/ops",
+        name: "openMap",
+        part: Part::Pages,
+        does: "The live map",
+        about: "A page without secrets. It takes its token from the fragment of its address, which no server sees.",
+        who: Who::Anybody,
+        parameters: &[],
+        body: None,
+        answers: &[answer(200, "The page.", Content::Text("text/html; charset=utf-8"))],
+        refusals: &[],
+    },
+    Route {
+        method: "get",
+        path: "/openapi.json",
+        name: "getOpenapi",
+        part: Part::Pages,
+        does: "This document",
+        about: "OpenAPI 3.1. `kiez openapi` prints the same.",
+        who: Who::Anybody,
+        parameters: &[],
+        body: None,
+        answers: PUBLISHED,
+        refusals: &[],
+    },
+    Route {
+        method: "get",
+        path: "/asyncapi.json",
+        name: "getAsyncapi",
+        part: Part::Pages,
+        does: "The sockets, frame by frame",
+        about: "AsyncAPI 3. `kiez asyncapi` prints the same.",
+        who: Who::Anybody,
+        parameters: &[],
+        body: None,
+        answers: PUBLISHED,
+        refusals: &[],
+    },
+    Route {
+        method: "get",
+        path: "/livez",
+        name: "isAlive",
+        part: Part::Health,
+        does: "Is it alive?",
+        about: "On both listeners.",
+        who: Who::Anybody,
+        parameters: &[],
+        body: None,
+        answers: &[
+            answer(200, "It is.", Content::Json("liveness", &["liveness"])),
+            answer(
+                503,
+                "Its loop has not turned for ten seconds: end it and start another.",
+                Content::Json("liveness", &[]),
+            ),
+        ],
+        refusals: &[],
+    },
+    Route {
+        method: "get",
+        path: "/readyz",
+        name: "isReady",
+        part: Part::Health,
+        does: "Does it take work?",
+        about: "On both listeners.",
+        who: Who::Anybody,
+        parameters: &[VERBOSE],
+        body: None,
+        answers: &[
+            answer(200, "It does.", Content::Json("readiness", &["readiness", "readiness.verbose"])),
+            answer(
+                503,
+                "It goes down, its ledger is away, or it stands by for another.",
+                Content::Json("readiness", &[]),
+            ),
+        ],
+        refusals: &[],
+    },
+    Route {
+        method: "get",
+        path: "/metrics",
+        name: "getMetrics",
+        part: Part::Health,
+        does: "The meters",
+        about: "In the text format of Prometheus, on the operator's listener only.",
+        who: Who::Operator,
+        parameters: &[],
+        body: None,
+        answers: &[answer(200, "The meters.", Content::Text("text/plain; version=0.0.4; charset=utf-8"))],
+        refusals: &[],
+    },
+];

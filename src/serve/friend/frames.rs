@@ -1,0 +1,231 @@
+//! What each frame of a friend does. A frame that cannot be taken is answered and the socket stays; only what is no frame
+//! at all, or far too many of them, ends it. No verdict is given here on an open job: the session takes the claim word and
+//! reports whether it was first.
+
+use kiez_protocol::friend::{FRIEND_FRAME_TYPES, FriendFrame, FriendMessage, LostReason, ToldVerdict, Verdict};
+use kiez_protocol::ids::{Key, OfferId};
+use kiez_protocol::refusal::{Code, close};
+
+use super::session::Session;
+use crate::dispatch::claim::{Closed, Word};
+use crate::dispatch::input::Input;
+use crate::live::backlog::NeverSent;
+use crate::live::outbox::Goodbye;
+use crate::metrics;
+
+/// A reason is at most so long, characters.
+const REASON_CHARS_MAX: usize = 300;
+
+/// An accept without a verdict after this is told to be pending, ms.
+const PENDING_MS: i64 = 100;
+
+const RESYNC: Goodbye = Goodbye { code: close::RESYNC, reason: "an acknowledgement of what was never sent" };
+const TOO_FAST: Goodbye = Goodbye { code: close::TOO_FAST, reason: "too many frames" };
+
+impl Session {
+    /// One frame. A refusal is answered and the socket stays.
+    ///
+    /// # Errors
+    /// What ends the session.
+    pub fn frame(&mut self, text: &str) -> Result<(), Goodbye> {
+        let frame = match serde_json::from_str::<FriendFrame>(text) {
+            Ok(frame) => frame,
+            Err(error) => return self.unfit(text, &error),
+        };
+        let (now, limits) = (self.app.clock.elapsed_ms(), &self.app.limits);
+        let in_time = match &frame {
+            FriendFrame::Fix { .. } => self.paces.take_fix(now, limits),
+            FriendFrame::Accept { .. } => self.paces.take_accept(now, limits),
+            FriendFrame::Hello { .. }
+            | FriendFrame::Duty { .. }
+            | FriendFrame::Seen { .. }
+            | FriendFrame::Decline { .. }
+            | FriendFrame::Visit { .. }
+            | FriendFrame::Ack { .. }
+            | FriendFrame::Ping { .. }
+            | FriendFrame::Refresh { .. } => self.paces.take_frame(now, limits),
+        };
+        if in_time {
+            return self.act(frame);
+        }
+        metrics::frame_refused();
+        if !self.paces.take_refusal(now, limits) {
+            return Err(TOO_FAST);
+        }
+        match frame {
+            FriendFrame::Fix { lat, lng, accuracy_m, at: _ } => self.fix_too_soon(lat, lng, accuracy_m),
+            frame => self.refuse(Code::TooMany, key_of(&frame), None, "error.too_many"),
+        }
+        Ok(())
+    }
+
+    fn act(&mut self, frame: FriendFrame) -> Result<(), Goodbye> {
+        let (friend, received_at) = (self.friend(), self.app.clock.now());
+        let key = key_of(&frame);
+        let input = match frame {
+            FriendFrame::Hello { .. } => {
+                self.refuse(Code::WrongState, None, None, "error.hello_twice");
+                return Ok(());
+            }
+            FriendFrame::Fix { lat, lng, accuracy_m, at: _ } => {
+                self.fix(lat, lng, accuracy_m);
+                return Ok(());
+            }
+            FriendFrame::Accept { offer, revision, key } => {
+                self.accept(offer, revision, key);
+                return Ok(());
+            }
+            FriendFrame::Ping { t } => {
+                self.outbox.push(FriendMessage::Pong { t }, false);
+                return Ok(());
+            }
+            FriendFrame::Refresh { token } => {
+                self.refresh(&token);
+                return Ok(());
+            }
+            FriendFrame::Ack { seq } => match self.outbox.acknowledged(seq) {
+                Ok(offers) if offers.is_empty() => return Ok(()),
+                Ok(offers) => Input::Delivered { friend, offers },
+                // What else the app believes to have heard nobody knows.
+                Err(NeverSent) => return Err(RESYNC),
+            },
+            FriendFrame::Seen { offer } => Input::Delivered { friend, offers: vec![offer] },
+            FriendFrame::Duty { on, until, key } => {
+                if until.is_some_and(|until| until <= received_at) {
+                    self.refuse(Code::Invalid, key, None, "error.until_is_past");
+                    return Ok(());
+                }
+                self.going_on = on;
+                self.held_fix = None;
+                Input::Duty { friend, on, until, key, received_at }
+            }
+            FriendFrame::Decline { offer, reason, key } => Input::Declined { friend, offer, reason, key, received_at },
+            FriendFrame::Visit { job, event, key, at, reason } => {
+                if reason.as_ref().is_some_and(|reason| reason.chars().count() > REASON_CHARS_MAX) {
+                    self.refuse(Code::Invalid, Some(key), None, "error.reason_too_long");
+                    return Ok(());
+                }
+                // Postgres cannot store it, and a record that is refused costs more than this answer.
+                if reason.as_ref().is_some_and(|reason| reason.contains('\0')) {
+                    self.refuse(Code::Invalid, Some(key), None, "error.unfit_field");
+                    return Ok(());
+                }
+                Input::Visited { friend, job, event, key, at, reason, received_at }
+            }
+        };
+        if self.app.mailbox.send(input).is_err() {
+            self.refuse(Code::Unavailable, key, None, "error.try_again");
+        }
+        Ok(())
+    }
+
+    /// An accept: a place in the mailbox first, then the word, so that a first is certainly in the mailbox.
+    fn accept(&mut self, offer: OfferId, revision: u32, key: Key) {
+        // A verdict is a verdict: the same accept hears the same.
+        if let Some((result, reason)) = self.app.live.verdicts.of(self.friend(), offer, key) {
+            return self.verdict(offer, key, result, reason);
+        }
+        // The profile of this moment: what was good at hello may not be any more.
+        let Some(friend) = self.app.live.directory.friend(self.friend()) else {
+            return self.refuse(Code::Forbidden, Some(key), Some(offer), "error.refused");
+        };
+        let Some(permit) = self.app.mailbox.accept_permit() else {
+            return self.verdict(offer, key, Verdict::TryAgain, None);
+        };
+        let received_at = self.app.clock.now();
+        let in_hand = self.app.live.sessions.in_hand(self.friend(), offer);
+        // An accept of an older revision leaves the word to others.
+        let word = in_hand.filter(|held| held.revision == revision).map(|held| (held.claim.take(held.seat), held.seat));
+        let first = match word {
+            Some((Word::Open, _)) => true,
+            Some((Word::Settled(winner), seat)) if winner == seat => {
+                return self.verdict(offer, key, Verdict::Won, None);
+            }
+            Some((Word::Settled(_), _)) => return self.verdict(offer, key, Verdict::Lost, Some(LostReason::Taken)),
+            Some((Word::Closed(Closed::Cancelled), _)) => {
+                return self.verdict(offer, key, Verdict::Lost, Some(LostReason::JobCancelled));
+            }
+            Some((Word::Closed(Closed::Expired), _)) => {
+                return self.verdict(offer, key, Verdict::Lost, Some(LostReason::Expired));
+            }
+            Some((Word::Closed(Closed::Paused), _)) => {
+                return self.verdict(offer, key, Verdict::Lost, Some(LostReason::Paused));
+            }
+            Some((Word::Closed(Closed::Edited) | Word::Taken(_) | Word::Retired, _)) | None => false,
+        };
+        let now = self.app.clock.elapsed_ms();
+        self.outbox.await_verdict(offer, key, now);
+        permit.send(Input::Accepted { friend, offer, key, revision, received_at, first });
+        self.wake_at(now + PENDING_MS);
+    }
+
+    fn verdict(&self, offer: OfferId, key: Key, result: Verdict, reason: Option<LostReason>) {
+        metrics::verdict(match result {
+            Verdict::Won => "won",
+            Verdict::Lost if reason == Some(LostReason::Taken) => "taken",
+            Verdict::Lost => "lost",
+            Verdict::TryAgain => "try_again",
+            Verdict::NeedsReconfirm => "needs_reconfirm",
+        });
+        let told = ToldVerdict { offer, key, result, reason, at: self.app.clock.now() };
+        self.app.live.verdicts.note(self.friend(), told);
+        self.outbox.push(FriendMessage::AcceptResult { offer, key, result, reason }, true);
+    }
+
+    /// Tells the app of accepts that have waited for their verdict long enough to say so.
+    pub fn tell_pending(&mut self) {
+        let (offers, next) = self.outbox.pending(self.app.clock.elapsed_ms(), PENDING_MS);
+        for offer in offers {
+            self.outbox.push(FriendMessage::AcceptPending { offer }, false);
+        }
+        if let Some(next) = next {
+            self.wake_at(next);
+        }
+    }
+
+    /// A text that is no frame of ours: an unknown type or an unfit field is answered; what is not an object with a
+    /// `type` ends the session.
+    fn unfit(&mut self, text: &str, error: &serde_json::Error) -> Result<(), Goodbye> {
+        let value: serde_json::Value = serde_json::from_str(text).map_err(|_| bad_frame("the frame is not JSON"))?;
+        let kind = value.get("type").and_then(serde_json::Value::as_str);
+        let kind = kind.ok_or(bad_frame("the frame has no type"))?;
+        let now = self.app.clock.elapsed_ms();
+        if !self.paces.take_frame(now, &self.app.limits) && !self.paces.take_refusal(now, &self.app.limits) {
+            return Err(TOO_FAST);
+        }
+        metrics::frame_refused();
+        let key = value.get("key").and_then(serde_json::Value::as_str).and_then(|key| key.parse().ok());
+        let offer = value.get("offer").and_then(serde_json::Value::as_str).and_then(|offer| offer.parse().ok());
+        if FRIEND_FRAME_TYPES.contains(&kind) {
+            tracing::debug!(kind, %error, "unfit frame");
+            self.refuse(Code::Invalid, key, offer, "error.unfit_field");
+        } else {
+            self.refuse(Code::UnknownType, key, offer, "error.unknown_type");
+        }
+        Ok(())
+    }
+
+    /// Answers a frame with a refusal. It is owed where the app keeps the frame until it is answered.
+    pub fn refuse(&self, code: Code, key: Option<Key>, offer: Option<OfferId>, message_key: &str) {
+        let message_key = message_key.to_owned();
+        let owed = key.is_some();
+        self.outbox.push(FriendMessage::Error { code, key, offer, job: None, message_key, allowed: Vec::new() }, owed);
+    }
+}
+
+fn bad_frame(reason: &'static str) -> Goodbye {
+    Goodbye { code: close::BAD_FRAME, reason }
+}
+
+fn key_of(frame: &FriendFrame) -> Option<Key> {
+    match frame {
+        FriendFrame::Accept { key, .. } | FriendFrame::Visit { key, .. } => Some(*key),
+        FriendFrame::Duty { key, .. } | FriendFrame::Decline { key, .. } => *key,
+        FriendFrame::Hello { .. }
+        | FriendFrame::Fix { .. }
+        | FriendFrame::Seen { .. }
+        | FriendFrame::Ack { .. }
+        | FriendFrame::Ping { .. }
+        | FriendFrame::Refresh { .. } => None,
+    }
+}
