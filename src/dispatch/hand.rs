@@ -47,7 +47,9 @@ impl Dispatcher {
         let mut change = Change::new(now);
         let done = key.map(|key| FriendMessage::Done { key });
         let Some((mut job, index)) = self.take_offer(friend, id) else {
-            effects.now.push(Message::Friend { friend, message: refused(Code::NotFound, key, Some(id), None) });
+            // After what was recorded before: that its job is over may be among it.
+            let then = vec![Message::Friend { friend, message: refused(Code::NotFound, key, Some(id), None) }];
+            effects.commits.push(Commit { subject: Subject::Friend(friend), record: None, then });
             return;
         };
         // A no to an offer of an earlier run is a no to the job: the newer offer goes with it, also one that has expired and

@@ -174,6 +174,9 @@ impl World {
             FriendMessage::Welcome(_) => self.welcome(friend),
             FriendMessage::Snapshot(snapshot) => {
                 app.on_duty = snapshot.duty.on;
+                for told in &snapshot.verdicts {
+                    app.unanswered.remove(&told.key);
+                }
                 let there: BTreeSet<OfferId> = snapshot.offers.iter().map(|offer| offer.offer).collect();
                 app.offers.retain(|offer, _| there.contains(offer));
                 app.visits.clear();

@@ -5,19 +5,20 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
-use kiez_protocol::friend::{FriendFrame, FriendMessage, LostReason, Verdict};
-use kiez_protocol::ids::{FriendId, JobId, PartnerSlug};
+use kiez_protocol::friend::{FriendFrame, FriendMessage, LostReason, ToldVerdict, Verdict};
+use kiez_protocol::ids::{FriendId, JobId, Key, OfferId, PartnerSlug};
 use kiez_protocol::refusal::Code;
 use kiez_protocol::time::Time;
 
 use super::chance::Chance;
 use super::faults::Mutation;
 use super::link::LineNo;
-use super::model::{Book, Checked, Rule, hold, text_of};
+use super::model::{Book, Broken, Checked, Rule, hold, text_of};
+use super::people::DAY_MS;
 use super::session::Session;
 use super::streets::{FriendNo, Streets, friend_no};
 use super::world::{Event, World};
-use super::writer::{Outcome, Turned, Writer};
+use super::writer::{Outcome, QUEUE_MAX, Turned, Writer};
 use crate::dispatch::effect::{Answer, Commit, Effects, Message, Subject};
 use crate::dispatch::input::{Input, Request};
 use crate::dispatch::{Dispatcher, Pace, RESTORE_GRACE_MS};
@@ -28,6 +29,12 @@ const MAILBOX_LEN_MAX: usize = 512;
 const TURN_INPUTS_MAX: usize = 64;
 /// Records one input may lead to, at most.
 const RECORDS_PER_INPUT_MAX: usize = 320;
+/// So much of the ledger's queue is kept for what a refused record leads to.
+const RECORDS_KEPT: usize = RECORDS_PER_INPUT_MAX;
+/// Who stood still for so long goes on as after a restart, ms; for half of it, asks the fence first.
+const SILENCE_MS: i64 = 10_000;
+/// Verdicts remembered of each friend, at most.
+const VERDICTS_MAX: usize = 32;
 /// While the oldest unwritten record is older than this, no timer is handled, ms.
 const STALLED_MS: i64 = 1_000;
 /// Deadlines that may be due at one instant, at most.
@@ -63,12 +70,18 @@ pub(crate) struct House {
     pub askers: BTreeMap<Request, Asker>,
     /// What the core has decided, as the model saw it.
     pub book: Book,
-    /// It stands still: nothing of it runs.
-    pub frozen: bool,
+    /// It stands still since then: nothing of it runs.
+    pub frozen: Option<Time>,
+    /// It stood still, and asks the fence before anything goes on; and whether it was for long.
+    proving: Option<(Time, bool)>,
+    /// Final verdicts, as they were told.
+    verdicts: BTreeMap<FriendNo, Vec<ToldVerdict>>,
     /// Another has taken over: it runs on with what it has until the ledger tells it.
     pub replaced: bool,
     /// The ledger has told it: nothing of it runs any more.
     pub ended: bool,
+    /// When it last began to stand still.
+    pub stood_since: Time,
     /// Frames that arrived while it stood still.
     pub unread: Vec<(FriendNo, LineNo, FriendFrame)>,
     pub writer: Writer,
@@ -85,7 +98,7 @@ pub(crate) struct House {
 impl House {
     /// Whether it takes connections, frames and requests.
     pub fn takes_in(&self) -> bool {
-        !self.frozen && !self.replaced
+        self.frozen.is_none() && !self.replaced && !self.ended
     }
 
     /// A place in the mailbox for an accept.
@@ -96,15 +109,41 @@ impl House {
     /// Whether records wait so long that new work is refused.
     pub fn is_stalled(&self, now: Time) -> bool {
         self.waiting.front().is_some_and(|oldest| now.since(oldest.since) > STALLED_MS)
+            || self.proving.is_some_and(|(since, _)| now.since(since) > STALLED_MS)
+    }
+
+    /// Whether a request is taken: not while the ledger is away or behind, and new jobs not while half of its queue is full.
+    pub fn admits(&self, input: &Input, now: Time) -> bool {
+        let behind = self.writer.depth() >= QUEUE_MAX / 2 && matches!(input, Input::Posted { .. });
+        !self.is_stalled(now) && !self.writer.is_away(now) && !behind
     }
 
     fn has_room(&self) -> bool {
-        self.writer.room() >= RECORDS_PER_INPUT_MAX
+        let unheard = QUEUE_MAX.saturating_sub(self.waiting.len());
+        self.writer.room().min(unheard).saturating_sub(RECORDS_KEPT) >= RECORDS_PER_INPUT_MAX
     }
 
     /// Whether something holds it up.
     pub fn is_held_up(&self, now: Time) -> bool {
-        self.frozen || self.is_stalled(now) || !self.has_room()
+        self.frozen.is_some() || self.proving.is_some() || self.is_stalled(now) || !self.has_room()
+    }
+
+    /// What this accept was told.
+    pub fn verdict_on(&self, friend: FriendNo, offer: OfferId, key: Key) -> Option<(Verdict, Option<LostReason>)> {
+        let known = self.verdicts.get(&friend)?.iter().find(|told| (told.offer, told.key) == (offer, key))?;
+        Some((known.result, known.reason))
+    }
+
+    fn note_verdict(&mut self, friend: FriendNo, told: ToldVerdict) {
+        let known = self.verdicts.entry(friend).or_default();
+        let is_final = matches!(told.result, Verdict::Won | Verdict::Lost);
+        if is_final && known.iter().all(|known| (known.offer, known.key) != (told.offer, told.key)) {
+            known.retain(|known| told.at.since(known.at) < DAY_MS);
+            if known.len() == VERDICTS_MAX {
+                known.remove(0);
+            }
+            known.push(told);
+        }
     }
 
     /// When a deadline is to be handled: inputs and outcomes go first.
@@ -120,6 +159,22 @@ impl House {
 }
 
 impl World {
+    /// A process that stood still goes on. After long it asks the fence first, and it may be that everything of it is old.
+    pub(crate) fn goes_on(&mut self, house: &mut House) -> Checked {
+        let Some(since) = house.frozen.take() else { return Ok(()) };
+        let stood_ms = self.now.since(since);
+        if stood_ms > SILENCE_MS / 2 {
+            house.stood_since = since;
+            house.proving = Some((self.now, stood_ms > SILENCE_MS));
+            house.writer.prove();
+        }
+        for (friend, line, frame) in std::mem::take(&mut house.unread) {
+            self.frame(house, friend, line, frame)?;
+        }
+        self.wake(house);
+        self.wrote(house)
+    }
+
     /// A new process takes the ledger, restores what is open, and listens.
     pub(crate) fn start_house(&mut self) -> Checked {
         self.starts += 1;
@@ -127,7 +182,8 @@ impl World {
         let number = self.starts;
         self.note(|| format!("dispatcher {number} starts"));
         let seed = self.setting.seed;
-        let stored = self.ledger.stored();
+        let mut stored = self.ledger.stored(self.now);
+        let verdicts = std::mem::take(&mut stored.verdicts);
         let grace = if stored.jobs.is_empty() && stored.duties.is_empty() { 0 } else { RESTORE_GRACE_MS };
         let mut streets = Streets::new(&self.model.friends, self.setting.mutation);
         for row in &stored.duties {
@@ -139,16 +195,19 @@ impl World {
         self.free_since = self.now + grace;
         let chance = Chance::of(seed, "writer", number.into());
         let writer = Writer::new(self.ledger.epoch, self.faults(), chance, self.setting.mutation);
-        let house = House {
+        let mut house = House {
             number,
             core,
             streets,
             sessions: BTreeMap::new(),
             askers: BTreeMap::new(),
             book: self.model.committed.restored(self.now + grace, self.now),
-            frozen: false,
+            frozen: None,
+            proving: None,
+            verdicts: BTreeMap::new(),
             replaced: false,
             ended: false,
+            stood_since: Time(0),
             unread: Vec::new(),
             writer,
             mailbox: VecDeque::new(),
@@ -160,6 +219,9 @@ impl World {
             ticks: (self.now, 0),
             deaf_until: Time(0),
         };
+        for (friend, told) in verdicts {
+            house.note_verdict(friend_no(friend), told);
+        }
         self.houses.insert(number, house);
         self.current = Some(number);
         Ok(())
@@ -194,7 +256,7 @@ impl World {
 
     /// The engine will turn in a moment: as a rule at once, now and then when it has done something else.
     fn wake(&mut self, house: &mut House) {
-        if !house.turning && !house.frozen {
+        if !house.turning && house.frozen.is_none() {
             house.turning = true;
             let busy = self.fate.happens(0.01);
             let ms = if busy { self.fate.between(5.0, 80.0) } else { self.fate.between(0.0, 3.0) };
@@ -207,7 +269,7 @@ impl World {
     /// Outcomes first, then inputs, as many as there is room for.
     pub(crate) fn turn(&mut self, house: &mut House) -> Checked {
         house.turning = false;
-        if house.frozen || house.ended {
+        if house.frozen.is_some() || house.ended {
             return Ok(());
         }
         while let Some(outcome) = house.outcomes.pop_front() {
@@ -217,13 +279,13 @@ impl World {
             }
         }
         for _ in 0..TURN_INPUTS_MAX {
-            if !house.has_room() {
+            if !house.has_room() || house.proving.is_some() {
                 break;
             }
             let Some(input) = house.mailbox.pop_front() else { break };
             self.handle(house, input)?;
         }
-        if !house.mailbox.is_empty() && house.has_room() {
+        if !house.mailbox.is_empty() && house.has_room() && house.proving.is_none() {
             self.wake(house);
         }
         Ok(())
@@ -247,8 +309,10 @@ impl World {
         while let Some(input) = house.next.pop_front() {
             self.steps += 1;
             self.about_to(house, &input);
-            if let Input::Delivered { friend, offers } = &input {
-                house.book.arrived(*friend, offers, self.now);
+            match &input {
+                Input::Delivered { friend, offers } => house.book.arrived(*friend, offers, self.now),
+                Input::Woken => house.book.woken(house.stood_since, self.now + RESTORE_GRACE_MS, self.now),
+                _ => {}
             }
             let mut effects = std::mem::take(&mut self.effects);
             house.core.handle(input, self.now, &house.streets, &mut effects);
@@ -326,7 +390,7 @@ impl World {
 
     /// The writer is back from the ledger.
     pub(crate) fn wrote(&mut self, house: &mut House) -> Checked {
-        if house.frozen || house.ended {
+        if house.frozen.is_some() || house.ended {
             return Ok(());
         }
         let mut turned = Turned::default();
@@ -372,13 +436,27 @@ impl World {
             }
             Outcome::Refused { subject, stored } => {
                 self.note(|| format!("the ledger refuses a record of {subject:?}"));
-                self.quarantine(house, subject)?;
+                let anew = self.quarantine(house, subject)?;
                 house.writer.release(subject);
-                let Subject::Job(job) = subject else { return Ok(()) };
-                house.book.unsettled = true;
-                house.book.take_back(job, &self.model.committed, self.now);
-                self.handle(house, Input::Reread { job, stored })?;
+                if let Subject::Job(job) = subject {
+                    house.book.unsettled = true;
+                    house.book.take_back(job, &self.model.committed, self.now);
+                    self.handle(house, Input::Reread { job, stored })?;
+                }
+                for joined in anew {
+                    self.handle(house, joined)?;
+                }
                 self.write_on(house)
+            }
+            Outcome::Stands => {
+                let long = house.proving.take().is_some_and(|(_, long)| long);
+                if long {
+                    self.count.woken += 1;
+                    self.handle(house, Input::Woken)?;
+                    self.free_since = self.free_since.max(self.now + RESTORE_GRACE_MS);
+                }
+                self.wake(house);
+                Ok(())
             }
             Outcome::Fenced => {
                 self.fenced(house);
@@ -388,7 +466,16 @@ impl World {
     }
 
     /// Nothing that was decided after a refused record of this subject holds: nobody hears it, and who waits may ask again.
-    fn quarantine(&mut self, house: &mut House, subject: Subject) -> Checked {
+    /// Snapshots that still wait may show what was never written: returns the inputs that make them anew.
+    fn quarantine(&mut self, house: &mut House, subject: Subject) -> Result<Vec<Input>, Broken> {
+        let mut anew = Vec::new();
+        for waiting in &mut house.waiting {
+            for message in waiting.then.extract_if(.., |message| matches!(message, Message::Snapshot { .. })) {
+                if let Message::Snapshot { friend, session, language, .. } = message {
+                    anew.push(Input::Joined { friend, session, language });
+                }
+            }
+        }
         let (dropped, kept): (VecDeque<_>, VecDeque<_>) =
             std::mem::take(&mut house.waiting).into_iter().partition(|waiting| waiting.subject == subject);
         house.waiting = kept;
@@ -397,7 +484,7 @@ impl World {
                 self.tell(house, message)?;
             }
         }
-        Ok(())
+        Ok(anew)
     }
 
     // Telling.
@@ -417,12 +504,14 @@ impl World {
                 }
                 Ok(())
             }
-            Message::Snapshot { friend, session, snapshot, hand } => {
+            Message::Snapshot { friend, session, mut snapshot, hand, .. } => {
                 let number = friend_no(friend);
                 match house.sessions.get_mut(&number).filter(|present| present.id == session) {
                     Some(present) => present.hand = hand,
                     None => return Ok(()),
                 }
+                let told = house.verdicts.get(&number).into_iter().flatten();
+                snapshot.verdicts = told.filter(|told| self.now.since(told.at) < DAY_MS).copied().collect();
                 self.tell_friend(house, friend, FriendMessage::Snapshot(*snapshot))
             }
             Message::Duty { friend, duty } => {
@@ -478,6 +567,9 @@ impl World {
         self.stir(text.as_bytes());
         self.noted_told(friend, &message, &text);
         self.model.told(friend, &message, &text)?;
+        if let FriendMessage::AcceptResult { offer, key, result, reason } = message {
+            house.note_verdict(friend_no(friend), ToldVerdict { offer, key, result, reason, at: self.now });
+        }
         self.send(house, friend_no(friend), message);
         Ok(())
     }
@@ -491,13 +583,7 @@ impl World {
     }
 
     /// A verdict was read from the ledger.
-    pub(crate) fn looked_up(
-        &mut self,
-        house: &mut House,
-        friend: FriendId,
-        offer: kiez_protocol::ids::OfferId,
-        key: kiez_protocol::ids::Key,
-    ) -> Checked {
+    pub(crate) fn looked_up(&mut self, house: &mut House, friend: FriendId, offer: OfferId, key: Key) -> Checked {
         let away = self.now < self.away_until;
         let message = match self.ledger.verdict(friend, offer, key).filter(|_| !away) {
             Some((result, reason)) => FriendMessage::AcceptResult { offer, key, result, reason },
@@ -537,8 +623,9 @@ fn taken_back(message: Message) -> Option<Message> {
             let detail = "the ledger refused the record; nothing was changed".to_owned();
             Some(Message::Answer { request, answer: Answer::Refused { code: Code::Unavailable, detail } })
         }
-        Message::Snapshot { .. } | Message::LookUp { .. } | Message::Duty { .. } => Some(message),
-        Message::Friend { .. }
+        Message::LookUp { .. } | Message::Duty { .. } => Some(message),
+        Message::Snapshot { .. }
+        | Message::Friend { .. }
         | Message::Hold { .. }
         | Message::Release { .. }
         | Message::Settle { .. }

@@ -4,9 +4,10 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
-use kiez_protocol::friend::{ClosedReason, LostReason, Verdict};
+use kiez_protocol::friend::{ClosedReason, LostReason, ToldVerdict, Verdict};
 use kiez_protocol::ids::{FriendId, JobId, Key, OfferId, PartnerSlug};
 use kiez_protocol::partner::JobState;
+use kiez_protocol::time::Time;
 
 use super::faults::Mutation;
 use crate::dispatch::effect::{DutyRow, JobRecord, JobRow, Record, Stored, StoredJob, StoredKey};
@@ -37,6 +38,13 @@ pub(crate) struct Ledger {
     /// Raised by every dispatcher that takes the ledger.
     pub epoch: u32,
     mutation: Option<Mutation>,
+}
+
+/// Wins so old are no longer told of, ms.
+const VERDICTS_MS: i64 = 24 * 3_600_000;
+
+fn won(visit: &Visit) -> ToldVerdict {
+    ToldVerdict { offer: visit.offer, key: visit.key, result: Verdict::Won, reason: None, at: visit.assigned_at }
 }
 
 /// What a batch has replaced, newest last, to take it back.
@@ -216,7 +224,7 @@ impl Ledger {
     }
 
     /// What a restart reads.
-    pub fn stored(&self) -> Stored {
+    pub fn stored(&self, now: Time) -> Stored {
         let mut jobs: Vec<StoredJob> = self.open.iter().filter_map(|job| self.job(*job)).collect();
         let mut keys: Vec<StoredKey> = self.keys.values().cloned().collect();
         match self.mutation {
@@ -227,7 +235,12 @@ impl Ledger {
             }
             Some(_) | None => {}
         }
-        Stored { jobs, duties: self.duties.values().filter(|row| row.duty.on).copied().collect(), keys }
+        let duties = self.duties.values().filter(|row| row.duty.on).copied().collect();
+        let visits = self.jobs.values().flat_map(|rows| &rows.visits);
+        let recent = visits.filter(|visit| now.since(visit.assigned_at) < VERDICTS_MS);
+        let mut verdicts: Vec<(FriendId, ToldVerdict)> = recent.map(|visit| (visit.friend, won(visit))).collect();
+        verdicts.sort_by_key(|(_, told)| (told.at, told.key));
+        Stored { jobs, duties, keys, verdicts }
     }
 
     /// The verdict on an accept, as the rows tell it: what `ledger::Reader::verdict` reads.

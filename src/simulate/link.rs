@@ -199,7 +199,7 @@ impl World {
             if house.ended {
                 return Ok(());
             }
-            if house.frozen {
+            if house.frozen.is_some() {
                 house.unread.push((friend, number, frame));
                 return Ok(());
             }

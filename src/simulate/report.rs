@@ -35,8 +35,10 @@ macro_rules! counts {
 
 counts! {
     crashes: "kills of the server";
-    takeovers: "servers that stood still and were replaced";
+    freezes: "servers that stood still";
+    takeovers: "of these, replaced meanwhile";
     fenced: "of these, ended by the fence";
+    woken: "servers that stood still for long and went on";
     outages: "outages of the ledger";
     unknown: "commits without a reply";
     refused: "records refused for good";

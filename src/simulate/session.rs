@@ -137,6 +137,10 @@ impl World {
 
     /// A place in the mailbox first, then the word, so that a first is certainly in the mailbox.
     fn accept(&mut self, house: &mut House, friend: FriendNo, offer: OfferId, revision: u32, key: Key) -> Checked {
+        // A verdict is a verdict: the same accept hears the same.
+        if let Some((result, reason)) = house.verdict_on(friend, offer, key) {
+            return self.verdict(house, friend, offer, key, result, reason);
+        }
         if !house.has_permit() {
             return self.verdict(house, friend, offer, key, Verdict::TryAgain, None);
         }

@@ -268,7 +268,7 @@ impl World {
                 }
                 (What::Edit(_) | What::Cancel, None) => return Ok(()),
             };
-            if house.is_stalled(world.now) {
+            if !house.admits(&input, world.now) {
                 world.count.overloaded += 1;
                 world.unavailable(number);
                 return Ok(());

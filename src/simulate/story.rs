@@ -92,6 +92,7 @@ impl World {
             | Input::Duty { .. }
             | Input::Joined { .. }
             | Input::Placed { .. }
+            | Input::Woken
             | Input::Tick => None,
         };
         self.last.set((self.steps, job.map(|job| job.0)));
@@ -214,6 +215,7 @@ fn described(input: &Input) -> String {
         | Input::Joined { .. }
         | Input::Placed { .. }
         | Input::Settled { .. }
+        | Input::Woken
         | Input::Tick => format!("{input:?}"),
     }
 }

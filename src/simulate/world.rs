@@ -62,6 +62,7 @@ pub(crate) enum Event {
     Freeze,
     Wakes(u32),
     Renews(u32),
+    TakesOver(u32),
     Starts,
     Glance,
     Closing,
@@ -277,7 +278,11 @@ impl World {
             Event::Wrote(number) => return self.with_house(number, World::wrote),
             Event::LookedUp(number, friend, offer, key) => {
                 return self.with_house(number, |world, house| {
-                    if house.frozen { Ok(()) } else { world.looked_up(house, friend, offer, key) }
+                    if house.frozen.is_some() || house.ended {
+                        Ok(())
+                    } else {
+                        world.looked_up(house, friend, offer, key)
+                    }
                 });
             }
             Event::Outage => {
@@ -300,6 +305,13 @@ impl World {
                     }
                     Ok(())
                 });
+            }
+            Event::TakesOver(number) => {
+                // A standby sees no sign of life: unless the other goes on by then, it takes its place.
+                if self.houses.get(&number).is_some_and(|house| house.frozen.is_some()) {
+                    self.count.takeovers += 1;
+                    return self.start_house();
+                }
             }
             Event::Starts => return self.start_house(),
             Event::Glance => return self.glance(),
@@ -352,43 +364,43 @@ impl World {
         }
     }
 
-    /// The process stands still; another takes over; then it wakes up and goes on, until the fence tells it.
+    /// The process stands still for a while; where there is a standby, it takes over after ten seconds. Then the old one goes
+    /// on with what it has, until the fence tells it.
     fn freeze(&mut self) -> Checked {
         if self.closing {
             return Ok(());
         }
         self.plan_now_and_then(self.setting.faults.takeovers_per_day, Event::Freeze);
-        let Some(number) = self.current.take() else { return Ok(()) };
-        self.count.takeovers += 1;
+        let Some(number) = self.current else { return Ok(()) };
+        self.count.freezes += 1;
         self.note(|| format!("dispatcher {number} stands still"));
         self.free_since = self.now;
         let finishes = self.fate.happens(0.5);
         self.with_house(number, |world, house| {
             if finishes {
-                // What was under way reaches the ledger before the other takes it.
+                // What was under way reaches the ledger before another takes it.
                 world.wrote(house)?;
             }
-            house.frozen = true;
+            house.frozen = house.frozen.or(Some(world.now));
             Ok(())
         })?;
-        let takes_over = self.fate.between(10_000.0, 14_000.0) as i64;
-        let sleeps = takes_over + self.fate.between(1.0, 20_000.0) as i64;
-        self.plan(takes_over, Event::Starts);
+        let sleeps = self.fate.span_ms(14_000, 0.7);
         self.plan(sleeps, Event::Wakes(number));
+        if self.fate.happens(0.6) {
+            let takes_over = self.fate.between(10_000.0, 14_000.0) as i64;
+            self.plan(takes_over, Event::TakesOver(number));
+        }
         Ok(())
     }
 
     fn wakes(&mut self, number: u32) -> Checked {
-        self.note(|| format!("dispatcher {number} wakes up"));
+        self.note(|| format!("dispatcher {number} goes on"));
+        let replaced = self.current != Some(number);
+        self.free_since = self.now;
         self.with_house(number, |world, house| {
-            house.replaced = true;
-            house.frozen = false;
-            world.plan(1, Event::Turn(house.number));
+            house.replaced |= replaced;
             world.plan(RENEWS_MS, Event::Renews(house.number));
-            for (friend, line, frame) in std::mem::take(&mut house.unread) {
-                world.frame(house, friend, line, frame)?;
-            }
-            world.wrote(house)
+            world.goes_on(house)
         })
     }
 
@@ -480,7 +492,7 @@ impl World {
     fn glance(&mut self) -> Checked {
         self.plan(GLANCE_MS, Event::Glance);
         let Some(house) = self.current.and_then(|number| self.houses.get(&number)) else { return Ok(()) };
-        let settled = house.rests() && !house.frozen;
+        let settled = house.rests() && house.frozen.is_none();
         let glance = Glance { now: self.now, free_since: self.free_since, settled };
         self.model.nobody_is_forgotten(&house.book, &house.streets, glance)?;
         self.model.apps_agree(glance, |friend| house.sessions.get(&friend).map(|session| session.id))

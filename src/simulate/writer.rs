@@ -13,13 +13,15 @@ use super::ledger::Ledger;
 use crate::dispatch::effect::{Record, StoredJob, Subject};
 
 /// Records that may be unwritten at once; far fewer than the real queue holds, so that an outage fills it.
-const QUEUE_MAX: usize = 400;
+pub(crate) const QUEUE_MAX: usize = 720;
 /// Records in one commit at most.
 const BATCH_MAX: usize = 512;
 /// Half of all commits take less, ms.
 const COMMIT_MS: i64 = 4;
 const BACKOFF_FIRST_MS: i64 = 50;
-const BACKOFF_LAST_MS: i64 = 2_000;
+const BACKOFF_LAST_MS: i64 = 500;
+/// A commit that takes longer counts as a ledger that is away, ms.
+const SLOW_MS: i64 = 2_000;
 
 /// A record on its way.
 #[derive(Debug)]
@@ -35,6 +37,7 @@ struct Submission {
 enum Order {
     Write(Submission),
     Release(Subject),
+    Prove,
 }
 
 /// What became of submissions, in order of their tickets.
@@ -44,6 +47,8 @@ pub(crate) enum Outcome {
     Written { through: u64 },
     /// Refused for good, with what is stored.
     Refused { subject: Subject, stored: Option<Box<StoredJob>> },
+    /// The fence is still this process's.
+    Stands,
     /// Another dispatcher has taken the ledger.
     Fenced,
 }
@@ -53,6 +58,7 @@ pub(crate) enum Outcome {
 enum Taken {
     Part(Vec<Submission>),
     Release(Subject),
+    Prove,
 }
 
 /// What is in flight.
@@ -62,6 +68,8 @@ enum Trip {
     Commit,
     /// A commit whose reply is lost; whether it reaches the database.
     Lost { reaches: bool },
+    /// A look at the fence.
+    Beat,
     /// A new connection, on which the last commit is looked for.
     Reconnect { written: bool, wait_ms: i64 },
 }
@@ -86,6 +94,7 @@ pub(crate) struct Writer {
     queue: VecDeque<Order>,
     taken: VecDeque<Taken>,
     trip: Option<Trip>,
+    began: Time,
     quarantine: HashSet<Subject>,
     depth: usize,
     ended: bool,
@@ -102,6 +111,7 @@ impl Writer {
             queue: VecDeque::new(),
             taken: VecDeque::new(),
             trip: None,
+            began: Time(0),
             quarantine: HashSet::new(),
             depth: 0,
             ended: false,
@@ -124,6 +134,25 @@ impl Writer {
         }
     }
 
+    /// Asks whether the fence is still this process's.
+    pub fn prove(&mut self) {
+        self.queue.push_back(Order::Prove);
+    }
+
+    /// Whether the last try has failed, or the present one takes too long.
+    pub fn is_away(&self, now: Time) -> bool {
+        match self.trip {
+            Some(Trip::Reconnect { .. }) => true,
+            Some(Trip::Commit | Trip::Lost { .. } | Trip::Beat) => now.since(self.began) > SLOW_MS,
+            None => false,
+        }
+    }
+
+    /// Records that are unwritten.
+    pub fn depth(&self) -> usize {
+        self.depth
+    }
+
     pub fn room(&self) -> usize {
         QUEUE_MAX.saturating_sub(self.depth)
     }
@@ -143,7 +172,7 @@ impl Writer {
         let reaches = match self.trip {
             Some(Trip::Commit) => self.chance.happens(0.5),
             Some(Trip::Lost { reaches }) => reaches,
-            Some(Trip::Reconnect { .. }) | None => false,
+            Some(Trip::Reconnect { .. } | Trip::Beat) | None => false,
         };
         let mut turned = Turned::default();
         if reaches && !self.ended {
@@ -169,12 +198,16 @@ impl Writer {
                 Taken::Part(part) if part.iter().all(|submission| self.quarantine.contains(&submission.subject)) => {
                     self.done(turned);
                 }
+                Taken::Prove => {
+                    (self.trip, self.began) = (Some(Trip::Beat), now);
+                    return Some((now + 1).max(away_until));
+                }
                 Taken::Part(_) => {
                     let away = now < away_until;
                     let lost = away || self.chance.happens(self.faults.unknown_share);
                     let trip =
                         if lost { Trip::Lost { reaches: !away && self.chance.happens(0.5) } } else { Trip::Commit };
-                    self.trip = Some(trip);
+                    (self.trip, self.began) = (Some(trip), now);
                     return Some(now + self.chance.span_ms(COMMIT_MS, 0.8).max(1));
                 }
             }
@@ -203,6 +236,14 @@ impl Writer {
                     Some(Err(Refusal::Data)) | None => false,
                 };
                 self.reconnect(written, BACKOFF_FIRST_MS, now, away_until)
+            }
+            Trip::Beat => {
+                if self.is_fenced(ledger) {
+                    return self.fenced(turned);
+                }
+                self.taken.pop_front();
+                turned.outcomes.push(Outcome::Stands);
+                None
             }
             Trip::Reconnect { written, wait_ms } => {
                 if now < away_until {
@@ -247,12 +288,16 @@ impl Writer {
         for _ in 0..BATCH_MAX.min(self.queue.len()) {
             match self.queue.pop_front() {
                 Some(Order::Write(submission)) => part.push(submission),
-                Some(Order::Release(subject)) => {
+                Some(order @ (Order::Release(_) | Order::Prove)) => {
                     // What came before the release is still dropped.
                     if !part.is_empty() {
                         self.taken.push_back(Taken::Part(std::mem::take(&mut part)));
                     }
-                    self.taken.push_back(Taken::Release(subject));
+                    self.taken.push_back(if let Order::Release(subject) = order {
+                        Taken::Release(subject)
+                    } else {
+                        Taken::Prove
+                    });
                 }
                 None => break,
             }

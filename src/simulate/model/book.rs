@@ -29,6 +29,8 @@ pub(crate) struct Asked {
     pub states: Vec<OfferState>,
     /// When its arrival was reported.
     pub arrived_at: Option<Time>,
+    /// It must have arrived by then, or its seat is given on.
+    pub arrives_by: Time,
 }
 
 impl Asked {
@@ -114,7 +116,6 @@ pub(crate) struct Book {
     pub dues: BTreeSet<(Time, JobId)>,
     /// Until then, after a start, no wave is spent on those who happen to be back.
     pub restored_until: Time,
-    pub restored_at: Time,
     /// Records refused since everything was last written: a friend may be over capacity in memory until they are read again.
     pub unsettled: bool,
 }
@@ -131,7 +132,6 @@ impl Book {
             ends: BTreeSet::new(),
             dues: BTreeSet::new(),
             restored_until: Time(0),
-            restored_at: Time(0),
             unsettled: false,
         }
     }
@@ -357,7 +357,8 @@ impl Book {
         balance(page, offer, tally)?;
         self.offers.insert(offer.id, id);
         self.loads[friend_no(friend)].changed_at = now;
-        page.asked.push(Asked { offer: offer.clone(), states: vec![OfferState::Live], arrived_at: None });
+        let arrives_by = offer.sent_at + page.terms.community.policy.delivery_ms;
+        page.asked.push(Asked { offer: offer.clone(), states: vec![OfferState::Live], arrived_at: None, arrives_by });
         self.lay_down(offer, page.expires_at);
         Ok(())
     }
@@ -440,7 +441,9 @@ impl Book {
             page.changed_at = now;
             for asked in &mut page.asked {
                 // The app has it or not, whatever became of a record.
-                asked.arrived_at = old.offer(asked.offer.id).and_then(|known| known.arrived_at);
+                if let Some(known) = old.offer(asked.offer.id) {
+                    (asked.arrived_at, asked.arrives_by) = (known.arrived_at, known.arrives_by);
+                }
                 self.offers.insert(asked.offer.id, job);
                 self.lay_down(&asked.offer, page.expires_at);
             }
@@ -465,8 +468,10 @@ impl Book {
         for job in &self.open {
             let Some(mut page) = self.pages.get(job).cloned() else { continue };
             page.changed_at = now;
+            let delivery_ms = page.terms.community.policy.delivery_ms;
             for asked in &mut page.asked {
-                asked.arrived_at = None;
+                // Friends return over some seconds, and their apps say anew what they have.
+                (asked.arrived_at, asked.arrives_by) = (None, until + delivery_ms);
                 book.offers.insert(asked.offer.id, *job);
             }
             book.pages.insert(*job, page);
@@ -474,8 +479,20 @@ impl Book {
         (book.open, book.keys) = (self.open.clone(), self.keys.clone());
         (book.loads, book.duties) = (self.loads.clone(), self.duties.clone());
         (book.ends, book.dues) = (self.ends.clone(), self.dues.clone());
-        (book.restored_until, book.restored_at) = (until, now);
+        book.restored_until = until;
         book
+    }
+
+    /// The dispatcher stood still: what could not arrive meanwhile is not late yet.
+    pub fn woken(&mut self, stood_since: Time, until: Time, now: Time) {
+        self.restored_until = until;
+        for page in self.pages.values_mut() {
+            page.changed_at = now;
+            let delivery_ms = page.terms.community.policy.delivery_ms;
+            let waits =
+                |asked: &&mut Asked| asked.is_live() && asked.arrived_at.is_none() && asked.arrives_by >= stood_since;
+            page.asked.iter_mut().filter(waits).for_each(|asked| asked.arrives_by = until + delivery_ms);
+        }
     }
 
     /// The app has reported that offers have arrived.

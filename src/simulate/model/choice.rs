@@ -34,7 +34,7 @@ pub(super) fn check(
 ) -> Checked {
     for offer in chosen {
         tally.looked(Rule::Seats);
-        seat_is_free(book, page, offer, decision.at)?;
+        seat_is_free(page, offer, decision.at)?;
     }
     let policy = &page.terms.community.policy;
     let asked = page.asked.iter().filter(|asked| asked.offer.attempt == page.attempt).count() + chosen.len();
@@ -46,7 +46,7 @@ pub(super) fn check(
 }
 
 /// A seat is given to one friend at a time. Only one whose offer did not arrive in time may be passed over, and keeps it.
-fn seat_is_free(book: &Book, page: &Page, offer: &Offer, now: Time) -> Checked {
+fn seat_is_free(page: &Page, offer: &Offer, now: Time) -> Checked {
     let policy = &page.terms.community.policy;
     hold(offer.wave_seat < policy.seats, Rule::Seats, page.id, || {
         format!("a wave of {} has a seat {}", policy.seats, offer.wave_seat)
@@ -57,10 +57,7 @@ fn seat_is_free(book: &Book, page: &Page, offer: &Offer, now: Time) -> Checked {
         same && matches!(other.state, OfferState::Live | OfferState::Closed(ClosedReason::Expired))
     };
     for asked in page.asked.iter().filter(sits) {
-        // Friends return over some seconds after a start: offers from before it wait for them.
-        let sent_at = asked.offer.sent_at;
-        let from = if sent_at < book.restored_at { book.restored_until } else { sent_at };
-        let due = from + policy.delivery_ms;
+        let due = asked.arrives_by;
         let failed = due <= now && asked.arrived_at.is_none_or(|at| at >= due);
         hold(failed, Rule::Seats, page.id, || {
             format!(

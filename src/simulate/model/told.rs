@@ -102,6 +102,9 @@ impl Model {
                 for card in &snapshot.visits {
                     self.told_card(friend, card)?;
                 }
+                for told in &snapshot.verdicts {
+                    self.told_verdict(friend, told.offer, told.key, told.result, told.reason)?;
+                }
                 return Ok(());
             }
             FriendMessage::Job(card) => return self.told_card(friend, card),
