@@ -1,5 +1,5 @@
-//! `kiez simulate`: seeds of a simulated city, one or many, or two policies beside each other. Only what follows from the
-//! seed goes to stdout; how far it is goes to stderr.
+//! `kiez simulate`: seeds of a simulated city, one or many, or two policies beside each other. Only what follows from
+//! the seed goes to stdout; how far it is goes to stderr.
 
 use std::io::Write;
 use std::path::{Path, PathBuf};

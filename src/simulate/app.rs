@@ -1,10 +1,10 @@
-//! The app in a friend's hand, and what the friend does with it: looks at offers when they look, says yes, no or nothing,
-//! taps twice, calls the customer or forgets to. What has no answer is sent again with the same key, after a while and on
-//! every new line.
+//! The app in a friend's hand, and what the friend does with it: looks at offers when they look, says yes, no or
+//! nothing, taps twice, calls the customer or forgets to. What has no answer is sent again with the same key, after a
+//! while and on every new line.
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use kiez_protocol::friend::{DeclineReason, FriendFrame, FriendMessage, JobCard, Offer, Verdict, VisitEvent};
+use kiez_protocol::friend::{DeclineReason, FriendFrame, FriendMessage, VisitEvent};
 use kiez_protocol::ids::{JobId, Key, OfferId};
 use kiez_protocol::partner::JobState;
 use kiez_protocol::refusal::Code;
@@ -12,7 +12,8 @@ use kiez_protocol::time::Time;
 
 use super::chance::Chance;
 use super::link::LineNo;
-use super::people::{DAY_MS, HOUR_MS, MINUTE_MS, of_day};
+use super::mind::Shown;
+use super::people::{HOUR_MS, MINUTE_MS, of_day};
 use super::session::is_owed;
 use super::streets::FriendNo;
 use super::world::{Event, World};
@@ -38,24 +39,6 @@ pub(crate) enum Deed {
     Reports(JobId, u16, VisitEvent),
 }
 
-/// What somebody makes of an offer.
-#[derive(Clone, Copy, Debug, PartialEq)]
-enum Mind {
-    Yes,
-    No(DeclineReason),
-    Nothing,
-}
-
-#[derive(Clone, Debug)]
-struct Shown {
-    revision: u32,
-    mind: Mind,
-    /// Taps even though it may be gone.
-    rash: bool,
-    decided: bool,
-    gone: bool,
-}
-
 /// A frame without an answer.
 #[derive(Clone, Debug)]
 pub(crate) struct Unanswered {
@@ -72,12 +55,12 @@ pub(crate) struct App {
     pub dialling: bool,
     /// What the server says about duty.
     on_duty: bool,
-    offers: BTreeMap<OfferId, Shown>,
+    pub offers: BTreeMap<OfferId, Shown>,
     pub unanswered: BTreeMap<Key, Unanswered>,
     /// Jobs held, with the attempt in which they were won.
-    visits: BTreeMap<JobId, (u16, JobState)>,
+    pub visits: BTreeMap<JobId, (u16, JobState)>,
     /// What was planned once for a job is not planned again at its next card.
-    planned: BTreeSet<(JobId, u16, bool)>,
+    pub planned: BTreeSet<(JobId, u16, bool)>,
     /// Owed messages that have arrived in this session, and whether a word about them is under way.
     owed: u64,
     fixes: u32,
@@ -277,184 +260,20 @@ impl World {
         }
     }
 
-    /// An offer is on the screen, or changed there.
-    fn shown(&mut self, friend: FriendNo, offer: &Offer) {
-        if let Some(known) = self.people[friend].app.offers.get_mut(&offer.offer) {
-            let changed = known.revision != offer.revision || known.gone;
-            (known.revision, known.gone) = (offer.revision, false);
-            let undecided = !known.decided || changed;
-            if undecided && known.mind == Mind::Yes {
-                known.decided = false;
-                let mut chance = self.mood(friend, offer.job, offer.attempt, u64::from(offer.revision));
-                let at = self.people[friend].looks_at(self.now, &mut chance);
-                self.plan_at(at, Event::Deed(friend, Deed::Decides(offer.offer)));
-            }
-            return;
-        }
-        let mut chance = self.mood(friend, offer.job, offer.attempt, 0);
-        let person = &self.people[friend];
-        let rash = chance.happens(self.faults().rush_share);
-        let at = if rash && person.is_awake(self.now) {
-            self.now + 2_000 + (chance.normal() * 150.0) as i64
-        } else {
-            person.looks_at(self.now, &mut chance)
-        };
-        let cents_an_hour = offer.net.amount * 60 / i64::from(offer.duration_min.max(1));
-        let held = person.app.visits.len();
-        let yes = person.says_yes(self.setting.acceptance, at, offer.distance_m, cents_an_hour, held);
-        let mind = if chance.happens(yes) {
-            Mind::Yes
-        } else if chance.happens(0.4) {
-            Mind::No(match chance.below(6) {
-                0 => DeclineReason::Pay,
-                1 => DeclineReason::Skill,
-                2 => DeclineReason::TooVague,
-                _ if offer.distance_m > 8_000 => DeclineReason::TooFar,
-                _ => DeclineReason::NoTime,
-            })
-        } else {
-            Mind::Nothing
-        };
-        let shown = Shown { revision: offer.revision, mind, rash, decided: false, gone: false };
-        self.people[friend].app.offers.insert(offer.offer, shown);
-        if mind == Mind::Nothing {
-            if chance.happens(0.05) {
-                let late = self.now + chance.span_ms(40 * MINUTE_MS, 0.8);
-                self.plan_at(late, Event::Deed(friend, Deed::DeclinesLate(offer.offer)));
-            }
-            return;
-        }
-        self.plan_at(at, Event::Deed(friend, Deed::Decides(offer.offer)));
-    }
-
-    /// The stream of what somebody makes of a job: the same under every policy.
-    fn mood(&self, friend: FriendNo, job: JobId, attempt: u16, more: u64) -> Chance {
-        let number = u64::from(self.job_no(job));
-        let mixed = (friend as u64) << 40 ^ number << 12 ^ u64::from(attempt) << 6 ^ more;
-        Chance::of(self.setting.seed, "mood", mixed)
-    }
-
-    fn gone(&mut self, friend: FriendNo, offer: OfferId) {
-        let app = &mut self.people[friend].app;
-        match app.offers.get_mut(&offer) {
-            // The finger may be on its way.
-            Some(shown) if shown.rash && !shown.decided => shown.gone = true,
-            Some(_) => drop(app.offers.remove(&offer)),
-            None => {}
-        }
-    }
-
-    fn decide(&mut self, friend: FriendNo, offer: OfferId) {
-        let Some(shown) = self.people[friend].app.offers.get_mut(&offer).filter(|shown| !shown.decided) else { return };
-        shown.decided = true;
-        let (mind, revision) = (shown.mind, shown.revision);
-        if shown.gone {
-            self.people[friend].app.offers.remove(&offer);
-        }
-        match mind {
-            Mind::Yes => {
-                let key = self.key(friend);
-                self.count.accepts += 1;
-                let frame = FriendFrame::Accept { offer, revision, key };
-                let twice = self.faults().double_tap_share;
-                let (twice, other_key) = {
-                    let chance = &mut self.people[friend].chance;
-                    (chance.happens(twice), chance.happens(0.3))
-                };
-                self.send_keyed(friend, key, frame.clone());
-                if twice {
-                    self.count.double_taps += 1;
-                    if other_key {
-                        let key = self.key(friend);
-                        self.send_keyed(friend, key, FriendFrame::Accept { offer, revision, key });
-                    } else {
-                        self.send_up(friend, frame);
-                    }
-                }
-            }
-            Mind::No(reason) => {
-                let key = self.key(friend);
-                self.send_keyed(friend, key, FriendFrame::Decline { offer, reason, key: Some(key) });
-            }
-            Mind::Nothing => {}
-        }
-    }
-
-    fn verdict_comes(&mut self, friend: FriendNo, offer: OfferId, key: Key, result: Verdict) {
-        let app = &mut self.people[friend].app;
-        match result {
-            Verdict::Won | Verdict::Lost => {
-                app.unanswered.remove(&key);
-                app.offers.remove(&offer);
-            }
-            Verdict::TryAgain => self.again(friend, key, 2_000),
-            Verdict::NeedsReconfirm => {
-                app.unanswered.remove(&key);
-                if let Some(shown) = app.offers.get_mut(&offer) {
-                    shown.decided = false;
-                    self.plan(8_000, Event::Deed(friend, Deed::Decides(offer)));
-                }
-            }
-        }
-    }
-
-    /// The full card of a job: what its state asks of the friend.
-    fn card(&mut self, friend: FriendNo, card: &JobCard) {
-        let app = &mut self.people[friend].app;
-        if card.address.is_none() || card.state == JobState::Done {
-            app.visits.remove(&card.job);
-            return;
-        }
-        app.visits.insert(card.job, (card.attempt, card.state));
-        let contacted = card.state == JobState::Contacted;
-        if !app.planned.insert((card.job, card.attempt, contacted)) {
-            return;
-        }
-        let mut chance = self.mood(friend, card.job, card.attempt, 0x800 | u64::from(contacted));
-        let traits = &self.people[friend].traits;
-        let (event, ms) = if contacted {
-            if chance.happens(traits.gives_back / 2.0) {
-                (VisitEvent::HandBack, chance.span_ms(HOUR_MS, 1.0))
-            } else {
-                let today = chance.happens(0.6);
-                (VisitEvent::Completed, chance.span_ms(if today { 3 * HOUR_MS } else { 30 * HOUR_MS }, 0.7))
-            }
-        } else if chance.happens(traits.forgets) {
-            return;
-        } else if chance.happens(traits.gives_back) {
-            (VisitEvent::HandBack, chance.span_ms(20 * MINUTE_MS, 1.2))
-        } else {
-            (VisitEvent::Contacted, chance.span_ms(25 * MINUTE_MS, 1.2))
-        };
-        let ms = ms.clamp(2_000, 5 * DAY_MS);
-        self.plan(ms, Event::Deed(friend, Deed::Reports(card.job, card.attempt, event)));
-    }
-
-    fn report(&mut self, friend: FriendNo, job: JobId, attempt: u16, event: VisitEvent) {
-        if self.people[friend].app.visits.get(&job).is_none_or(|(held, _)| *held != attempt) {
-            return;
-        }
-        let key = self.key(friend);
-        let offline = self.people[friend].app.line.is_none();
-        let reason = (event == VisitEvent::HandBack).then(|| "cannot come".to_owned());
-        let frame = FriendFrame::Visit { job, event, key, at: offline.then_some(self.now), reason };
-        self.send_keyed(friend, key, frame);
-    }
-
     // What has a key is sent until it has an answer.
 
-    fn key(&mut self, friend: FriendNo) -> Key {
+    pub(crate) fn key(&mut self, friend: FriendNo) -> Key {
         Key(self.people[friend].chance.id(self.now))
     }
 
-    fn send_keyed(&mut self, friend: FriendNo, key: Key, frame: FriendFrame) {
+    pub(crate) fn send_keyed(&mut self, friend: FriendNo, key: Key, frame: FriendFrame) {
         let unanswered = Unanswered { frame: frame.clone(), since: self.now, again: self.now };
         self.people[friend].app.unanswered.insert(key, unanswered);
         self.send_up(friend, frame);
         self.again(friend, key, AGAIN_MS);
     }
 
-    fn again(&mut self, friend: FriendNo, key: Key, wait_ms: i64) {
+    pub(crate) fn again(&mut self, friend: FriendNo, key: Key, wait_ms: i64) {
         let again = self.now + wait_ms;
         if let Some(unanswered) = self.people[friend].app.unanswered.get_mut(&key) {
             unanswered.again = again;

@@ -1,5 +1,5 @@
-//! Chance by seed. Every purpose and every person draws from a stream of its own, so that two policies under one seed meet
-//! the same people and the same demand, whatever else differs.
+//! Chance by seed. Every purpose and every person draws from a stream of its own, so that two policies under one seed
+//! meet the same people and the same demand, whatever else differs.
 
 use kiez_protocol::time::Time;
 use uuid::Uuid;

@@ -1,6 +1,6 @@
-//! What the simulated crowds agree on: communities with their policy, packages, partners. Between them they use every rule
-//! of the trade: own and widened crowds, customers only, fixed, guide and hourly prices, skills, professionals, euros and
-//! francs.
+//! What the simulated crowds agree on: communities with their policy, packages, partners. Between them they use every
+//! rule of the trade: own and widened crowds, customers only, fixed, guide and hourly prices, skills, professionals,
+//! euros and francs.
 
 use std::sync::Arc;
 

@@ -116,7 +116,8 @@ impl FromStr for Weather {
 
 macro_rules! mutations {
     ($($name:ident, $word:literal: $about:literal;)*) => {
-        /// Something that is broken on purpose. A run with one of these must fail: a check that cannot fail proves nothing.
+        /// Something that is broken on purpose. A run with one of these must fail: a check that cannot fail proves
+        /// nothing.
         #[derive(Clone, Copy, Debug, PartialEq, Eq)]
         pub enum Mutation { $(#[doc = $about] $name,)* }
 
@@ -138,7 +139,7 @@ macro_rules! mutations {
 }
 
 mutations! {
-    NoUniqueIndex, "unique-index": "The ledger holds no unique index: a second winner or a second job in one place is written.";
+    NoUniqueIndex, "unique-index": "The ledger has no unique index: a second job in one place is written.";
     OpenFence, "fence": "The ledger lets a dispatcher write whose epoch is over.";
     TellEarly, "tell-early": "What waits for a commit is told at once.";
     UnwrittenIsWritten, "unwritten": "A commit that was lost counts as written when the reply is missing.";

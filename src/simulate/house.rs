@@ -1,25 +1,25 @@
-//! One process of the server: the core with the glue that `engine` is. Mailbox → decide → commit → tell: an input is taken
-//! only while the writer has room; what was decided waits for its commit; a refused record takes its job back to what is
-//! stored. The rules of the glue are part of what is tried here, so they are written as they are there.
+//! One process of the server: the core with the glue that `engine` is. Mailbox → decide → commit → tell: an input is
+//! taken only while the writer has room; what was decided waits for its commit; a refused record takes its job back to
+//! what is stored. The rules of the glue are part of what is tried here, so they are written as they are there.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
-use kiez_protocol::friend::{FriendFrame, FriendMessage, LostReason, ToldVerdict, Verdict};
-use kiez_protocol::ids::{FriendId, JobId, Key, OfferId, PartnerSlug};
-use kiez_protocol::refusal::Code;
+use kiez_protocol::friend::{FriendFrame, LostReason, ToldVerdict, Verdict};
+use kiez_protocol::ids::{JobId, Key, OfferId, PartnerSlug};
 use kiez_protocol::time::Time;
 
 use super::chance::Chance;
 use super::faults::Mutation;
 use super::link::LineNo;
-use super::model::{Book, Broken, Checked, Rule, hold, text_of};
+use super::model::{Book, Broken, Checked, Rule, hold};
 use super::people::DAY_MS;
 use super::session::Session;
 use super::streets::{FriendNo, Streets, friend_no};
+use super::telling::taken_back;
 use super::world::{Event, World};
 use super::writer::{Outcome, QUEUE_MAX, Turned, Writer};
-use crate::dispatch::effect::{Answer, Commit, Effects, Message, Subject};
+use crate::dispatch::effect::{Commit, Effects, Message, Subject};
 use crate::dispatch::input::{Input, Request};
 use crate::dispatch::{Dispatcher, Pace, RESTORE_GRACE_MS};
 
@@ -75,7 +75,7 @@ pub(crate) struct House {
     /// It stood still, and asks the fence before anything goes on; and whether it was for long.
     proving: Option<(Time, bool)>,
     /// Final verdicts, as they were told.
-    verdicts: BTreeMap<FriendNo, Vec<ToldVerdict>>,
+    pub verdicts: BTreeMap<FriendNo, Vec<ToldVerdict>>,
     /// Another has taken over: it runs on with what it has until the ledger tells it.
     pub replaced: bool,
     /// The ledger has told it: nothing of it runs any more.
@@ -87,7 +87,8 @@ pub(crate) struct House {
     pub writer: Writer,
     mailbox: VecDeque<Input>,
     waiting: VecDeque<Waiting>,
-    next: VecDeque<Input>,
+    /// Inputs that telling has led to; handled before anything else.
+    pub next: VecDeque<Input>,
     outcomes: VecDeque<Outcome>,
     ticket: u64,
     turning: bool,
@@ -112,7 +113,8 @@ impl House {
             || self.proving.is_some_and(|(since, _)| now.since(since) > STALLED_MS)
     }
 
-    /// Whether a request is taken: not while the ledger is away or behind, and new jobs not while half of its queue is full.
+    /// Whether a request is taken: not while the ledger is away or behind, and new jobs not while half of its queue is
+    /// full.
     pub fn admits(&self, input: &Input, now: Time) -> bool {
         let behind = self.writer.depth() >= QUEUE_MAX / 2 && matches!(input, Input::Posted { .. });
         !self.is_stalled(now) && !self.writer.is_away(now) && !behind
@@ -134,7 +136,7 @@ impl House {
         Some((known.result, known.reason))
     }
 
-    fn note_verdict(&mut self, friend: FriendNo, told: ToldVerdict) {
+    pub fn note_verdict(&mut self, friend: FriendNo, told: ToldVerdict) {
         let known = self.verdicts.entry(friend).or_default();
         let is_final = matches!(told.result, Verdict::Won | Verdict::Lost);
         if is_final && known.iter().all(|known| (known.offer, known.key) != (told.offer, told.key)) {
@@ -159,7 +161,8 @@ impl House {
 }
 
 impl World {
-    /// A process that stood still goes on. After long it asks the fence first, and it may be that everything of it is old.
+    /// A process that stood still goes on. After long it asks the fence first, and it may be that everything of it is
+    /// old.
     pub(crate) fn goes_on(&mut self, house: &mut House) -> Checked {
         let Some(since) = house.frozen.take() else { return Ok(()) };
         let stood_ms = self.now.since(since);
@@ -465,8 +468,8 @@ impl World {
         }
     }
 
-    /// Nothing that was decided after a refused record of this subject holds: nobody hears it, and who waits may ask again.
-    /// Snapshots that still wait may show what was never written: returns the inputs that make them anew.
+    /// Nothing that was decided after a refused record of this subject holds: nobody hears it, and who waits may ask
+    /// again. Snapshots that still wait may show what was never written: returns the inputs that make them anew.
     fn quarantine(&mut self, house: &mut House, subject: Subject) -> Result<Vec<Input>, Broken> {
         let mut anew = Vec::new();
         for waiting in &mut house.waiting {
@@ -485,153 +488,5 @@ impl World {
             }
         }
         Ok(anew)
-    }
-
-    // Telling.
-
-    pub(crate) fn tell(&mut self, house: &mut House, message: Message) -> Checked {
-        match message {
-            Message::Friend { friend, message } => self.tell_friend(house, friend, message),
-            Message::Hold { friend, in_hand } => {
-                if let Some(session) = house.sessions.get_mut(&friend_no(friend)) {
-                    session.hold(in_hand);
-                }
-                Ok(())
-            }
-            Message::Release { friend, offer } => {
-                if let Some(session) = house.sessions.get_mut(&friend_no(friend)) {
-                    session.hand.retain(|held| held.offer != offer);
-                }
-                Ok(())
-            }
-            Message::Snapshot { friend, session, mut snapshot, hand, .. } => {
-                let number = friend_no(friend);
-                match house.sessions.get_mut(&number).filter(|present| present.id == session) {
-                    Some(present) => present.hand = hand,
-                    None => return Ok(()),
-                }
-                let told = house.verdicts.get(&number).into_iter().flatten();
-                snapshot.verdicts = told.filter(|told| self.now.since(told.at) < DAY_MS).copied().collect();
-                self.tell_friend(house, friend, FriendMessage::Snapshot(*snapshot))
-            }
-            Message::Duty { friend, duty } => {
-                self.duty_stands(house, friend_no(friend), duty.on);
-                Ok(())
-            }
-            Message::Answer { request, answer } => self.answer(house, request, answer),
-            Message::Settle { job, attempt, claim, seat } => {
-                claim.settle(seat);
-                house.next.push_back(Input::Settled { job, attempt });
-                Ok(())
-            }
-            Message::LookUp { friend, offer, key } => {
-                let wait = self.fate.span_ms(5, 0.8).max(1);
-                self.plan(wait, Event::LookedUp(house.number, friend, offer, key));
-                Ok(())
-            }
-            Message::JobSeen(dot) => self.model.public(&text_of(&dot)),
-            Message::RaceWon(race) => self.model.public(&text_of(&race)),
-            Message::Availability { .. } => Ok(()),
-            Message::Alarm { kind, job, .. } => {
-                self.note_job(job, || format!("alarm: {kind:?}"));
-                self.count.alarms += 1;
-                Ok(())
-            }
-        }
-    }
-
-    pub(crate) fn tell_friend(&mut self, house: &mut House, friend: FriendId, mut message: FriendMessage) -> Checked {
-        match (self.setting.mutation, &mut message) {
-            (Some(Mutation::StreetInOffer), FriendMessage::Offer(offer)) => {
-                offer.district = super::shop::street(7);
-            }
-            (Some(Mutation::WinnerTwice), FriendMessage::AcceptResult { result, reason, .. }) => {
-                if *reason == Some(LostReason::Taken) {
-                    (*result, *reason) = (Verdict::Won, None);
-                }
-            }
-            (Some(Mutation::SwallowedVerdict), FriendMessage::AcceptResult { key, .. })
-                if key.0.as_u128() % 10 == 3 =>
-            {
-                return Ok(());
-            }
-            (Some(Mutation::SwallowedClosing), FriendMessage::OfferClosed { offer, .. })
-                if offer.0.as_u128() % 10 == 3 =>
-            {
-                return Ok(());
-            }
-            _ => {}
-        }
-        let text = text_of(&message);
-        self.count.told += 1;
-        self.stir(text.as_bytes());
-        self.noted_told(friend, &message, &text);
-        self.model.told(friend, &message, &text)?;
-        if let FriendMessage::AcceptResult { offer, key, result, reason } = message {
-            house.note_verdict(friend_no(friend), ToldVerdict { offer, key, result, reason, at: self.now });
-        }
-        self.send(house, friend_no(friend), message);
-        Ok(())
-    }
-
-    fn answer(&mut self, house: &mut House, request: Request, answer: Answer) -> Checked {
-        let Some(asker) = house.askers.remove(&request) else { return Ok(()) };
-        self.note_answer(&asker, &answer);
-        self.model.answered(&asker.partner, asker.job, &answer)?;
-        self.reply(asker.ask, answer);
-        Ok(())
-    }
-
-    /// A verdict was read from the ledger.
-    pub(crate) fn looked_up(&mut self, house: &mut House, friend: FriendId, offer: OfferId, key: Key) -> Checked {
-        let away = self.now < self.away_until;
-        let message = match self.ledger.verdict(friend, offer, key).filter(|_| !away) {
-            Some((result, reason)) => FriendMessage::AcceptResult { offer, key, result, reason },
-            None if away => FriendMessage::AcceptResult { offer, key, result: Verdict::TryAgain, reason: None },
-            None => FriendMessage::Error {
-                code: Code::NotFound,
-                key: Some(key),
-                offer: Some(offer),
-                job: None,
-                message_key: "error.offer_not_found".to_owned(),
-                allowed: Vec::new(),
-            },
-        };
-        self.tell_friend(house, friend, message)
-    }
-}
-
-/// What whoever waits hears when the record behind a message was refused: ask again. Everything else is unsaid.
-fn taken_back(message: Message) -> Option<Message> {
-    match message {
-        Message::Friend { friend, message: FriendMessage::AcceptResult { offer, key, .. } } => {
-            let message = FriendMessage::AcceptResult { offer, key, result: Verdict::TryAgain, reason: None };
-            Some(Message::Friend { friend, message })
-        }
-        Message::Friend { friend, message: FriendMessage::Done { key } } => {
-            let message = FriendMessage::Error {
-                code: Code::Unavailable,
-                key: Some(key),
-                offer: None,
-                job: None,
-                message_key: "error.try_again".to_owned(),
-                allowed: Vec::new(),
-            };
-            Some(Message::Friend { friend, message })
-        }
-        Message::Answer { request, .. } => {
-            let detail = "the ledger refused the record; nothing was changed".to_owned();
-            Some(Message::Answer { request, answer: Answer::Refused { code: Code::Unavailable, detail } })
-        }
-        Message::LookUp { .. } | Message::Duty { .. } => Some(message),
-        Message::Snapshot { .. }
-        | Message::Friend { .. }
-        | Message::Hold { .. }
-        | Message::Release { .. }
-        | Message::Settle { .. }
-        | Message::JobSeen(_)
-        | Message::RaceWon(_)
-        | Message::Availability { .. }
-        | Message::Alarm { .. } => None,
     }
 }

@@ -1,5 +1,5 @@
-//! A ledger of maps: it keeps what it is given, refuses what the real engines' constraints refuse, writes a batch whole or
-//! not at all, and gives everything back for a restart. The fence is a number here as there.
+//! A ledger of maps: it keeps what it is given, refuses what the real engines' constraints refuse, writes a batch whole
+//! or not at all, and gives everything back for a restart. The fence is a number here as there.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;

@@ -1,5 +1,5 @@
-//! The line between an app and the server, and how it fails: late, stalled, repeated, broken with or without a word, or only
-//! one way. While a line holds, what is sent over it arrives in order; what is on its way when it breaks is lost.
+//! The line between an app and the server, and how it fails: late, stalled, repeated, broken with or without a word, or
+//! only one way. While a line holds, what is sent over it arrives in order; what is on its way when it breaks is lost.
 
 use kiez_protocol::friend::{FriendFrame, FriendMessage, Welcome};
 use kiez_protocol::ids::SessionId;

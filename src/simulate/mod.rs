@@ -1,7 +1,7 @@
-//! A whole city under virtual time and a seed: friends who move, sleep, lose the network and tap twice; partners who repeat,
-//! edit and cancel; a ledger that refuses, loses replies and goes away; a server that is killed, stands still and is
-//! replaced. The core is the real one. The glue round it (engine, sessions, roster, the ledger's writer) is written a second
-//! time, small and without tasks, by the same rules.
+//! A whole city under virtual time and a seed: friends who move, sleep, lose the network and tap twice; partners who
+//! repeat, edit and cancel; a ledger that refuses, loses replies and goes away; a server that is killed, stands still
+//! and is replaced. The core is the real one. The glue round it (engine, sessions, roster, the ledger's writer) is
+//! written a second time, small and without tasks, by the same rules.
 //!
 //! A [`model`] apart from the system says what must be true and is asked after every step. The same seed gives the same
 //! city to the byte, in every process. What was found once is found again by its seed.
@@ -9,22 +9,24 @@
 //! | page | what is in it |
 //! | --- | --- |
 //! | `world` | the loop: what is planned, and what the core is due to do |
-//! | `house`, `session`, `writer` | a process of the server: mailbox → decide → commit → tell |
+//! | `house`, `session`, `writer`, `telling` | a process of the server: mailbox → decide → commit → tell |
 //! | `ledger`, `streets` | what it stands on: rows with constraints, who is where |
-//! | `people`, `app`, `shop`, `link` | who uses it: friends, partners, and the lines between |
+//! | `people`, `mind`, `app`, `shop`, `link` | who uses it: friends, partners, and the lines between |
 //! | `model` | what must be true |
-//! | `faults` | what goes wrong, and what can be broken on purpose to try the model |
+//! | `faults`, `crashes` | what goes wrong, and what can be broken on purpose to try the model |
 //! | `city`, `documents`, `chance` | places, terms, seeds |
 //! | `report`, `page`, `story` | what came of it; two policies beside each other; what led to a failure |
 
 mod app;
 mod chance;
 mod city;
+mod crashes;
 mod documents;
 mod faults;
 mod house;
 mod ledger;
 mod link;
+mod mind;
 mod model;
 mod page;
 mod people;
@@ -33,6 +35,7 @@ mod session;
 mod shop;
 mod story;
 mod streets;
+mod telling;
 mod world;
 mod writer;
 

@@ -1,5 +1,5 @@
-//! Who lives in the simulated city: their profiles and habits, drawn by seed and number. Habits are of the person, moods of
-//! the day: both are the same under every policy.
+//! Who lives in the simulated city: their profiles and habits, drawn by seed and number. Habits are of the person,
+//! moods of the day: both are the same under every policy.
 
 use std::sync::Arc;
 

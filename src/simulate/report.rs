@@ -1,5 +1,5 @@
-//! What a simulated city has shown, in words and figures. Only what follows from the seed is in it: no clock of this world,
-//! no order of a hash map.
+//! What a simulated city has shown, in words and figures. Only what follows from the seed is in it: no clock of this
+//! world, no order of a hash map.
 
 use std::fmt::Write;
 

@@ -1,5 +1,5 @@
-//! A friend's session in the server: what `serve::friend` and `live::sessions` do. It gives no verdict on an open job: it
-//! takes a place in the mailbox, tries the word in the friend's hand, and reports whether it was first.
+//! A friend's session in the server: what `serve::friend` and `live::sessions` do. It gives no verdict on an open job:
+//! it takes a place in the mailbox, tries the word in the friend's hand, and reports whether it was first.
 
 use std::collections::VecDeque;
 

@@ -1,6 +1,6 @@
-//! The partners: they post jobs round the clock of their customers, ask again when an answer is missing, change their minds,
-//! and now and then use a key twice. What a customer wants is drawn by the job's number, so that it is the same under every
-//! policy.
+//! The partners: they post jobs round the clock of their customers, ask again when an answer is missing, change their
+//! minds, and now and then use a key twice. What a customer wants is drawn by the job's number, so that it is the same
+//! under every policy.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;

@@ -1,5 +1,5 @@
-//! The story of one job, written only when somebody wants to read it: a run that failed is run again, by the same seed, and
-//! this listens.
+//! The story of one job, written only when somebody wants to read it: a run that failed is run again, by the same seed,
+//! and this listens.
 
 use std::collections::BTreeSet;
 

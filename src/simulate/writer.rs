@@ -1,6 +1,6 @@
 //! The ledger's writer under virtual time: what `ledger::writer` does, with chance in the place of a database. It takes
-//! whatever is queued the moment the last commit returns; a commit may be refused, or its reply may be lost, and then it
-//! connects again and reads back whether it was written. Nobody hears anything but its outcomes.
+//! whatever is queued the moment the last commit returns; a commit may be refused, or its reply may be lost, and then
+//! it connects again and reads back whether it was written. Nobody hears anything but its outcomes.
 
 use std::collections::{HashSet, VecDeque};
 use std::sync::Arc;
@@ -335,7 +335,8 @@ impl Writer {
         Ok(())
     }
 
-    /// Something in the first part is refused. Alone, its subject goes into quarantine; among others, the part is halved.
+    /// Something in the first part is refused. Alone, its subject goes into quarantine; among others, the part is
+    /// halved.
     fn refused(&mut self, ledger: &Ledger, turned: &mut Turned) {
         let Some(Taken::Part(mut part)) = self.taken.pop_front() else { return };
         let open = part.iter().filter(|submission| !self.quarantine.contains(&submission.subject));

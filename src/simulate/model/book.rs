@@ -11,87 +11,11 @@ use kiez_protocol::partner::JobState;
 use kiez_protocol::time::Time;
 
 use super::super::streets::{Streets, friend_no};
+use super::job::{Asked, GRACE_MS, Page, balance};
 use super::{Checked, Rule, Tally, choice, hold};
 use crate::dispatch::decision::{Decision, Outcome};
-use crate::dispatch::effect::{Actor, DutyRow, EventRow, JobRecord, Record};
-use crate::dispatch::input::Terms;
-use crate::dispatch::job::{Booking, Offer, OfferState, Run, Visit};
-
-const HOUR_MS: i64 = 3_600_000;
-/// An accept that was sent in time may arrive so much later, ms; a job waits for it before it expires.
-const GRACE_MS: i64 = 2_000;
-
-/// A friend who was asked.
-#[derive(Clone, Debug)]
-pub(crate) struct Asked {
-    pub offer: Offer,
-    /// Every state it has had.
-    pub states: Vec<OfferState>,
-    /// When its arrival was reported.
-    pub arrived_at: Option<Time>,
-    /// It must have arrived by then, or its seat is given on.
-    pub arrives_by: Time,
-}
-
-impl Asked {
-    pub fn is_live(&self) -> bool {
-        self.offer.state == OfferState::Live
-    }
-}
-
-/// Everything recorded of one job.
-#[derive(Clone, Debug)]
-pub(crate) struct Page {
-    pub id: JobId,
-    pub partner: PartnerSlug,
-    pub terms: Terms,
-    pub booking: Arc<Booking>,
-    pub state: JobState,
-    pub sequence: u32,
-    pub attempt: u16,
-    pub revision: u32,
-    pub created_at: Time,
-    pub expires_at: Time,
-    pub run: Run,
-    pub asked: Vec<Asked>,
-    pub visits: Vec<Visit>,
-    /// Who declined or handed back.
-    pub blocked: BTreeSet<FriendId>,
-    /// When its last event happened.
-    pub changed_at: Time,
-    /// When the newest wave of this run opened.
-    wave_at: Option<Time>,
-    /// When its present state must end.
-    due: Option<Time>,
-}
-
-impl Page {
-    pub fn is_open(&self) -> bool {
-        matches!(self.state, JobState::Dispatching | JobState::Unfilled)
-    }
-
-    pub fn plan(&self) -> &kiez_protocol::directory::WavePlan {
-        use kiez_protocol::partner::Urgency;
-        let policy = &self.terms.community.policy;
-        match self.booking.urgency {
-            Urgency::Urgent => &policy.urgent,
-            Urgency::Normal => &policy.normal,
-            Urgency::Relaxed => &policy.relaxed,
-        }
-    }
-
-    pub fn holder(&self) -> Option<&Visit> {
-        self.visits.iter().find(|visit| visit.active)
-    }
-
-    pub fn live(&self) -> impl Iterator<Item = &Asked> {
-        self.asked.iter().filter(|asked| asked.is_live())
-    }
-
-    pub fn offer(&self, offer: OfferId) -> Option<&Asked> {
-        self.asked.iter().find(|asked| asked.offer.id == offer)
-    }
-}
+use crate::dispatch::effect::{DutyRow, JobRecord, Record};
+use crate::dispatch::job::{Offer, OfferState, Visit};
 
 /// What one friend holds.
 #[derive(Clone, Debug, Default)]
@@ -116,7 +40,8 @@ pub(crate) struct Book {
     pub dues: BTreeSet<(Time, JobId)>,
     /// Until then, after a start, no wave is spent on those who happen to be back.
     pub restored_until: Time,
-    /// Records refused since everything was last written: a friend may be over capacity in memory until they are read again.
+    /// Records refused since everything was last written: a friend may be over capacity in memory until they are read
+    /// again.
     pub unsettled: bool,
 }
 
@@ -390,7 +315,8 @@ impl Book {
             format!("{} with the deadline {deadline:?}", page.state)
         })?;
         if page.is_open() {
-            // Those that end with the job wait for its grace. An end that is set aside for an accept has no deadline of its own.
+            // Those that end with the job wait for its grace. An end that is set aside for an accept has no deadline of
+            // its own.
             let ends = page.live().map(|asked| asked.offer.expires_at).filter(|end| *end < page.expires_at);
             let last = ends.chain([page.expires_at + GRACE_MS]).min();
             let in_time = deadline <= last || last <= Some(record.job.updated_at);
@@ -506,110 +432,6 @@ impl Book {
             }
         }
     }
-}
-
-impl Page {
-    fn take(&mut self, event: &EventRow) -> Checked {
-        let from = (self.sequence > 0).then_some(self.state);
-        hold(event.sequence == self.sequence + 1 && event.from == from, Rule::Events, self.id, || {
-            format!("event {} {:?} → {} follows {from:?} at {}", event.sequence, event.from, event.to, self.sequence)
-        })?;
-        hold(may(from, event.to, &event.actor), Rule::Events, self.id, || {
-            format!("{:?} took it from {from:?} to {}", event.actor, event.to)
-        })?;
-        if event.kind == "wave_opened" {
-            let due = self.wave_at.map(|before| before + self.plan().interval_ms);
-            let soon = self.state == JobState::Dispatching && due.is_some_and(|due| event.at < due);
-            hold(!soon, Rule::Seats, self.id, || format!("a wave opened at {}, and was due at {due:?}", event.at))?;
-            self.wave_at = Some(event.at);
-        }
-        if let (Actor::Friend(friend), "offer_declined" | "declined_late") = (&event.actor, event.kind) {
-            self.blocked.insert(*friend);
-        }
-        let back = matches!((from, event.to), (Some(JobState::Assigned | JobState::Contacted), JobState::Dispatching));
-        if back && let Some(visit) = self.visits.iter().max_by_key(|visit| visit.attempt) {
-            self.blocked.insert(visit.friend);
-        }
-        (self.sequence, self.state, self.changed_at) = (event.sequence, event.to, event.at);
-        if from != Some(event.to) {
-            if event.to == JobState::Dispatching {
-                self.wave_at = None;
-            }
-            let policy = &self.terms.community.policy;
-            self.due = match event.to {
-                JobState::NeedsInfo | JobState::Contacted | JobState::Done => Some(event.at + 72 * HOUR_MS),
-                JobState::Assigned => Some(event.at + policy.contact_ms + policy.contact_grace_ms),
-                // The customer may dispute until 14 days after the work, of which three went to the confirming.
-                JobState::Confirmed => Some(event.at + 11 * 24 * HOUR_MS),
-                JobState::Unsuccessful => Some(event.at + 72 * HOUR_MS),
-                JobState::Dispatching
-                | JobState::Paused
-                | JobState::Unfilled
-                | JobState::Appointed
-                | JobState::OnTheWay
-                | JobState::InProgress
-                | JobState::Disputed
-                | JobState::Refunded
-                | JobState::Cancelled
-                | JobState::Expired
-                | JobState::Closed => None,
-            };
-        } else if event.kind == "stalled" {
-            self.due = Some(event.at + 24 * HOUR_MS);
-        }
-        Ok(())
-    }
-
-    /// When its present state must end.
-    pub fn due(&self) -> Option<Time> {
-        if self.is_open() { Some(self.expires_at + GRACE_MS) } else { self.due }
-    }
-}
-
-/// Who may take a job from where to where.
-fn may(from: Option<JobState>, to: JobState, actor: &Actor) -> bool {
-    use JobState::{
-        Assigned, Cancelled, Closed, Confirmed, Contacted, Dispatching, Done, Expired, NeedsInfo, Unfilled,
-    };
-    let Some(from) = from else {
-        return matches!((to, actor), (NeedsInfo | Dispatching, Actor::Partner(_)));
-    };
-    from == to
-        || match actor {
-            Actor::Partner(_) => matches!(
-                (from, to),
-                (NeedsInfo, Dispatching) | (NeedsInfo | Dispatching | Unfilled | Assigned | Contacted, Cancelled)
-            ),
-            Actor::Friend(_) => matches!(
-                (from, to),
-                (Dispatching | Unfilled, Assigned)
-                    | (Assigned, Contacted)
-                    | (Contacted, Done)
-                    | (Assigned | Contacted, Dispatching)
-            ),
-            Actor::System => matches!(
-                (from, to),
-                (NeedsInfo | Dispatching | Unfilled, Expired)
-                    | (Dispatching, Unfilled)
-                    | (Assigned, Dispatching)
-                    | (Done, Confirmed)
-                    | (Confirmed, Closed)
-            ),
-        }
-}
-
-/// The price by the package, the commission by the rule, rounded half to even; both by arithmetic of our own.
-fn balance(page: &Page, offer: &Offer, tally: &mut Tally) -> Checked {
-    tally.looked(Rule::Balance);
-    let pay = offer.pay;
-    let exact = i128::from(pay.gross.amount) * i128::from(page.terms.commission.basis_points);
-    let (low, rest) = (exact.div_euclid(10_000), exact.rem_euclid(10_000));
-    let up = rest > 5_000 || (rest == 5_000 && low % 2 == 1);
-    let commission = low + i128::from(up);
-    let adds_up = pay.commission.amount + pay.net.amount == pay.gross.amount;
-    hold(adds_up && i128::from(pay.commission.amount) == commission, Rule::Balance, page.id, || {
-        format!("{} of {} is kept and {} paid out", pay.commission, pay.gross, pay.net)
-    })
 }
 
 fn seated(decision: &Decision) -> impl Iterator<Item = FriendId> {

@@ -1,5 +1,6 @@
-//! Who was asked, held against everybody who could have been. The gates and the order are written here a second time, from
-//! the rules of the trade and not from the core: everybody on the streets is weighed, whatever the search has seen.
+//! Who was asked, held against everybody who could have been. The gates and the order are written here a second time,
+//! from the rules of the trade and not from the core: everybody on the streets is weighed, whatever the search has
+//! seen.
 
 use kiez_protocol::directory::{Crowd, Pricing, Tier};
 use kiez_protocol::friend::ClosedReason;
@@ -9,7 +10,8 @@ use kiez_protocol::place::rounded_m;
 use kiez_protocol::time::Time;
 
 use super::super::streets::{FriendNo, Record, Streets, friend_id};
-use super::book::{Asked, Book, Page};
+use super::book::Book;
+use super::job::{Asked, Page};
 use super::{Checked, Rule, Tally, hold};
 use crate::dispatch::decision::{Decision, Outcome};
 use crate::dispatch::gates::Gate;
@@ -45,7 +47,8 @@ pub(super) fn check(
     nearest(book, page, decision, chosen, streets)
 }
 
-/// A seat is given to one friend at a time. Only one whose offer did not arrive in time may be passed over, and keeps it.
+/// A seat is given to one friend at a time. Only one whose offer did not arrive in time may be passed over, and keeps
+/// it.
 fn seat_is_free(page: &Page, offer: &Offer, now: Time) -> Checked {
     let policy = &page.terms.community.policy;
     hold(offer.wave_seat < policy.seats, Rule::Seats, page.id, || {

@@ -1,19 +1,20 @@
-//! What must be true, said apart from the system that makes it true (rules of the trade, §8). The model sees what anybody
-//! outside of the core could see: the inputs, the records that were decided and those that were committed, the messages
-//! that were told, and who stood where. It keeps books of its own and compares.
+//! What must be true, said apart from the system that makes it true (rules of the trade, §8). The model sees what
+//! anybody outside of the core could see: the inputs, the records that were decided and those that were committed, the
+//! messages that were told, and who stood where. It keeps books of its own and compares.
 //!
 //! | page | what is compared |
 //! | --- | --- |
-//! | `book` | a record with all records before it: events, offers, winners, places, money, deadlines |
+//! | `book`, `job` | a record with all records before it: events, offers, winners, places, money, deadlines |
 //! | `choice` | who was asked, with everybody who could have been: by brute force, with gates of its own |
-//! | `told` | what is told, with what is committed: nothing before its commit, nothing private to anybody but the winner |
-//! | `rest` | what stands while nothing happens, and after a restart: nothing is late, forgotten or different from what the apps believe |
+//! | `told` | what is told, with what is committed: nothing before, and nothing private but to the winner |
+//! | `rest` | what stands while nothing happens: nothing late, forgotten, or unlike what the apps believe |
 //!
 //! There are two books. One dispatcher's *decided* book has every record it has made; the *committed* book has what the
 //! ledger holds. After a refusal or a restart, decided begins again at committed.
 
 mod book;
 mod choice;
+mod job;
 mod rest;
 mod told;
 

@@ -1,5 +1,5 @@
-//! What stands while nothing happens. Nothing is overdue; nobody suitable is forgotten; what the apps were told is what the
-//! ledger holds; and a dispatcher that was restored has what the one before had.
+//! What stands while nothing happens. Nothing is overdue; nobody suitable is forgotten; what the apps were told is what
+//! the ledger holds; and a dispatcher that was restored has what the one before had.
 
 use kiez_protocol::ids::{JobId, OfferId, SessionId};
 use kiez_protocol::partner::JobState;
@@ -8,8 +8,9 @@ use kiez_protocol::time::Time;
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::super::streets::{FriendNo, Streets, friend_id};
-use super::book::{Book, Page};
+use super::book::Book;
 use super::choice::{stage, standing, suitable};
+use super::job::Page;
 use super::{Checked, Model, Rule, hold};
 use crate::dispatch::Dispatcher;
 use crate::dispatch::job::{Job, OfferState};
