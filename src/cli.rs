@@ -14,6 +14,11 @@ use kiez_protocol::directory::OpsRole;
 use kiez_protocol::ids::{FriendId, PartnerSlug};
 use tokio_util::sync::CancellationToken;
 
+use crate::log;
+
+/// A command that is over in a moment may leave so much of its log to a reader who is slow, bytes.
+const LOG_WAITING_BYTES_MAX: usize = 64 * 1024;
+
 /// The dispatch server for neighbourhood tech help.
 #[derive(Debug, Parser)]
 #[command(
@@ -168,6 +173,9 @@ struct Serve {
     /// Serves without TLS on an address that is not loopback: only behind a proxy that has it.
     #[arg(long)]
     plain_public: bool,
+    /// How the log is written, to stderr; `KIEZ_LOG` says what is in it, such as kiez=debug,warn.
+    #[arg(long, value_enum, value_name = "FORMAT")]
+    log_format: Option<log::Format>,
 }
 
 #[derive(Debug, Subcommand)]
@@ -260,6 +268,18 @@ impl Cli {
     /// # Errors
     /// In words for whoever typed it.
     pub async fn run(self) -> anyhow::Result<()> {
+        match &self.command {
+            // They say how they want their log.
+            Command::Serve(_) | Command::Demo(_) => {}
+            Command::Migrate(_)
+            | Command::Token { .. }
+            | Command::Import { .. }
+            | Command::Completions { .. }
+            | Command::Doctor { .. }
+            | Command::Openapi
+            | Command::Asyncapi
+            | Command::Config { .. } => log::start(log::Format::Text, LOG_WAITING_BYTES_MAX, log::STORIES)?,
+        }
         match self.command {
             Command::Serve(serve) => serve.run().await,
             Command::Demo(demo) => demo.run().await,
@@ -297,8 +317,10 @@ impl Serve {
         let flags = [
             ("server.listen", "--listen", self.listen.clone()),
             ("admin.listen", "--admin-listen", self.admin_listen.clone()),
+            log::flag(self.log_format),
         ];
         let Loaded { config, .. } = self.common.load(&flags)?;
+        log::begin(&config.log, log::STORIES)?;
         let address: std::net::SocketAddr = config.server.listen.parse().context("server.listen")?;
         anyhow::ensure!(
             address.ip().is_loopback() || self.plain_public,
@@ -339,7 +361,7 @@ impl Serve {
             end = running.ended() => anyhow::bail!("{end}"),
             () = stop.cancelled() => {}
         }
-        println!("stopping: sockets are told to come back, and what was decided is written");
+        say("stopping: sockets are told to come back, and what was decided is written\n")?;
         running.stop().await;
         Ok(())
     }

@@ -50,6 +50,10 @@ knobs! {
         development_key: String = "", "bearer key that may do everything, on loopback only; empty: made at start when there is no secret";
         token_minutes: u32 = 15, "minutes a token made by kiez is valid unless asked otherwise, 1 to 525,600";
     }
+    log: Log, "How the log is written, to stderr; KIEZ_LOG says what is in it." {
+        format: String = "text", "text for people, or json: one object a line";
+        waiting_bytes_max: usize = 1_048_576, "bytes of lines that may wait for a reader of stderr who is slow, at least 4,096; then lines are dropped and counted";
+    }
     ops: Ops, "The live map." {
         origins: String = "", "pages that may open the map's feed, as in `https://ops.example.org https://desk.example.org`; empty: pages of the feed's own host";
     }
@@ -224,7 +228,7 @@ pub enum ConfigError {
 
 impl ConfigError {
     /// With where the value stands, if it is a value and does not stand in the binary.
-    fn from_where(self, values: &BTreeMap<&'static str, (Value, Source)>) -> ConfigError {
+    fn located(self, values: &BTreeMap<&'static str, (Value, Source)>) -> ConfigError {
         match self {
             ConfigError::Unfit { key, error } => match values.get(key.as_str()) {
                 Some((_, source)) if *source != Source::Default => {
@@ -299,7 +303,7 @@ impl Config {
         let config: Result<Config, ConfigError> = serde_path_to_error::deserialize(Value::Table(whole)).map_err(unfit);
         match config.and_then(|config: Config| config.check().map(|()| config)) {
             Ok(config) => Ok(Loaded { config, sources: values }),
-            Err(error) => Err(error.from_where(&values)),
+            Err(error) => Err(error.located(&values)),
         }
     }
 
@@ -327,6 +331,12 @@ impl Config {
         }
         if !(1..=525_600).contains(&self.auth.token_minutes) {
             return unfit("auth.token_minutes", "takes 1 to 525,600");
+        }
+        if !["text", "json"].contains(&self.log.format.as_str()) {
+            return unfit("log.format", "takes text or json");
+        }
+        if self.log.waiting_bytes_max < 4_096 {
+            return unfit("log.waiting_bytes_max", "takes at least 4,096: a line may be long");
         }
         if let Some(origin) = self.ops.origins.split_whitespace().find(|origin| !is_origin(origin)) {
             return unfit("ops.origins", &format!("`{origin}` is not an origin such as https://ops.example.org"));
@@ -447,6 +457,8 @@ mod tests {
         let error = load(&[("KIEZ_SERVER__LISTEN", "everywhere")], &[]).expect_err("not an address");
         assert!(error.to_string().starts_with("server.listen: "), "{error}");
         assert!(error.to_string().ends_with(" (from KIEZ_SERVER__LISTEN)"), "{error}");
+        let error = load(&[("KIEZ_LOG__FORMAT", "xml")], &[]).expect_err("no such format");
+        assert_eq!(error.to_string(), "log.format: takes text or json (from KIEZ_LOG__FORMAT)");
     }
 
     #[test]

@@ -68,6 +68,9 @@ pub struct Demo {
     /// Where friends, partners and ops connect; another free port if it is taken.
     #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:8080")]
     listen: SocketAddr,
+    /// How the log is written, to stderr; `KIEZ_LOG` says what is in it, such as kiez=debug,warn.
+    #[arg(long, value_enum, value_name = "FORMAT")]
+    log_format: Option<crate::log::Format>,
 }
 
 /// Everything that runs.
@@ -129,8 +132,10 @@ impl Demo {
             ("database.url", "--database-url", Some(url)),
             ("server.listen", "--listen", Some(listen)),
             ("admin.listen", "demo", Some("127.0.0.1:0".to_owned())),
+            crate::log::flag(self.log_format),
         ];
         let config = Config::load(None, std::iter::empty(), &flags)?.config;
+        crate::log::begin(&config.log, crate::log::ALARMS)?;
         let metrics = kiez::metrics::install().ok();
         let running =
             Running::start(&config, Start { dev: true, time_scale: self.speed, metrics, ..Start::default() }).await?;

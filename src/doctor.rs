@@ -11,6 +11,7 @@ use std::time::Duration;
 use kiez::clock::Clock;
 use kiez::config::{Config, Loaded, Source};
 use kiez::ledger::checkup::{Checkup, Found, Lock, Place, checkup};
+use kiez::serve::files::OTHERS;
 use kiez::server::Keys;
 use rustix::fs::{Access, access, statvfs};
 use rustix::process::{Resource, getrlimit};
@@ -18,8 +19,6 @@ use serde::Serialize;
 
 /// Nothing that is asked may take longer.
 const PATIENCE: Duration = Duration::from_secs(5);
-/// Files that are open besides the connections: the ledger, listeners, the runtime.
-const OTHER_FILES: u64 = 512;
 /// A ledger of SQLite needs room for its log and for what grows: below this a server should not start, bytes.
 const DISK_LEAST: u64 = 64 << 20;
 /// Below this somebody should look soon, bytes.
@@ -81,7 +80,7 @@ pub async fn examine(loaded: anyhow::Result<Loaded>) -> Vec<Line> {
     lines.extend(secrets(&loaded));
     lines.push(address("server.listen", &config.server.listen));
     lines.push(address("admin.listen", &config.admin.listen));
-    lines.push(files(&loaded));
+    lines.push(files(config));
     lines.extend(database(config).await);
     lines
 }
@@ -214,21 +213,20 @@ fn is_kiez(address: SocketAddr) -> bool {
     asked().is_ok_and(|answer| answer.contains("\"alive\":true"))
 }
 
-fn files(loaded: &Loaded) -> Line {
+fn files(config: &Config) -> Line {
     let check = "open files";
     let limit = getrlimit(Resource::Nofile);
     // The server raises the soft limit as far as it may.
     let most = limit.maximum.map_or("unlimited".to_owned(), |most| most.to_string());
-    let wanted = loaded.sources.get("limits.connections_max").and_then(|(value, _)| value.as_integer());
-    let wanted = wanted.and_then(|wanted| u64::try_from(wanted).ok()).unwrap_or(4_096);
-    if limit.maximum.is_none_or(|most| most >= wanted + OTHER_FILES) {
+    let wanted = config.limits.connections_max;
+    let needed = u64::try_from(wanted.saturating_add(OTHERS)).unwrap_or(u64::MAX);
+    if limit.maximum.is_none_or(|most| most >= needed) {
         return ok(check, format!("{most} may be open, for limits.connections_max = {wanted}"));
     }
     warn(
         check,
         format!(
-            "{most} may be open, and limits.connections_max = {wanted} needs {}: there will be fewer connections",
-            wanted + OTHER_FILES
+            "{most} may be open, and limits.connections_max = {wanted} needs {needed}: there will be fewer connections"
         ),
         "raise the limit (LimitNOFILE= of the unit, `ulimit -Hn`), or lower the knob",
     )
@@ -346,10 +344,12 @@ fn disk(path: &Path) -> Line {
     let free = stat.f_bavail.saturating_mul(stat.f_frsize);
     let says = format!("{} MiB free for {}", free >> 20, path.display());
     let mend = "make room: a full disk stops all that is decided";
-    match free {
-        ..DISK_LEAST => fail(check, says, mend),
-        ..DISK_LOW => warn(check, says, mend),
-        _ => ok(check, says),
+    if free < DISK_LEAST {
+        fail(check, says, mend)
+    } else if free < DISK_LOW {
+        warn(check, says, mend)
+    } else {
+        ok(check, says)
     }
 }
 

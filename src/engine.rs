@@ -1,19 +1,28 @@
 //! The loop: mailbox → decide → commit → tell. One task owns the dispatcher. What an input decided is handed to the
-//! ledger, and only when that is committed is anybody told; what needs no record is told at once.
+//! ledger, and only when that is committed is anybody told; what needs no record is told at once. The log hears of it
+//! first (`story`).
 //!
 //! The loop turns at least once a second, so that it sees when everything stood still: the process was stopped, or the
 //! machine slept. Somebody else may have taken over meanwhile. Before anything more is decided the fence is asked.
+
+mod story;
+mod verdicts;
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use kiez_protocol::friend::{FriendMessage, LostReason, Verdict};
+use kiez_protocol::friend::{FriendMessage, Verdict};
+use kiez_protocol::ids::JobId;
+use kiez_protocol::ops::AlarmKind;
 use kiez_protocol::refusal::Code;
 use tokio::sync::{mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
+use tracing::Span;
 
+use self::story::Chapter;
+use self::verdicts::Verdicts;
 use crate::clock::{Clock, Stopwatch};
 use crate::config::Limits;
 use crate::dispatch::Dispatcher;
@@ -36,10 +45,34 @@ const TURN: Duration = Duration::from_secs(1);
 /// While something waits for the ledger, it turns at least this often.
 const TURN_WAITING: Duration = Duration::from_millis(100);
 
+/// An input with the instant at which it was put into the mailbox.
+#[derive(Debug)]
+struct Arrival {
+    input: Input,
+    since: Stopwatch,
+}
+
+impl Arrival {
+    fn of(input: Input) -> Arrival {
+        Arrival { input, since: Stopwatch::start() }
+    }
+}
+
+/// A place in the mailbox.
+#[derive(Debug)]
+pub struct Place<'a>(mpsc::Permit<'a, Arrival>);
+
+impl Place<'_> {
+    /// Puts an input there.
+    pub fn send(self, input: Input) {
+        self.0.send(Arrival::of(input));
+    }
+}
+
 /// The way in: sessions and requests put inputs here. Cheap to clone.
 #[derive(Clone, Debug)]
 pub struct Mailbox {
-    inputs: mpsc::Sender<Input>,
+    inputs: mpsc::Sender<Arrival>,
     reserve: usize,
     answer: Duration,
     answers: Arc<Answers>,
@@ -94,15 +127,22 @@ impl Mailbox {
     /// # Errors
     /// [`Overloaded`] when there is no room.
     pub fn send(&self, input: Input) -> Result<(), Overloaded> {
-        if self.inputs.capacity() <= self.reserve {
+        let place = self.inputs.try_reserve().ok().filter(|_| self.inputs.capacity() >= self.reserve);
+        let Some(place) = place else {
+            metrics::input_refused("mailbox");
             return Err(Overloaded);
-        }
-        self.inputs.try_send(input).map_err(|_| Overloaded)
+        };
+        Place(place).send(input);
+        Ok(())
     }
 
     /// A place in the mailbox for an accept: taken before the word, so that a first is certainly in the mailbox.
-    pub fn accept_permit(&self) -> Option<mpsc::Permit<'_, Input>> {
-        self.inputs.try_reserve().ok()
+    pub fn accept_permit(&self) -> Option<Place<'_>> {
+        let place = self.inputs.try_reserve().ok().map(Place);
+        if place.is_none() {
+            metrics::input_refused("mailbox");
+        }
+        place
     }
 
     /// Asks something that is answered after its commit.
@@ -112,12 +152,14 @@ impl Mailbox {
     /// queue is full. [`Unanswered::Unknown`] when the commit takes too long, or the engine has ended.
     pub async fn ask(&self, input: impl FnOnce(Request) -> Input) -> Result<Answer, Unanswered> {
         if self.is_stalled() || !self.ledger_is_reachable() {
+            metrics::input_refused("ledger");
             return Err(Overloaded.into());
         }
         let request = self.answers.next.fetch_add(1, Ordering::Relaxed);
         let input = input(request);
         let behind = self.writer.depth() >= self.writer.queue_len_max() / 2;
         if behind && matches!(input, Input::Posted { .. }) {
+            metrics::input_refused("ledger");
             return Err(Overloaded.into());
         }
         let (answer, waiting) = oneshot::channel();
@@ -194,8 +236,11 @@ impl Drop for Forget<'_> {
 struct Waiting {
     ticket: u64,
     subject: Subject,
+    chapter: Option<Chapter>,
     then: Vec<Message>,
     since: Stopwatch,
+    /// The arrival of the post that led to it.
+    posted: Option<Stopwatch>,
 }
 
 /// Why the engine ended.
@@ -221,15 +266,15 @@ pub struct Engine {
     writer: WriterHandle,
     outcomes: mpsc::Receiver<Outcome>,
     reader: Reader,
-    inputs: mpsc::Receiver<Input>,
+    inputs: mpsc::Receiver<Arrival>,
     answers: Arc<Answers>,
     state: Arc<EngineState>,
     waiting: VecDeque<Waiting>,
     ticket: u64,
-    written: u64,
     effects: Effects,
     // Inputs that telling has led to; handled before anything else.
-    next: VecDeque<Input>,
+    next: VecDeque<Arrival>,
+    verdicts: Verdicts,
     // Standing still for so long is like a restart, ms.
     silence_ms: i64,
     turned_at: i64,
@@ -273,14 +318,16 @@ impl Engine {
             state,
             waiting: VecDeque::new(),
             ticket: 0,
-            written: 0,
             effects: Effects::default(),
             next: VecDeque::new(),
+            verdicts: Verdicts::default(),
             silence_ms: i64::try_from(silence_ms).unwrap_or(i64::MAX),
             turned_at: clock.elapsed_ms(),
             proving: None,
             woken: false,
         };
+        metrics::jobs_restored(engine.dispatcher.states());
+        engine.note();
         (engine, mailbox)
     }
 
@@ -291,8 +338,8 @@ impl Engine {
         loop {
             self.turn();
             if self.proving.is_none() {
-                for input in taken.drain(..) {
-                    self.handle(input);
+                for arrival in taken.drain(..) {
+                    self.handle(arrival);
                 }
                 self.timers();
             }
@@ -343,7 +390,7 @@ impl Engine {
     fn proved(&mut self) {
         self.proving = self.proving.take().map(|(since, asked)| (since, asked - 1)).filter(|(_, asked)| *asked > 0);
         if self.proving.is_none() && std::mem::take(&mut self.woken) {
-            self.handle(Input::Woken);
+            self.handle(Arrival::of(Input::Woken));
         }
     }
 
@@ -386,30 +433,89 @@ impl Engine {
             if !due || !self.inputs.is_empty() || !self.timers_run() {
                 return;
             }
-            self.handle(Input::Tick);
+            self.handle(Arrival::of(Input::Tick));
         }
     }
 
-    fn handle(&mut self, input: Input) {
-        self.next.push_back(input);
-        while let Some(input) = self.next.pop_front() {
+    fn handle(&mut self, arrival: Arrival) {
+        self.next.push_back(arrival);
+        while let Some(Arrival { input, since }) = self.next.pop_front() {
             let watch = Stopwatch::start();
+            let posted = matches!(input, Input::Posted { .. }).then_some(since);
+            let job = self.about(&input);
+            let about = job.map_or_else(Span::none, story::about);
+            about.in_scope(|| self.hear(&input, job.is_some(), since));
             let mut effects = std::mem::take(&mut self.effects);
             self.dispatcher.handle(input, self.clock.now(), &self.live.roster, &mut effects);
             metrics::handled(watch.elapsed());
-            for message in effects.now.drain(..) {
-                self.tell(message);
-            }
+            about.in_scope(|| {
+                for message in effects.now.drain(..) {
+                    self.tell(message);
+                }
+            });
             for commit in effects.commits.drain(..) {
-                self.submit(commit);
+                self.submit(commit, posted);
             }
             self.effects = effects;
         }
     }
 
+    /// The job an input is about, if it names one that is open.
+    fn about(&self, input: &Input) -> Option<JobId> {
+        match input {
+            Input::Accepted { offer, .. } | Input::Declined { offer, .. } => self.dispatcher.job_of(*offer),
+            Input::Edited { job, .. }
+            | Input::Cancelled { job, .. }
+            | Input::Visited { job, .. }
+            | Input::Settled { job, .. }
+            | Input::Reread { job, .. } => Some(*job),
+            Input::Posted { .. }
+            | Input::Delivered { .. }
+            | Input::Duty { .. }
+            | Input::Joined { .. }
+            | Input::Placed { .. }
+            | Input::Woken
+            | Input::Tick => None,
+        }
+    }
+
+    /// What is told as it comes: who said yes, and who was first. Whether it counts is told after the commit.
+    fn hear(&mut self, input: &Input, open: bool, since: Stopwatch) {
+        match input {
+            Input::Accepted { friend, offer, key, first, .. } => {
+                if open {
+                    tracing::info!(friend = %friend.id, %offer, first, "accepted");
+                } else {
+                    tracing::debug!(friend = %friend.id, %offer, "accepted, and the job is over");
+                }
+                self.verdicts.begin(friend.id, *key, since);
+            }
+            Input::Delivered { friend, offers } => {
+                for offer in offers {
+                    let job = self.dispatcher.job_of(*offer).map(tracing::field::display);
+                    tracing::debug!(job, %friend, %offer, "delivered");
+                }
+            }
+            Input::Duty { friend, on, .. } => tracing::debug!(%friend, on, "duty"),
+            Input::Posted { .. }
+            | Input::Edited { .. }
+            | Input::Cancelled { .. }
+            | Input::Declined { .. }
+            | Input::Visited { .. }
+            | Input::Joined { .. }
+            | Input::Placed { .. }
+            | Input::Settled { .. }
+            | Input::Reread { .. }
+            | Input::Woken
+            | Input::Tick => {}
+        }
+    }
+
     /// Hands a record to the ledger; its messages wait. Without a record they wait for what was handed over before.
-    fn submit(&mut self, commit: Commit) {
+    fn submit(&mut self, commit: Commit, posted: Option<Stopwatch>) {
         let Commit { subject, record, then } = commit;
+        let chapter = record.as_ref().and_then(Chapter::of);
+        let since = Stopwatch::start();
         match record {
             Some(record) => {
                 self.ticket += 1;
@@ -418,41 +524,58 @@ impl Engine {
                     .expect("room was seen before the input was taken");
             }
             None if self.waiting.is_empty() => {
-                for message in then {
-                    self.tell(message);
-                }
-                return;
+                return self.committed(Waiting { ticket: self.ticket, subject, chapter, then, since, posted });
             }
             None => {}
         }
-        self.waiting.push_back(Waiting { ticket: self.ticket, subject, then, since: Stopwatch::start() });
+        self.waiting.push_back(Waiting { ticket: self.ticket, subject, chapter, then, since, posted });
+    }
+
+    /// What was decided is true: the log hears of it, then all whom it concerns.
+    fn committed(&mut self, waiting: Waiting) {
+        let Waiting { ticket: _, subject, chapter, then, since: _, posted } = waiting;
+        let about = match subject {
+            Subject::Job(job) => story::about(job),
+            Subject::Friend(_) => Span::none(),
+        };
+        about.in_scope(|| {
+            if let Some(chapter) = chapter {
+                chapter.tell();
+            }
+            let offers = then.iter().any(is_offer);
+            for message in then {
+                self.tell(message);
+            }
+            if let Some(posted) = posted.filter(|_| offers) {
+                metrics::post_to_offer(posted.elapsed());
+            }
+        });
     }
 
     fn outcome(&mut self, outcome: Outcome) {
         match outcome {
             Outcome::Written { through } => {
-                metrics::records(through.saturating_sub(self.written));
-                self.written = through;
                 while self.waiting.front().is_some_and(|waiting| waiting.ticket <= through) {
                     let Some(waiting) = self.waiting.pop_front() else { break };
                     metrics::told(waiting.since.elapsed());
-                    for message in waiting.then {
-                        self.tell(message);
-                    }
+                    self.committed(waiting);
                 }
                 self.follow_up();
             }
             Outcome::Refused { ticket, subject, stored, why } => {
-                tracing::error!(?subject, ticket, why, "the ledger refused a record for good");
                 metrics::record_refused();
+                match subject {
+                    Subject::Job(job) => tracing::error!(%job, ticket, why, "quarantined: the ledger refused a record"),
+                    Subject::Friend(friend) => tracing::error!(%friend, ticket, why, "the ledger refused a record"),
+                }
                 let anew = self.quarantine(subject);
                 // Before the job is read again: what that leads to (a standby's win) is a record of this subject too.
                 self.writer.release(subject);
                 if let Subject::Job(job) = subject {
-                    self.handle(Input::Reread { job, stored });
+                    self.handle(Arrival::of(Input::Reread { job, stored }));
                 }
                 for joined in anew {
-                    self.handle(joined);
+                    self.handle(Arrival::of(joined));
                 }
             }
             Outcome::Stands => self.proved(),
@@ -475,24 +598,33 @@ impl Engine {
         let (dropped, kept): (VecDeque<_>, VecDeque<_>) =
             std::mem::take(&mut self.waiting).into_iter().partition(|waiting| waiting.subject == subject);
         self.waiting = kept;
-        for message in dropped.into_iter().flat_map(|waiting| waiting.then) {
-            if let Some(message) = taken_back(message) {
-                self.tell(message);
+        let about = match subject {
+            Subject::Job(job) => story::about(job),
+            Subject::Friend(_) => Span::none(),
+        };
+        about.in_scope(|| {
+            for message in dropped.into_iter().flat_map(|waiting| waiting.then) {
+                if let Some(message) = taken_back(message) {
+                    self.tell(message);
+                }
             }
-        }
+        });
         anew
     }
 
     fn follow_up(&mut self) {
-        while let Some(input) = self.next.pop_front() {
-            self.handle(input);
+        while let Some(arrival) = self.next.pop_front() {
+            self.handle(arrival);
         }
     }
 
     fn tell(&mut self, message: Message) {
         match message {
             Message::Friend { friend, message } => {
-                count(&message);
+                if let FriendMessage::Offer(_) = &message {
+                    metrics::offer_told();
+                }
+                self.verdicts.told(friend, &message);
                 self.live.tell(friend, message, self.clock.now());
             }
             Message::Hold { friend, in_hand } => {
@@ -518,14 +650,17 @@ impl Engine {
             }
             Message::Settle { job, attempt, claim, seat } => {
                 claim.settle(seat);
-                metrics::job_assigned();
-                self.next.push_back(Input::Settled { job, attempt });
+                self.next.push_back(Arrival::of(Input::Settled { job, attempt }));
             }
             Message::LookUp { friend, offer, key } => {
                 let (reader, live, clock) = (self.reader.clone(), self.live.clone(), self.clock);
+                let since = self.verdicts.hand_over(friend, key);
                 tokio::spawn(async move {
                     let message = match reader.verdict(friend, offer, key).await {
-                        Ok(Some((result, reason))) => FriendMessage::AcceptResult { offer, key, result, reason },
+                        Ok(Some((result, reason))) => {
+                            verdicts::tell_again(friend, offer, result, reason, since);
+                            FriendMessage::AcceptResult { offer, key, result, reason }
+                        }
                         Ok(None) => FriendMessage::Error {
                             code: Code::NotFound,
                             key: Some(key),
@@ -537,8 +672,9 @@ impl Engine {
                         Err(error) => {
                             // That the ledger is away has been said, once.
                             if !matches!(error, ReadError::Away) {
-                                tracing::warn!(%error, "a verdict could not be read");
+                                tracing::warn!(%friend, %offer, why = error.facts(), "a verdict could not be read");
                             }
+                            verdicts::tell_again(friend, offer, Verdict::TryAgain, None, since);
                             FriendMessage::AcceptResult { offer, key, result: Verdict::TryAgain, reason: None }
                         }
                     };
@@ -546,10 +682,17 @@ impl Engine {
                 });
             }
             Message::JobSeen(dot) => self.live.feed.job_seen(dot, self.clock.now()),
-            Message::RaceWon(race) => self.live.feed.race_won(race),
+            Message::RaceWon(race) => {
+                metrics::job_assigned(race.assigned_in_ms);
+                self.live.feed.race_won(race);
+            }
             Message::Availability { friend, free } => self.live.feed.availability(friend, free),
             Message::Alarm { kind, job, at } => {
-                tracing::warn!(?kind, %job, "alarm");
+                metrics::alarm(kind);
+                // A quarantine was told as an error before.
+                if kind != AlarmKind::Quarantined {
+                    tracing::warn!(%job, kind = kind.as_str(), "alarm");
+                }
                 self.live.feed.alarm(kind, Some(job), at);
             }
         }
@@ -592,16 +735,6 @@ fn taken_back(message: Message) -> Option<Message> {
     }
 }
 
-fn count(message: &FriendMessage) {
-    match message {
-        FriendMessage::Offer(_) => metrics::offer_told(),
-        FriendMessage::AcceptResult { result, reason, .. } => metrics::verdict(match (result, reason) {
-            (Verdict::Won, _) => "won",
-            (Verdict::Lost, Some(LostReason::Taken)) => "taken",
-            (Verdict::Lost, _) => "lost",
-            (Verdict::TryAgain, _) => "try_again",
-            (Verdict::NeedsReconfirm, _) => "needs_reconfirm",
-        }),
-        _ => {}
-    }
+fn is_offer(message: &Message) -> bool {
+    matches!(message, Message::Friend { message: FriendMessage::Offer(_), .. })
 }

@@ -217,6 +217,7 @@ impl Running {
             .map_err(|error| StartError::Listen { address: config.server.listen.clone(), error })?;
         let admin_address =
             admin.local_addr().map_err(|error| StartError::Listen { address: config.admin.listen.clone(), error })?;
+        tracing::info!(%address, admin = %admin_address, jobs = app.mailbox.jobs_open(), "serving");
         let engine = tokio::spawn(engine.run(engine_stop.clone()));
         let limits = &config.limits;
         let door = Door::new(limits, files::room_for(limits.connections_max));
@@ -227,6 +228,7 @@ impl Running {
             tokio::spawn(door.clone().accept(listener, router, stop.clone(), app.tasks.clone()));
         }
         tokio::spawn(housekeeping(app.clone(), door));
+        tokio::spawn(follow(app.clone()));
         tokio::spawn(beats(app.clone()));
         Ok(Running { address, admin_address, app, keys, stop, engine, engine_stop })
     }
@@ -244,8 +246,9 @@ impl Running {
         match (&mut self.engine).await {
             Ok(end) => end,
             // A task that panicked: the process ends and is started again, never limps on with half a state.
-            Err(error) => {
-                tracing::error!(%error, "the engine has panicked");
+            // Where and why was told when it happened; the error would repeat its words, which may name values.
+            Err(_) => {
+                tracing::error!("the engine has panicked");
                 EngineEnd::WriterGone
             }
         }
@@ -254,6 +257,7 @@ impl Running {
     /// Stops: no new connections, sockets are told to come back, everything submitted is written and told.
     pub async fn stop(self) {
         let Running { app, stop, engine, engine_stop, .. } = self;
+        tracing::info!(friends = app.live.sessions.connected(), jobs = app.mailbox.jobs_open(), "stopping");
         stop.cancel();
         serve::friend::drain(&app);
         app.tasks.close();
@@ -266,6 +270,7 @@ impl Running {
         if tokio::time::timeout(Duration::from_secs(10), engine).await.is_err() {
             tracing::warn!("the ledger did not take the last records in time; they were told to nobody");
         }
+        tracing::info!("stopped");
     }
 }
 
@@ -282,7 +287,7 @@ async fn beats(app: Arc<App>) {
     }
 }
 
-/// Once a second: the roster is swept, the directory followed, the gauges set.
+/// Once a second: the roster is swept, the gauges set. Nothing here waits for the ledger.
 async fn housekeeping(app: Arc<App>, door: Arc<Door>) {
     let mut seconds = tokio::time::interval(Duration::from_secs(1));
     seconds.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
@@ -292,19 +297,36 @@ async fn housekeeping(app: Arc<App>, door: Arc<Door>) {
             () = app.stop.cancelled() => return,
         }
         app.live.sweep(app.clock.elapsed_ms(), app.limits.suspect_ms, app.limits.resume_ms, app.clock.now());
-        if let Err(error) = app.refresh_directory().await {
-            tracing::debug!(%error, "the directory could not be read");
-        }
         metrics::levels(metrics::Levels {
             connections: door.connections(),
             friends_live: app.live.sessions.connected(),
+            resumable: app.live.sessions.len().saturating_sub(app.live.sessions.connected()),
             friends_placed: app.live.roster.len(),
+            strangers: app.strangers.taken(),
             jobs_open: app.mailbox.jobs_open(),
             mailbox: app.mailbox.len(),
             ledger_queue: app.mailbox.ledger_queue_len(),
+            ledger_reachable: app.mailbox.ledger_is_reachable(),
         });
         if let Some(handle) = &app.metrics {
             handle.run_upkeep();
+        }
+    }
+}
+
+/// Once a second, unless the ledger is away: the directory is followed.
+async fn follow(app: Arc<App>) {
+    let mut seconds = tokio::time::interval(Duration::from_secs(1));
+    seconds.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    loop {
+        tokio::select! {
+            _ = seconds.tick() => {}
+            () = app.stop.cancelled() => return,
+        }
+        if app.mailbox.ledger_is_reachable()
+            && let Err(error) = app.refresh_directory().await
+        {
+            tracing::debug!(why = error.facts(), "the directory could not be read");
         }
     }
 }

@@ -25,7 +25,6 @@ impl Heard {
 }
 
 /// One request on a connection of its own, with nothing between it and the server.
-#[expect(clippy::disallowed_methods, reason = "a small client of the tests, on loopback")]
 async fn ask(address: &str, method: &str, path: &str, token: Option<&str>, body: Option<&str>) -> Heard {
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
     let mut request = format!("{method} {path} HTTP/1.1\r\nhost: {address}\r\nconnection: close\r\n");

@@ -138,7 +138,14 @@ impl Apart {
             .expect("kiez starts");
         let apart = Apart { child, address, admin, folder };
         soon(async {
-            while tokio::net::TcpStream::connect(&apart.admin).await.is_err() {
+            loop {
+                if tokio::net::TcpStream::connect(&apart.admin).await.is_ok() {
+                    let mut raw = Raw::to(&apart.admin).await;
+                    raw.send(READY).await;
+                    if raw.answer().await.is_some_and(|answer| answer.status == 200) {
+                        return;
+                    }
+                }
                 tokio::time::sleep(Duration::from_millis(20)).await;
             }
         })

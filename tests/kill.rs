@@ -24,8 +24,8 @@ use tokio_util::sync::CancellationToken;
 async fn start(url: &str, port: u16) -> Killable {
     let at = Server::at(&format!("http://127.0.0.1:{port}")).expect("loopback");
     let line = format!(
-        "KIEZ_AUTH__DEVELOPMENT_KEY={DEVELOPMENT_KEY} '{}' serve --listen 127.0.0.1:{port} --admin-listen 127.0.0.1:0 \
-         --database-url '{url}'",
+        "KIEZ_LOG=warn KIEZ_AUTH__DEVELOPMENT_KEY={DEVELOPMENT_KEY} '{}' serve --listen 127.0.0.1:{port} \
+         --admin-listen 127.0.0.1:0 --database-url '{url}'",
         env!("CARGO_BIN_EXE_kiez")
     );
     Killable::start(&line, at).await.expect("the server starts")

@@ -225,7 +225,13 @@ fn whatever_comes_the_server_answers_or_closes_and_never_panics() {
     }));
     let runtime =
         tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().expect("a runtime");
-    let knobs = [("KIEZ_LIMITS__HELLO_MS", "250"), ("KIEZ_LIMITS__BODY_MS", "250"), ("KIEZ_LIMITS__IDLE_MS", "250")];
+    let knobs = [
+        ("KIEZ_LIMITS__HELLO_MS", "250"),
+        ("KIEZ_LIMITS__BODY_MS", "250"),
+        ("KIEZ_LIMITS__IDLE_MS", "250"),
+        // The neighbour of a long run looks at nothing meanwhile.
+        ("KIEZ_LIMITS__HEARTBEAT_MS", "3600000"),
+    ];
     let (mut server, scene, mut neighbour) = runtime.block_on(async {
         let server = TestServer::with(&knobs, 1).await;
         server.town(&north(&[100.0, 200.0])).await;

@@ -1,13 +1,15 @@
 //! Two servers and one ledger: who refuses, who waits, who takes over, and what the one that was left behind still does.
 //! All of them are processes of their own.
 
+#![allow(clippy::disallowed_methods, reason = "what is seen from outside is measured on the real clock")]
+
 mod common;
 
 use std::time::{Duration, Instant};
 
-use common::process::{Process, get, ledger};
+use common::process::{Process, free_port, get, ledger, raise_fence};
 use common::{Cast, Database, build_town, friend_id, job, north, partner};
-use kiez_load::client::FriendEvent;
+use kiez_load::client::{FriendClient, FriendConfig, FriendEvent};
 use kiez_protocol::friend::{FriendMessage, LostReason, Verdict};
 
 const SOON: Duration = Duration::from_secs(5);
@@ -67,11 +69,11 @@ async fn the_one_left_behind(url: &str, mut first: Process, standby: Option<Proc
     let mut anna = Cast::on_duty(first.server(), friend_id(0), places[0]).await;
     let mut ben = Cast::on_duty(first.server(), friend_id(1), places[1]).await;
     let posted = partner(&first.http(), 5_000).await.post(&job("A-1"), "A-1").await.expect("posted");
-    let (annas, bens) = (anna.offer().await, ben.offer().await);
+    let (annas, his) = (anna.offer().await, ben.offer().await);
     anna.round_trip().await;
     drop(ben);
 
-    first.signal("STOP");
+    first.freeze().await;
     let stopped = Instant::now();
     let key = anna.client.accept(annas.offer, annas.revision);
     let mut second = standby.unwrap_or_else(|| Process::start(url, &["--take-over"]));
@@ -80,22 +82,13 @@ async fn the_one_left_behind(url: &str, mut first: Process, standby: Option<Proc
     println!("{}: serving {:?} after the other was stopped", &url[..6], stopped.elapsed());
 
     let mut ben = Cast::on_duty(second.server(), friend_id(1), places[1]).await;
-    let bens_key = ben.client.accept(bens.offer, bens.revision);
+    let bens_key = ben.client.accept(his.offer, his.revision);
     assert_eq!(ben.verdict(bens_key).await, (Verdict::Won, None));
     let before = ledger(url).await;
 
     first.signal("CONT");
     let woken = Instant::now();
-    let listen = async {
-        loop {
-            match anna.client.next().await {
-                FriendEvent::Message(envelope) => heard.push(envelope.message),
-                FriendEvent::Down { .. } | FriendEvent::Over { .. } => return,
-                FriendEvent::Up { .. } | FriendEvent::Unknown(_) | FriendEvent::TriedAgain(_) => {}
-            }
-        }
-    };
-    let (status, _) = tokio::join!(first.ended(SOON), tokio::time::timeout(SOON, listen));
+    let (status, ()) = tokio::join!(first.ended(SOON), listen(&mut anna.client, &mut heard));
     println!("{}: ended {:?} after it was woken", &url[..6], woken.elapsed());
     assert_eq!(status.code(), Some(1));
     let said = first.said();
@@ -114,6 +107,65 @@ async fn the_one_left_behind(url: &str, mut first: Process, standby: Option<Proc
     assert_eq!(view.friend.map(|friend| friend.id), Some(friend_id(1)));
     second.signal("TERM");
     assert!(second.ended(SOON).await.success(), "{}", second.said());
+}
+
+/// Listens until the connection is gone.
+async fn listen(client: &mut FriendClient, heard: &mut Vec<FriendMessage>) {
+    let listening = async {
+        loop {
+            match client.next().await {
+                FriendEvent::Message(envelope) => heard.push(envelope.message),
+                FriendEvent::Down { .. } | FriendEvent::Over { .. } => return,
+                FriendEvent::Up { .. } | FriendEvent::Unknown(_) | FriendEvent::TriedAgain(_) => {}
+            }
+        }
+    };
+    tokio::time::timeout(SOON, listening).await.expect("the process ends");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_stood_still_and_was_not_missed_goes_on() {
+    let database = Database::sqlite();
+    let knobs = [("KIEZ_DATABASE__SILENCE_MS", "3000")];
+    let mut server = Process::start_with(free_port(), &database.url, &[], &knobs);
+    server.ready(SOON).await;
+    let places = north(&[100.0]);
+    build_town(&server.admin(), &places).await;
+    let mut anna = Cast::on_duty(server.server(), friend_id(0), places[0]).await;
+    partner(&server.http(), 5_000).await.post(&job("A-1"), "A-1").await.expect("posted");
+    let offer = anna.offer().await;
+    anna.round_trip().await;
+    server.freeze().await;
+    let key = anna.client.accept(offer.offer, offer.revision);
+    let heard = anna.silence(3_500).await;
+    assert!(heard.is_empty(), "{heard:?}");
+    server.signal("CONT");
+    let woken = Instant::now();
+    assert_eq!(anna.verdict(key).await, (Verdict::Won, None));
+    println!("the verdict came {:?} after it was woken", woken.elapsed());
+    assert!(server.said().contains("everything stood still"), "{}", server.said());
+    assert_eq!(server.readyz().await.map(|(status, _)| status), Some(200));
+}
+
+/// What needs no record would be told at once: a snapshot out of a memory that is nobody's any more.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_stood_still_asks_the_fence_before_it_says_anything() {
+    let database = Database::sqlite();
+    let knobs = [("KIEZ_DATABASE__SILENCE_MS", "3000")];
+    let mut server = Process::start_with(free_port(), &database.url, &[], &knobs);
+    server.ready(SOON).await;
+    build_town(&server.admin(), &north(&[100.0])).await;
+    let token = server.admin().friend_token(friend_id(0), Some(60)).await.expect("a token").token;
+    server.freeze().await;
+    raise_fence(&database.url).await;
+    let mut anna = FriendClient::new(FriendConfig::new(server.server(), token));
+    let coming = tokio::time::timeout(Duration::from_millis(2_000), anna.next()).await;
+    assert!(coming.is_err(), "nobody answers: {coming:?}");
+    server.signal("CONT");
+    let mut heard = Vec::new();
+    let (status, ()) = tokio::join!(server.ended(SOON), listen(&mut anna, &mut heard));
+    assert_eq!(status.code(), Some(1));
+    assert!(heard.is_empty(), "{heard:#?}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -88,13 +88,14 @@ async fn a_friend_who_is_not_welcome_hears_why() {
     assert!(String::from_utf8_lossy(&output.stderr).contains("4500"));
 }
 
-async fn replay_ends_with(mischief: Mischief, code: i32, says: &str) {
+async fn replay_ends_with(mischief: Mischief, more: &[&str], code: i32, says: &str) {
     let fake = FakeKiez::start(mischief, 400).await;
     let folder = tempfile::tempdir().unwrap();
     let report = folder.path().join("r.json");
     let mut arguments = vec!["replay", "--url", &fake.url, "--key", "development", "--trace", SMALL];
     arguments.extend(["--day", "2026-03-02", "--hours", "16-17", "--speed", "400", "--tail-minutes", "5"]);
     arguments.extend(["--jobs-from", "booking", "--friends-from", "helper", "--report", report.to_str().unwrap()]);
+    arguments.extend(more);
     let output = output(&arguments).await;
     let said = String::from_utf8_lossy(&output.stdout).into_owned();
     assert_eq!(output.status.code(), Some(code), "{said}{}", String::from_utf8_lossy(&output.stderr));
@@ -106,8 +107,9 @@ async fn replay_ends_with(mischief: Mischief, code: i32, says: &str) {
 #[tokio::test]
 async fn a_replay_says_with_its_exit_code_whether_all_was_right() {
     tokio::join!(
-        replay_ends_with(Mischief::None, 0, "clean"),
-        replay_ends_with(Mischief::ForgetsJobs, 1, "FAILED: 23 lost jobs")
+        replay_ends_with(Mischief::None, &["--fail-if", "jobs_posted<20"], 0, "clean"),
+        replay_ends_with(Mischief::None, &["--fail-if", "jobs_posted>20"], 99, "WORSE: jobs_posted>20"),
+        replay_ends_with(Mischief::ForgetsJobs, &["--fail-if", "jobs_posted>20"], 1, "FAILED: 23 lost jobs")
     );
 }
 
@@ -120,4 +122,38 @@ async fn only_this_machine_and_only_with_a_key() {
     let far = output(&[&day[..], &["--key", "k", "--url", "http://192.0.2.1:8080"]].concat()).await;
     assert_eq!(far.status.code(), Some(2));
     assert!(String::from_utf8_lossy(&far.stderr).contains("not on this machine"));
+}
+
+#[tokio::test]
+async fn what_does_not_fit_is_said_before_anything_is_sent() {
+    let folder = tempfile::tempdir().unwrap();
+    let base = folder.path().join("base.json");
+    std::fs::write(&base, r#"{"run": "city", "wrong_four": 0}"#).unwrap();
+    let base = base.to_str().unwrap();
+    // Nobody listens on port 9: whoever got so far would say so.
+    let at = ["--key", "k", "--url", "http://127.0.0.1:9"];
+    let wrong: &[(&[&str], &str)] = &[
+        (&["city", "--friends", "0"], "0 is not in 1..=19000"),
+        (&["city", "--for", "2x"], "is not s, m or h"),
+        (&["city", "--hour", "24"], "24 is not in 0..=23"),
+        (&["city", "--jobs-per-minute", "0"], "more than 0"),
+        (&["city", "--jobs-per-minute", "60000", "--for", "24h"], "shorten the run"),
+        (&["city", "--fail-if", "offer_p99"], "is not a condition"),
+        (&["city", "--fail-if", "offer_p99>10%"], "name its report by --compare"),
+        (&["city", "--compare", base, "--fail-if", "offer_p99>10%"], "no figure offer_p99"),
+        (&["city", "--compare", "/nowhere.json"], "/nowhere.json"),
+        (&["idle", "--connections", "10"], "at least two steps"),
+        (&["idle", "--connections", "20,10"], "at least two steps"),
+        (&["idle", "--connections", "10,x"], "invalid value"),
+        (&["replay", "--trace", SMALL, "--day", "2026-03-02", "--kills", "3"], "--serve"),
+        (&["replay", "--trace", SMALL, "--day", "2026-03-02", "--hours", "20-16"], "the first hour must be before"),
+    ];
+    for (arguments, says) in wrong {
+        let output = output(&[arguments, &at[..]].concat()).await;
+        let said = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert_eq!(output.status.code(), Some(2), "{arguments:?}: {said}");
+        assert!(said.contains(says), "{arguments:?}: {said}");
+    }
+    let nobody = output(&[&["idle"], &at[..]].concat()).await;
+    assert!(String::from_utf8_lossy(&nobody.stderr).contains("listens on port 9: name it by --pid"));
 }

@@ -44,7 +44,7 @@ const CHANNELS: &[Channel] = &[
         frames: "friend_frame",
         messages: "friend_message",
         answers: &[
-            ("hello", &["welcome", "snapshot", "error"]),
+            ("hello", &["welcome", "snapshot", "draining", "error"]),
             ("duty", &["duty", "done", "error"]),
             ("fix", &["stop_location", "error"]),
             ("seen", &["error"]),

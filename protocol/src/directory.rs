@@ -470,12 +470,15 @@ pub struct Partner {
 #[serde(deny_unknown_fields)]
 pub struct PartnerQuota {
     /// Jobs posted a second, 1 to 1,000.
+    #[cfg_attr(feature = "schemas", schemars(range(min = 1, max = 1_000)))]
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub jobs_per_s: Option<u32>,
     /// Jobs posted at once, at least 1.
+    #[cfg_attr(feature = "schemas", schemars(range(min = 1)))]
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub jobs_burst: Option<u32>,
     /// Requests that are being answered, at least 1.
+    #[cfg_attr(feature = "schemas", schemars(range(min = 1)))]
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub in_flight_max: Option<u32>,
 }

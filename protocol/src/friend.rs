@@ -475,6 +475,18 @@ pub enum Verdict {
     NeedsReconfirm,
 }
 
+impl Verdict {
+    /// The name on the wire.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Verdict::Won => "won",
+            Verdict::Lost => "lost",
+            Verdict::TryAgain => "try_again",
+            Verdict::NeedsReconfirm => "needs_reconfirm",
+        }
+    }
+}
+
 /// Why an accept lost.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[cfg_attr(feature = "schemas", derive(schemars::JsonSchema))]
@@ -498,6 +510,23 @@ pub enum LostReason {
     NotSuitable,
     /// The job is over.
     Closed,
+}
+
+impl LostReason {
+    /// The name on the wire.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            LostReason::Taken => "taken",
+            LostReason::Expired => "expired",
+            LostReason::JobCancelled => "job_cancelled",
+            LostReason::Capacity => "capacity",
+            LostReason::Declined => "declined",
+            LostReason::Paused => "paused",
+            LostReason::Superseded => "superseded",
+            LostReason::NotSuitable => "not_suitable",
+            LostReason::Closed => "closed",
+        }
+    }
 }
 
 /// The full card of a job, for the friend who has won it.

@@ -20,7 +20,8 @@ const ABOUT: &str = "The dispatch server for neighbourhood tech help, as partner
     Every refusal is `application/problem+json` (RFC 9457): go by its `code`, not by its words; take a code you do not \
     know for its class, the HTTP status. On a path that exists any other method is answered 405 `method_not_allowed` \
     with `Allow`, on a path that does not 404 `not_found`. A server that waits for its database, or stands by for another, answers 503 `unavailable` on every path \
-    but `/livez` and `/readyz`. A type that is sent and answered has two schemas: `Money` in \
+    but `/livez` and `/readyz`; one with too many connections on every path. What is not HTTP/1.1 with one `Host` is \
+    answered 400. A type that is sent and answered has two schemas: `Money` in \
     a body, `MoneyView` in an answer.";
 
 /// The document, as it is committed and served.
@@ -211,10 +212,9 @@ fn response(answer: &Answer, components: &Components, examples: &Examples) -> Va
 fn refused_for_one_reason(components: &Components) -> Value {
     let alone = |code: &&Code| {
         ROUTES.iter().any(|route| {
-            let here = |other: &Code| route.refusals.iter().any(|group| group.contains(other));
-            here(*code)
-                && Code::ALL.iter().filter(|other| other.status() == code.status()).filter(|other| here(*other)).count()
-                    == 1
+            let here = |code: &Code| route.refusals.iter().any(|group| group.contains(code));
+            let beside = Code::ALL.iter().filter(|other| other.status() == code.status() && other != code);
+            here(code) && !beside.into_iter().any(here)
         })
     };
     let one = |code: &Code| (word(*code), refusal(code.status(), &[*code], components));

@@ -166,3 +166,15 @@ pub enum AlarmKind {
     /// The ledger refused a record of this job.
     Quarantined,
 }
+
+impl AlarmKind {
+    /// The name on the wire.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            AlarmKind::Unfilled => "unfilled",
+            AlarmKind::ContactBreach => "contact_breach",
+            AlarmKind::Stalled => "stalled",
+            AlarmKind::Quarantined => "quarantined",
+        }
+    }
+}

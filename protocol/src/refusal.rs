@@ -42,7 +42,8 @@ codes! {
     RequestTimeout = 408, "The request did not arrive in time";
     /// A request with the same idempotency key is being answered.
     KeyInFlight = 409, "A request with this key is in flight";
-    /// The job's state does not allow this; `allowed` says what it does allow.
+    /// The job's state does not allow this. On the socket `allowed` says what it does allow; over HTTP a job that may not
+    /// be edited may not be cancelled either.
     WrongState = 409, "The job's state does not allow this";
     /// The job was changed since the revision that was named.
     NeedsReconfirm = 409, "The job has changed";

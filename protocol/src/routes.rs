@@ -153,9 +153,9 @@ pub enum Content {
     Text(&'static str),
 }
 
-const KEY: &[Code] = &[Code::Unauthorized, Code::Unavailable];
+const KEY: &[Code] = &[Code::Unauthorized, Code::TooMany, Code::Unavailable];
 const ROLE: &[Code] = &[Code::Unauthorized, Code::Forbidden];
-const BODY: &[Code] = &[Code::BadRequest, Code::TooLarge, Code::Invalid];
+const BODY: &[Code] = &[Code::BadRequest, Code::RequestTimeout, Code::TooLarge, Code::Invalid];
 const OF_JOB: &[Code] = &[Code::BadRequest, Code::NotFound];
 const CHANGE: &[Code] = &[Code::WrongState, Code::Internal];
 const DOCUMENT: &[&[Code]] = &[ROLE, BODY, &[Code::Unavailable]];
@@ -405,12 +405,13 @@ pub const ROUTES: &[Route] = &[
         name: "openOpsFeed",
         part: Part::Sockets,
         does: "Opens the feed of the live map",
-        about: "A WebSocket upgrade, version 13. The first frame is `subscribe` with an ops token.",
+        about: "A WebSocket upgrade, version 13. The first frame is `subscribe` with an ops token. A page of a \
+            browser may open it from the feed's own host, or from an origin in `ops.origins`.",
         who: Who::Anybody,
         parameters: &[HANDSHAKE],
         body: None,
         answers: UPGRADED,
-        refusals: UPGRADE,
+        refusals: &[&[Code::BadRequest, Code::Forbidden, Code::Unavailable]],
     },
     Route {
         method: "get",

@@ -44,6 +44,7 @@ use h3o::CellIndex;
 use kiez_protocol::directory::Language;
 use kiez_protocol::friend::Duty;
 use kiez_protocol::ids::{FriendId, JobId, OfferId, PartnerSlug};
+use kiez_protocol::partner::JobState;
 use kiez_protocol::time::Time;
 
 use capacity::Capacity;
@@ -146,6 +147,16 @@ impl Dispatcher {
     /// Jobs that are not final.
     pub fn jobs_len(&self) -> usize {
         self.jobs.len()
+    }
+
+    /// The states of all jobs that are not final.
+    pub fn states(&self) -> impl Iterator<Item = JobState> {
+        self.jobs.values().map(|job| job.state)
+    }
+
+    /// Whose offer it is, while its job is open: what is said about an offer belongs to the job's story.
+    pub fn job_of(&self, offer: OfferId) -> Option<JobId> {
+        self.offers.get(&offer).copied()
     }
 
     /// A look at a job, for tests and inspection.

@@ -7,6 +7,7 @@
 use uuid::Uuid;
 
 use super::either::{Arg, Row, Session};
+use crate::metrics;
 
 /// A statement with the database's clock in its midst.
 macro_rules! stamped {
@@ -25,7 +26,8 @@ pub async fn take(mut session: Session<'_>, holder: Uuid) -> sqlx::Result<i64> {
         "update fence set epoch = epoch + 1, holder = $1, batch = 0, seen_at = ",
         " where only_row = 1 returning epoch"
     );
-    session.first(sql, [Arg::Text(&holder.to_string())]).await?.ok_or(sqlx::Error::RowNotFound)?.int("epoch")
+    let taken = session.first(sql, [Arg::Text(&holder.to_string())]).await?.ok_or(sqlx::Error::RowNotFound)?;
+    taken.int("epoch").inspect(|epoch| metrics::epoch(*epoch))
 }
 
 /// Takes the ledger again after a lost connection: the new epoch and the last batch that was committed. None if somebody
@@ -36,7 +38,10 @@ pub async fn take_again(mut session: Session<'_>, holder: Uuid) -> sqlx::Result<
         "update fence set epoch = epoch + 1, seen_at = ",
         " where holder = $1 returning epoch, batch"
     );
-    let read = |row: Row| Ok((row.int("epoch")?, row.int("batch")?));
+    let read = |row: Row| {
+        let epoch = row.int("epoch").inspect(|epoch| metrics::epoch(*epoch))?;
+        Ok((epoch, row.int("batch")?))
+    };
     session.first(sql, [Arg::Text(&holder.to_string())]).await?.map(read).transpose()
 }
 

@@ -88,10 +88,33 @@ pub trait Ledger: Send + 'static {
 pub enum Trouble {
     /// Another process has raised the epoch: this one must end.
     Fenced,
-    /// The data is refused for good: trying again changes nothing.
+    /// The data is refused for good: trying again changes nothing. Why, without a value of the data.
     Refused(String),
-    /// The database is away, busy, full or restarting: it passes.
+    /// The database is away, busy, full or restarting: it passes. Why, as above.
     Unreachable(String),
+}
+
+/// What may be written down of a database's error, for ops: its code and the constraint or column it is about. Its words
+/// may name values, which are names and addresses of people: they are told only where they speak of the server itself.
+fn facts(error: &sqlx::Error) -> String {
+    // Classes of SQLSTATE: connection, transaction state, authorization, database, rollback, resources, intervention, system.
+    const OF_THE_SERVER: [&str; 9] = ["08", "25", "28", "3D", "40", "53", "57", "58", "XX"];
+    match error {
+        sqlx::Error::Database(database) => {
+            let code = database.code().unwrap_or_default();
+            // SQLite's words are fixed: they name tables, columns and constraints.
+            let plain = OF_THE_SERVER.iter().any(|class| code.starts_with(class))
+                || database.try_downcast_ref::<sqlx::sqlite::SqliteError>().is_some();
+            let words = plain.then(|| format!(": {}", database.message()));
+            let constraint = database.constraint().map(|constraint| format!(", constraint {constraint}"));
+            let table = database.table().map(|table| format!(", table {table}"));
+            [Some(format!("database error {code}")), table, constraint, words].into_iter().flatten().collect()
+        }
+        sqlx::Error::ColumnDecode { index, .. } => format!("column {index} cannot be read"),
+        sqlx::Error::Encode(_) => "a value cannot be written".to_owned(),
+        sqlx::Error::Decode(_) => "a value cannot be read".to_owned(),
+        other => other.to_string(),
+    }
 }
 
 /// How to open the ledger.

@@ -75,7 +75,14 @@ impl OpenError {
     }
 
     pub(super) fn database(error: sqlx::Error) -> OpenError {
-        let why = error.to_string();
+        let why = match &error {
+            // SQLSTATE invalid_catalog_name.
+            sqlx::Error::Database(database) if database.code().is_some_and(|code| code == "3D000") => {
+                format!("{}; `createdb` makes one, `kiez migrate` prepares it", database.message())
+            }
+            sqlx::Error::Database(database) => database.message().to_owned(),
+            _ => error.to_string(),
+        };
         if passes(&error) { OpenError::Unreachable { why } } else { OpenError::Unfit { why } }
     }
 }

@@ -8,6 +8,7 @@ use kiez_protocol::ids::{FriendId, JobId, Key, OfferId, PartnerSlug};
 use kiez_protocol::partner::{JobState, JobView};
 
 use super::either::{Arg, Row, broken};
+use super::facts;
 use super::pool::Pool;
 use super::rows::{LIVE, state_word, unhex};
 use super::writer::Pulse;
@@ -27,6 +28,16 @@ pub enum ReadError {
     /// It failed.
     #[error("the ledger cannot be read")]
     Failed(#[from] sqlx::Error),
+}
+
+impl ReadError {
+    /// Why, for the log: without a value of the data.
+    pub fn facts(&self) -> String {
+        match self {
+            ReadError::Away | ReadError::Slow => self.to_string(),
+            ReadError::Failed(error) => facts(error),
+        }
+    }
 }
 
 /// The read door.

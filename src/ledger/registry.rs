@@ -13,6 +13,7 @@ use serde::de::DeserializeOwned;
 
 use super::documents;
 use super::either::Arg;
+use super::facts;
 use super::open_error::passes;
 use super::pool::{Pool, Work};
 use super::rows::hex;
@@ -32,6 +33,15 @@ pub enum RegistryError {
 }
 
 impl RegistryError {
+    /// Why, for the log: without a value of the data.
+    pub fn facts(&self) -> String {
+        match self {
+            RegistryError::Unreachable(error) => facts(error),
+            RegistryError::Refused(_) => "refused".to_owned(),
+            RegistryError::UnknownPartner(partner) => format!("no partner {partner}"),
+        }
+    }
+
     /// Whether trying again later may help.
     pub fn is_transient(&self) -> bool {
         matches!(self, RegistryError::Unreachable(error) if passes(error))

@@ -16,6 +16,7 @@ use tokio::sync::mpsc;
 use super::{Ledger, Trouble};
 use crate::clock::Stopwatch;
 use crate::dispatch::effect::{Record, StoredJob, Subject};
+use crate::metrics;
 
 /// Records in one commit at most: it bounds how long the first of them waits for the last.
 const BATCH_MAX: usize = 512;
@@ -57,7 +58,7 @@ pub enum Outcome {
         subject: Subject,
         /// The job as it is stored; none if it was never written, or the subject is not a job.
         stored: Option<Box<StoredJob>>,
-        /// What the database said. For ops; it may name values.
+        /// What the database said, for ops; without a value of the data.
         why: String,
     },
     /// The answer to [`WriterHandle::prove`]: after it was asked, the fence was still this process's.
@@ -311,8 +312,11 @@ impl<L: Ledger> Writer<L> {
 
     /// Puts the subject of a refused record into quarantine and tells what is stored of it.
     async fn refuse(&mut self, Submission { ticket, subject, .. }: &Submission, why: String) -> Result<(), ()> {
-        // `why` may name values, so it stays out of the log.
-        tracing::error!(?subject, ticket, "the ledger refuses a record; its subject is in quarantine");
+        // The engine tells it, once it is known what stands.
+        match subject {
+            Subject::Job(job) => tracing::debug!(%job, ticket, why, "a record is refused"),
+            Subject::Friend(friend) => tracing::debug!(%friend, ticket, why, "a record is refused"),
+        }
         self.quarantine.insert(*subject);
         let stored = self.stored(*subject).await?;
         self.tell(Outcome::Refused { ticket: *ticket, subject: *subject, stored, why }).await;
@@ -326,8 +330,10 @@ impl<L: Ledger> Writer<L> {
         }
         self.batch += 1;
         loop {
+            let watch = Stopwatch::start();
             match self.ledger.write(self.batch, records).await {
                 Ok(()) => {
+                    metrics::committed(records.len(), watch.elapsed());
                     self.renewed = Stopwatch::start();
                     return Ok(());
                 }
@@ -336,6 +342,7 @@ impl<L: Ledger> Writer<L> {
                 Err(Trouble::Unreachable(why)) => {
                     // It may have been committed without the reply: the fence row knows.
                     if self.reconnect(&why).await.map_err(|()| Refusal::Fenced)? {
+                        metrics::committed(records.len(), watch.elapsed());
                         return Ok(());
                     }
                 }
@@ -346,6 +353,7 @@ impl<L: Ledger> Writer<L> {
     /// Connects again, however long it takes. Returns whether the last batch tried was committed. An error: fenced.
     async fn reconnect(&mut self, why: &str) -> Result<bool, ()> {
         tracing::warn!(why, "the ledger cannot be reached; trying again");
+        metrics::ledger_retried();
         self.shared.reachable.store(false, Ordering::Release);
         let mut wait = BACKOFF_FIRST;
         loop {
@@ -358,6 +366,7 @@ impl<L: Ledger> Writer<L> {
                 }
                 Err(Trouble::Fenced) => return Err(()),
                 Err(Trouble::Refused(why) | Trouble::Unreachable(why)) => {
+                    metrics::ledger_retried();
                     tracing::debug!(why, "the ledger still cannot be reached");
                     wait = (wait * 2).min(BACKOFF_LAST);
                 }
@@ -376,7 +385,10 @@ impl<L: Ledger> Writer<L> {
                     self.reconnect(&why).await?;
                 }
                 // Without knowing what stands nobody may go on; the process ends and its successor says the same.
-                Err(Trouble::Refused(why)) => panic!("job {job} cannot be read back: {why}"),
+                Err(Trouble::Refused(why)) => {
+                    tracing::error!(%job, why, "a job cannot be read back: the process ends");
+                    panic!("a job cannot be read back");
+                }
             }
         }
     }

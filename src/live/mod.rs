@@ -121,7 +121,7 @@ impl Live {
         }
         self.roster.sweep();
         self.sessions.sweep();
-        if self.sweeps.fetch_add(1, Ordering::Relaxed) % VERDICTS_SWEPT_EVERY == 0 {
+        if self.sweeps.fetch_add(1, Ordering::Relaxed).is_multiple_of(VERDICTS_SWEPT_EVERY) {
             self.verdicts.sweep(now);
         }
     }

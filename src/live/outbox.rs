@@ -19,6 +19,7 @@ use kiez_protocol::refusal::close;
 
 use super::backlog::{Backlog, NeverSent, OutboxLimits, offers_in};
 use super::pulse::Pulse;
+use crate::metrics;
 
 /// Accepts of one session that wait for a verdict at once, as far as the outbox knows of them.
 const AWAITED_MAX: usize = 32;
@@ -161,6 +162,7 @@ impl Outbox {
             let goodbye = Goodbye { code: close::TOO_SLOW, reason: "too much is waiting" };
             state.line = Line::Closing { goodbye, after_verdicts: false };
             wake(state);
+            metrics::outbox_overflow();
             return Pushed::Full;
         }
         wake(state);
@@ -228,7 +230,7 @@ impl Outbox {
                 return Poll::Ready(Next::Message(text));
             }
             if let Line::Closing { goodbye, after_verdicts } = state.line
-                && !(after_verdicts && !state.awaited.is_empty())
+                && (!after_verdicts || state.awaited.is_empty())
             {
                 return Poll::Ready(Next::Close(goodbye));
             }

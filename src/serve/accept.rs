@@ -4,7 +4,6 @@
 //! again, longer each time; the connections there are go on.
 
 use std::io;
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -89,12 +88,13 @@ impl Door {
                 () = stop.cancelled() => return,
             };
             match accepted {
-                Ok((stream, peer)) => {
+                // Where from is told to nobody: an address is a person's.
+                Ok((stream, _)) => {
                     shortage.ends();
                     self.prepare(&stream);
                     match self.connections.take(self.connections_max) {
                         Some(place) => {
-                            let served = self.clone().connection(stream, place, peer, router.clone(), stop.clone());
+                            let served = self.clone().connection(stream, place, router.clone(), stop.clone());
                             tasks.spawn(served);
                         }
                         None => self.turn_away(stream, &tasks),
@@ -138,14 +138,7 @@ impl Door {
         });
     }
 
-    async fn connection(
-        self: Arc<Self>,
-        stream: TcpStream,
-        place: Place,
-        peer: SocketAddr,
-        router: Router,
-        stop: CancellationToken,
-    ) {
+    async fn connection(self: Arc<Self>, stream: TcpStream, place: Place, router: Router, stop: CancellationToken) {
         let (line, turn) = Line::new(stream, place, self.deadlines);
         let router = TowerToHyperService::new(router);
         let service = service_fn(move |request: Request<Incoming>| {
@@ -173,7 +166,7 @@ impl Door {
             }
         };
         if let Err(error) = ended {
-            tracing::debug!(%error, %peer, "a connection ended early");
+            tracing::debug!(%error, "a connection ended early");
             // What is wrong was said, if anything could be; the peer must be able to read it.
             if let Some(parts) = served.into_parts() {
                 parts.io.into_inner().end().await;

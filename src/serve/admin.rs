@@ -34,7 +34,7 @@ impl From<RegistryError> for Refusal {
                 Refusal::new(Code::Invalid, error.to_string())
             }
             RegistryError::Unreachable(_) => {
-                tracing::warn!(%error, "the directory could not be written");
+                tracing::warn!(why = error.facts(), "the directory could not be written");
                 Refusal::new(Code::Unavailable, "the ledger cannot be written now; nothing was changed, try again")
             }
         }
@@ -107,6 +107,7 @@ async fn put_one(app: &App, document: ImportLine) -> Answered {
 /// Documents that were found good.
 async fn take_in(app: &App, lines: Vec<ImportLine>) -> Answered {
     let report = app.registry.import(lines).await?;
+    tracing::info!(lines = report.imported.values().sum::<u32>(), "imported");
     app.refresh_directory().await?;
     Ok(answer(StatusCode::OK, &report))
 }

@@ -245,6 +245,7 @@ impl Auth {
         if !bool::from(given.ct_eq(&known.secret_sha256)) {
             return Err(bad());
         }
+        tracing::Span::current().record("partner", known.partner.as_str());
         let quota = (!self.lifts_limits(headers)).then_some(known.quota);
         Ok(PartnerCaller { partner: known.partner, quota })
     }

@@ -6,7 +6,7 @@ use rustix::process::{Resource, getrlimit, setrlimit};
 
 /// Files that are open besides the connections: the ledger and its pools, listeners, the runtime, connections that are
 /// being turned away, and some to spare.
-const OTHERS: usize = 512;
+pub const OTHERS: usize = 512;
 
 /// Raises the limit of open files as far as `connections_max` connections need it, and returns how many there is room
 /// for.

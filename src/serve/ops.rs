@@ -14,6 +14,8 @@ use kiez_protocol::directory::OpsRole;
 use kiez_protocol::ops::{OpsFrame, OpsMessage};
 use kiez_protocol::refusal::{Code, close};
 use tokio_tungstenite::tungstenite::Bytes;
+use tracing::Instrument;
+use uuid::Uuid;
 
 use super::App;
 use super::problem::Refusal;
@@ -85,11 +87,13 @@ async fn feed(State(app): State<Arc<App>>, mut request: Request) -> Result<Respo
         let Some(mut socket) = socket.await else { return };
         let first = tokio::time::timeout(Duration::from_millis(app.limits.hello_ms), subscription(&mut socket)).await;
         drop(waiting);
+        let span = tracing::info_span!("viewer", viewer = %Uuid::now_v7().simple(), role = tracing::field::Empty);
         let end = match first {
-            Ok(Ok(frame)) => watch(&app, &mut socket, frame).await,
+            Ok(Ok(frame)) => watch(&app, &mut socket, frame).instrument(span.clone()).await,
             Ok(Err(end)) => end,
             Err(_) => (close::NO_HELLO, "no subscription"),
         };
+        span.in_scope(|| tracing::debug!(code = end.0, "the map was left"));
         socket.close(end.0, end.1).await;
     });
     Ok(response)
@@ -119,6 +123,8 @@ async fn watch(app: &App, socket: &mut Socket, first: OpsFrame) -> (u16, &'stati
         say(socket, &error).await;
         return (close::BAD_TOKEN, "the token is not valid");
     }
+    tracing::Span::current().record("role", role.map(tracing::field::debug));
+    tracing::debug!("the map is watched");
     let mut viewer = match viewer(&first) {
         Ok(viewer) => viewer,
         Err(detail) => {

@@ -20,7 +20,7 @@ use super::App;
 use super::auth::PartnerCaller;
 use super::limit::{Allowance, Quota};
 use super::places::Place;
-use super::problem::{Answered, Refusal, answer, body, json};
+use super::problem::{Answered, Refusal, about, answer, body, json};
 use crate::dispatch::effect::Answer;
 use crate::dispatch::fits;
 use crate::dispatch::input::{Input, PartnerKey, Terms};
@@ -118,6 +118,7 @@ async fn post_job(State(app): State<Arc<App>>, headers: HeaderMap, request: Requ
         }
         Answer::Refused { code, detail } => return Err(Refusal::new(code, detail)),
     };
+    about(view.id);
     let mut response = answer(StatusCode::CREATED, &view);
     let location = HeaderValue::from_str(&format!("/v1/jobs/{}", view.id)).expect("an id is plain text");
     response.headers_mut().insert(header::LOCATION, location);
@@ -202,6 +203,7 @@ async fn one(State(app): State<Arc<App>>, headers: HeaderMap, Path(id): Path<Str
     let caller = Caller::of(&app, &headers).await?;
     let partner = &caller.partner;
     let view = app.reader.job_view(partner, job_id(&id)?).await?.ok_or_else(|| Refusal::not_found("job"))?;
+    about(view.id);
     Ok(answer(StatusCode::OK, &view))
 }
 
@@ -237,6 +239,7 @@ async fn edit(State(app): State<Arc<App>>, headers: HeaderMap, Path(id): Path<St
     let job = job_id(&id)?;
     let edit: EditJob = json(&body(request, app.limits.body_bytes_max, &app.limits).await?)?;
     let current = app.reader.job_view(partner, job).await?.ok_or_else(|| Refusal::not_found("job"))?;
+    about(job);
     let mut faults = Vec::new();
     if edit.location.is_some() != edit.address.is_some() {
         faults.push(fault("location", "a new place needs both `location` and `address`"));
@@ -280,6 +283,7 @@ async fn cancel(State(app): State<Arc<App>>, headers: HeaderMap, Path(id): Path<
 /// The answer to a change. A job the dispatcher no longer holds may have ended: then its state says why it cannot change,
 /// unless it is the state that was `wanted`.
 async fn changed(app: &App, partner: &PartnerSlug, job: JobId, answered: Answer, wanted: Option<JobState>) -> Answered {
+    about(job);
     match answered {
         Answer::Posted(view) | Answer::Job(view) => Ok(answer(StatusCode::OK, &*view)),
         Answer::Repeated { .. } => Err(Refusal::new(Code::Internal, "a change is not a repeat")),

@@ -4,15 +4,16 @@
 use std::time::Duration;
 
 use axum::body::{Body, Bytes, HttpBody};
-use axum::extract::Request;
+use axum::extract::{MatchedPath, Request};
 use axum::http::{HeaderValue, Response, StatusCode, Version, header};
 use axum::middleware::Next;
 use axum::response::IntoResponse;
 use bytes::BytesMut;
 use http_body_util::BodyExt;
+use kiez_protocol::ids::JobId;
 use kiez_protocol::refusal::{Code, Fault, Problem};
 use serde::de::DeserializeOwned;
-use tracing::Instrument;
+use tracing::{Instrument, Span, field};
 use uuid::Uuid;
 
 use super::depth;
@@ -90,7 +91,9 @@ impl From<ReadError> for Refusal {
         match error {
             // The writer has said so, once; there may be thousands who ask.
             ReadError::Away => {}
-            ReadError::Slow | ReadError::Failed(_) => tracing::warn!(%error, "the ledger could not be read"),
+            ReadError::Slow | ReadError::Failed(_) => {
+                tracing::warn!(why = error.facts(), "the ledger could not be read");
+            }
         }
         Refusal::new(Code::Unavailable, "the ledger cannot be read now; try again")
     }
@@ -105,19 +108,26 @@ impl IntoResponse for Refusal {
     }
 }
 
-/// Gives each request an id, its log a span, and each refusal its body.
+/// Gives each request an id, its log a span, and each refusal its body. The span names the route's pattern and never the
+/// path, the partner and the job once they are known; a refusal is told by its code, for its words repeat what was sent.
 pub async fn frame(request: Request, next: Next) -> Response<Body> {
     let request_id = Uuid::now_v7().simple().to_string();
-    let span = tracing::debug_span!("request", id = request_id, method = %request.method());
+    let method = metrics::method(request.method().as_str());
+    let matched = request.extensions().get::<MatchedPath>().cloned();
+    let route = matched.as_ref().map_or("none", MatchedPath::as_str);
+    let (partner, job) = (field::Empty, field::Empty);
+    let span = tracing::info_span!("request", request = request_id, method, route, partner, job);
+    let watch = Stopwatch::start();
     let mut response = if names_its_host(&request) {
-        next.run(request).instrument(span).await
+        next.run(request).instrument(span.clone()).await
     } else {
         Refusal::new(Code::BadRequest, "a request names its host, once").into_response()
     };
-    metrics::http(response.status().as_u16());
     let refusal = response.extensions_mut().remove::<Refusal>().or_else(|| plain(response.status()));
+    let (status, code) = (response.status().as_u16(), refusal.as_ref().map(|refusal| word(refusal.code)));
+    metrics::http(method, route, status, watch.elapsed());
+    span.in_scope(|| tracing::debug!(status, code, "answered"));
     if let Some(refusal) = refusal {
-        tracing::debug!(id = request_id, code = ?refusal.code, "refused");
         let problem = problem(&refusal, &request_id);
         let body = serde_json::to_vec(&problem).expect("a problem is plain data");
         let retry_after = refusal.retry_after.map(|after| HeaderValue::from(after.as_secs().max(1)));
@@ -146,6 +156,11 @@ pub async fn frame(request: Request, next: Next) -> Response<Body> {
     response
 }
 
+/// The request is about this job: its log says so.
+pub fn about(job: JobId) {
+    Span::current().record("job", field::display(job));
+}
+
 /// Whether there is one `Host`, as HTTP/1.1 demands of every request (RFC 9112, 3.2): a proxy and we must not think of
 /// different ones.
 fn names_its_host(request: &Request) -> bool {
@@ -163,10 +178,15 @@ fn plain(status: StatusCode) -> Option<Refusal> {
     }
 }
 
+/// A code as the wire names it.
+fn word(code: Code) -> String {
+    let name = serde_json::to_value(code).ok().and_then(|code| code.as_str().map(ToOwned::to_owned));
+    name.unwrap_or_default()
+}
+
 fn problem(refusal: &Refusal, request_id: &str) -> Problem {
-    let name = serde_json::to_value(refusal.code).ok().and_then(|code| code.as_str().map(ToOwned::to_owned));
     Problem {
-        kind: format!("urn:kiez:problem:{}", name.unwrap_or_default()),
+        kind: format!("urn:kiez:problem:{}", word(refusal.code)),
         title: refusal.code.title().to_owned(),
         status: refusal.code.status(),
         detail: refusal.detail.clone(),

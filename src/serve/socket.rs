@@ -207,7 +207,8 @@ impl Socket {
             Some(Ok(Message::Close(frame))) => {
                 // The answer to a goodbye is made, not sent. In a box, because it comes once in the life of a socket.
                 let _ = Box::pin(tokio::time::timeout(self.limits.write(), self.stream.flush())).await;
-                tracing::trace!(?frame, "the other side says goodbye");
+                // By its code: the reason is in words of their own.
+                tracing::trace!(code = frame.map(|frame| u16::from(frame.code)), "the other side says goodbye");
                 Err(Incoming::Gone)
             }
             Some(Ok(message @ (Message::Ping(_) | Message::Pong(_)))) => {

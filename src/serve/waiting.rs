@@ -100,6 +100,9 @@ impl Waiting {
     }
 
     /// Ends, and gives the listeners back in their order. Nobody who connects meanwhile is turned away.
+    ///
+    /// # Errors
+    /// When a listener's task has panicked.
     pub async fn end(self) -> io::Result<Vec<TcpListener>> {
         self.stop.cancel();
         let mut listeners = Vec::with_capacity(self.listeners.len());

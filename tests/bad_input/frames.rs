@@ -266,7 +266,7 @@ async fn what_nobody_may_say_to_the_map() {
         (
             "an import with a line that is no JSON",
             b"{\"kind\":\"partner\",\"slug\":\"a\",\"name\":\"A\"}\nno\n".as_slice(),
-            "422 invalid [line 2] line 2: expected ident at line 1 column 2",
+            "422 invalid [line 2] line 2: is not JSON: expected ident at column 2",
         ),
         (
             "an import of an unknown kind",

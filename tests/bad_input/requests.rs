@@ -286,7 +286,7 @@ async fn keys_that_were_used_and_jobs_of_others() {
     table.row("a list after another's job", list, "200");
     for (input, method, path, wanted) in [
         ("an id that is none", "GET", "/v1/jobs/no-id", "404 not_found there is no such job"),
-        ("a path that is not UTF-8", "GET", "/v1/jobs/%ff", "400 bad_request The request is not well formed"),
+        ("a path that is not UTF-8", "GET", "/v1/jobs/%ff", "400 bad_request the path is not UTF-8"),
         ("a path that climbs", "GET", "/v1/jobs/../../etc/passwd", "404 not_found there is no such route"),
         ("an unknown route", "GET", "/v1/nothing", "404 not_found there is no such route"),
         (

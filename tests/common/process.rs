@@ -30,6 +30,11 @@ impl Process {
 
     /// Starts it on this port.
     pub fn start_on(port: u16, url: &str, args: &[&str]) -> Process {
+        Process::start_with(port, url, args, &[])
+    }
+
+    /// Starts it with some knobs turned, `("KIEZ_SECTION__KEY", value)`.
+    pub fn start_with(port: u16, url: &str, args: &[&str], knobs: &[(&str, &str)]) -> Process {
         let (admin_port, log) = (free_port(), tempfile::NamedTempFile::new().expect("a file"));
         let child = Command::new(env!("CARGO_BIN_EXE_kiez"))
             .arg("serve")
@@ -37,6 +42,7 @@ impl Process {
             .args(["--database-url", url])
             .args(args)
             .env("KIEZ_AUTH__DEVELOPMENT_KEY", DEVELOPMENT_KEY)
+            .envs(knobs.iter().copied())
             .stdout(Stdio::null())
             .stderr(log.reopen().expect("the same file"))
             .spawn()
@@ -75,6 +81,21 @@ impl Process {
     pub fn signal(&self, name: &str) {
         let sent = Command::new("kill").args([&format!("-{name}"), &self.child.id().to_string()]).status();
         assert!(sent.expect("kill is installed").success(), "the signal is delivered");
+    }
+
+    /// Stops it, and waits until none of its threads does anything more.
+    pub async fn freeze(&self) {
+        self.signal("STOP");
+        let stopped = |stat: String| stat.rsplit_once(") ").is_some_and(|(_, rest)| rest.starts_with('T'));
+        loop {
+            let threads = std::fs::read_dir(format!("/proc/{}/task", self.child.id())).expect("it lives");
+            let mut stats =
+                threads.flatten().filter_map(|thread| std::fs::read_to_string(thread.path().join("stat")).ok());
+            if stats.all(stopped) {
+                return;
+            }
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
     }
 
     /// Waits until it has ended.
@@ -138,6 +159,14 @@ pub async fn get(port: u16, path: &str) -> Option<(u16, String)> {
         Some((status, answer))
     };
     tokio::time::timeout(Duration::from_secs(2), asked).await.ok()?
+}
+
+/// Takes a SQLite ledger from whoever has it, as another dispatcher would.
+pub async fn raise_fence(url: &str) {
+    let path = url.strip_prefix("sqlite:").expect("a SQLite ledger");
+    let options = SqliteConnectOptions::new().filename(path).busy_timeout(Duration::from_secs(5));
+    let mut connection = options.connect().await.expect("connects");
+    connection.execute("update fence set epoch = epoch + 1, holder = 'another'").await.expect("is raised");
 }
 
 /// Every row of every table that a dispatcher writes, one a line.

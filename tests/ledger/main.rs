@@ -1,11 +1,13 @@
 //! The contract of the ledger, told as stories; each runs on both engines. What one of them holds, the other holds too.
 
+#![allow(clippy::disallowed_methods, reason = "what takes how long is measured on the real clock")]
 #![expect(clippy::unwrap_used, reason = "a story that cannot go on has failed")]
 
 mod cast;
 mod checkup;
 mod faults;
 mod pace;
+mod pressure;
 mod reading;
 mod takeover;
 mod writing;

@@ -4,6 +4,8 @@
 //!
 //! An outage of a minute takes a minute: `cargo test --test outage -- --ignored --nocapture`.
 
+#![allow(clippy::disallowed_methods, reason = "what is seen from outside is measured on the real clock")]
+
 #[path = "../common/mod.rs"]
 mod common;
 mod witness;
@@ -219,4 +221,45 @@ impl Drop for SmallDisk {
         // Lazily: the server is killed in the same moment.
         let _ = std::process::Command::new("umount").arg("-l").arg(self.0.path()).status();
     }
+}
+
+/// A request that is dropped half-way must not leave a connection of a pool inside a transaction.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_hangs_up_leaves_no_transaction_behind() {
+    let Some(database) = common::Database::postgres() else { return };
+    let server = Process::started(&database.url, &[]).await;
+    build_town(&server.admin(), &[]).await;
+    let partner = partner(&server.http(), 5_000).await;
+    let posted = partner.post(&job("A-1"), "A-1").await.expect("posted");
+    let mut requests = tokio::task::JoinSet::new();
+    for number in 0_u64..400 {
+        let (partner, admin, documents) = (partner.clone(), server.admin(), common::town_documents(2));
+        requests.spawn(async move {
+            let patience = Duration::from_micros(number * 7_919 % 12_000);
+            let asked = async {
+                match number % 4 {
+                    0 => drop(admin.import(&documents).await),
+                    1 => drop(partner.post(&job("A-2"), &format!("key-{number}")).await),
+                    2 => drop(partner.job(posted.id).await),
+                    _ => drop(partner.jobs(None, None, None).await),
+                }
+            };
+            // Dropped: the connection is closed under the request.
+            let _ = tokio::time::timeout(patience, asked).await;
+        });
+        if number % 8 == 0 {
+            tokio::time::sleep(Duration::from_millis(4)).await;
+        }
+    }
+    while requests.join_next().await.is_some() {}
+    tokio::time::sleep(Duration::from_millis(500)).await;
+    for _ in 0..5 {
+        let left = psql(
+            &database.url,
+            "select count(*) from pg_stat_activity where datname = current_database() and state like 'idle in transaction%'",
+        );
+        assert_eq!(left, "0");
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    assert_eq!(partner.job(posted.id).await.expect("it goes on").id, posted.id);
 }

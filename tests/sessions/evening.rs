@@ -106,7 +106,7 @@ impl Friend<'_> {
         self.say(&FriendFrame::Ack { seq }).await;
     }
 
-    async fn to_the_end(&mut self) {
+    async fn through_the_evening(&mut self) {
         loop {
             match self.line.hear().await {
                 Ok(envelope) => {
@@ -185,8 +185,8 @@ async fn the_guide_tells_what_is_spoken() {
     page.borrow_mut().note("shop", "←", format!("200 {}", plain(&view)));
     drop(app);
     let goodbyes = async {
-        alex.to_the_end().await;
-        eins.to_the_end().await;
+        alex.through_the_evening().await;
+        eins.through_the_evening().await;
     };
     tokio::join!(server.down(), goodbyes);
 

@@ -1,6 +1,8 @@
 //! Sessions that survive: friends whose lines tear, who come back, who come from two devices, whose time is over; and a
 //! server that stays fair to all of them meanwhile. Over real sockets.
 
+#![allow(clippy::disallowed_methods, reason = "what is seen from outside is measured on the real clock")]
+
 #[path = "../common/mod.rs"]
 mod common;
 

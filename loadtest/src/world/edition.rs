@@ -1,7 +1,7 @@
 //! One edition of a world: the same places, people and jobs under names and ids of its own, so that two runs on one server
 //! do not see each other's jobs. Everybody keeps their order: ids of an edition sort as those of the world do.
 
-use kiez_protocol::directory::ImportLine;
+use kiez_protocol::directory::{ImportLine, PartnerQuota};
 use kiez_protocol::ids::{CommunitySlug, FriendId, PackageSlug, PartnerSlug};
 use uuid::Uuid;
 
@@ -37,6 +37,12 @@ impl Edition {
                 ImportLine::Partner(partner) => {
                     self.partner(&mut partner.slug);
                     partner.community.iter_mut().for_each(|slug| self.community(slug));
+                    // A run measures the server, not what it allows one partner.
+                    partner.quota = Some(PartnerQuota {
+                        jobs_per_s: Some(1_000),
+                        jobs_burst: Some(10_000),
+                        in_flight_max: Some(10_000),
+                    });
                 }
                 ImportLine::Friend(friend) => {
                     friend.id = FriendId(Uuid::from_u128(friend.id.0.as_u128() ^ self.bits));

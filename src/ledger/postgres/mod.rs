@@ -15,7 +15,7 @@ use uuid::Uuid;
 use super::either::Session;
 use super::rows::Rows;
 use super::schema::{self, Standing};
-use super::{Ledger, OpenError, READER_WAIT, Trouble, fence, load};
+use super::{Ledger, OpenError, READER_WAIT, Trouble, facts, fence, load};
 use crate::dispatch::effect::{Record, Stored, StoredJob};
 
 /// The name of the lock: "kiez" in ASCII. Advisory locks belong to one database, so two ledgers on one server are fine.
@@ -290,17 +290,17 @@ fn trouble(error: sqlx::Error) -> Trouble {
     match &error {
         sqlx::Error::Database(database) => {
             let refused = database.code().is_some_and(|code| REFUSALS.iter().any(|class| code.starts_with(class)));
-            if refused { Trouble::Refused(error.to_string()) } else { unknown(error) }
+            if refused { Trouble::Refused(facts(&error)) } else { unknown(error) }
         }
         sqlx::Error::Encode(_) | sqlx::Error::ColumnDecode { .. } | sqlx::Error::ColumnNotFound(_) => {
-            Trouble::Refused(error.to_string())
+            Trouble::Refused(facts(&error))
         }
         _ => unknown(error),
     }
 }
 
 fn unknown(error: sqlx::Error) -> Trouble {
-    Trouble::Unreachable(error.to_string())
+    Trouble::Unreachable(facts(&error))
 }
 
 fn not_connected() -> Trouble {

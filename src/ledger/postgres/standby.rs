@@ -140,6 +140,9 @@ async fn look(connection: &mut PgConnection) -> sqlx::Result<Signs> {
 }
 
 /// The session that has the lock, if one has.
+///
+/// # Errors
+/// What the server says.
 pub async fn keeper(connection: &mut PgConnection) -> sqlx::Result<Option<Keeper>> {
     let keeper: Option<(i64, String)> = sqlx::query_as(
         "select pg_locks.pid::bigint, coalesce(application_name, '')
@@ -156,6 +159,9 @@ pub async fn keeper(connection: &mut PgConnection) -> sqlx::Result<Option<Keeper
 
 /// Ends a dispatcher's session, and with it its lock and what it had not committed. Nothing happens if it has ended by
 /// itself, or is not a dispatcher's.
+///
+/// # Errors
+/// What the server says.
 pub async fn end(connection: &mut PgConnection, keeper: &Keeper) -> sqlx::Result<()> {
     if keeper.is_dispatcher() {
         // By the name as well: it is one process' own, a number may be somebody else's by now.

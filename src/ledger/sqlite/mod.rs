@@ -18,7 +18,7 @@ use uuid::Uuid;
 use super::either::Session;
 use super::rows::Rows;
 use super::schema::{self, Standing};
-use super::{Ledger, OpenError, READER_WAIT, Trouble, fence, load};
+use super::{Ledger, OpenError, READER_WAIT, Trouble, facts, fence, load};
 use crate::dispatch::effect::{Record, Stored, StoredJob};
 
 /// How long a statement waits for another writer, an import for instance, before it is tried again.
@@ -181,17 +181,17 @@ fn trouble(error: sqlx::Error) -> Trouble {
     match &error {
         sqlx::Error::Database(database) => {
             let code = database.code().and_then(|code| code.parse::<i32>().ok()).unwrap_or(0);
-            if REFUSALS.contains(&(code & 0xff)) { Trouble::Refused(error.to_string()) } else { unknown(error) }
+            if REFUSALS.contains(&(code & 0xff)) { Trouble::Refused(facts(&error)) } else { unknown(error) }
         }
         sqlx::Error::Encode(_) | sqlx::Error::ColumnDecode { .. } | sqlx::Error::ColumnNotFound(_) => {
-            Trouble::Refused(error.to_string())
+            Trouble::Refused(facts(&error))
         }
         _ => unknown(error),
     }
 }
 
 fn unknown(error: sqlx::Error) -> Trouble {
-    Trouble::Unreachable(error.to_string())
+    Trouble::Unreachable(facts(&error))
 }
 
 fn not_connected() -> Trouble {

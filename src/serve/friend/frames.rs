@@ -3,7 +3,7 @@
 //! reports whether it was first.
 
 use kiez_protocol::friend::{FRIEND_FRAME_TYPES, FriendFrame, FriendMessage, LostReason, ToldVerdict, Verdict};
-use kiez_protocol::ids::{Key, OfferId};
+use kiez_protocol::ids::{JobId, Key, OfferId};
 use kiez_protocol::refusal::{Code, close};
 
 use super::session::Session;
@@ -28,10 +28,8 @@ impl Session {
     /// # Errors
     /// What ends the session.
     pub fn frame(&mut self, text: &str) -> Result<(), Goodbye> {
-        let frame = match serde_json::from_str::<FriendFrame>(text) {
-            Ok(frame) => frame,
-            Err(error) => return self.unfit(text, &error),
-        };
+        let Ok(frame) = serde_json::from_str::<FriendFrame>(text) else { return self.unfit(text) };
+        metrics::frame(kind_of(&frame));
         let (now, limits) = (self.app.clock.elapsed_ms(), &self.app.limits);
         let in_time = match &frame {
             FriendFrame::Fix { .. } => self.paces.take_fix(now, limits),
@@ -48,7 +46,7 @@ impl Session {
         if in_time {
             return self.act(frame);
         }
-        metrics::frame_refused();
+        metrics::frame_refused("too_fast");
         if !self.paces.take_refusal(now, limits) {
             return Err(TOO_FAST);
         }
@@ -123,33 +121,37 @@ impl Session {
     fn accept(&mut self, offer: OfferId, revision: u32, key: Key) {
         // A verdict is a verdict: the same accept hears the same.
         if let Some((result, reason)) = self.app.live.verdicts.of(self.friend(), offer, key) {
+            tracing::debug!(%offer, result = result.as_str(), "a verdict is told again");
             return self.verdict(offer, key, result, reason);
         }
+        let in_hand = self.app.live.sessions.in_hand(self.friend(), offer);
+        let job = in_hand.as_ref().map(|held| held.job);
         // The profile of this moment: what was good at hello may not be any more.
         let Some(friend) = self.app.live.directory.friend(self.friend()) else {
             return self.refuse(Code::Forbidden, Some(key), Some(offer), "error.refused");
         };
         let Some(permit) = self.app.mailbox.accept_permit() else {
-            return self.verdict(offer, key, Verdict::TryAgain, None);
+            return self.verdict_on(job, offer, key, Verdict::TryAgain, None);
         };
         let received_at = self.app.clock.now();
-        let in_hand = self.app.live.sessions.in_hand(self.friend(), offer);
         // An accept of an older revision leaves the word to others.
         let word = in_hand.filter(|held| held.revision == revision).map(|held| (held.claim.take(held.seat), held.seat));
         let first = match word {
             Some((Word::Open, _)) => true,
             Some((Word::Settled(winner), seat)) if winner == seat => {
-                return self.verdict(offer, key, Verdict::Won, None);
+                return self.verdict_on(job, offer, key, Verdict::Won, None);
             }
-            Some((Word::Settled(_), _)) => return self.verdict(offer, key, Verdict::Lost, Some(LostReason::Taken)),
+            Some((Word::Settled(_), _)) => {
+                return self.verdict_on(job, offer, key, Verdict::Lost, Some(LostReason::Taken));
+            }
             Some((Word::Closed(Closed::Cancelled), _)) => {
-                return self.verdict(offer, key, Verdict::Lost, Some(LostReason::JobCancelled));
+                return self.verdict_on(job, offer, key, Verdict::Lost, Some(LostReason::JobCancelled));
             }
             Some((Word::Closed(Closed::Expired), _)) => {
-                return self.verdict(offer, key, Verdict::Lost, Some(LostReason::Expired));
+                return self.verdict_on(job, offer, key, Verdict::Lost, Some(LostReason::Expired));
             }
             Some((Word::Closed(Closed::Paused), _)) => {
-                return self.verdict(offer, key, Verdict::Lost, Some(LostReason::Paused));
+                return self.verdict_on(job, offer, key, Verdict::Lost, Some(LostReason::Paused));
             }
             Some((Word::Closed(Closed::Edited) | Word::Taken(_) | Word::Retired, _)) | None => false,
         };
@@ -159,14 +161,16 @@ impl Session {
         self.wake_at(now + PENDING_MS);
     }
 
+    /// A verdict that needs nobody else: the word is settled or closed, or there is no room to ask.
+    fn verdict_on(&self, job: Option<JobId>, offer: OfferId, key: Key, result: Verdict, reason: Option<LostReason>) {
+        let (friend, job) = (self.friend(), job.map(tracing::field::display));
+        let (told, because) = (result.as_str(), reason.map(LostReason::as_str));
+        tracing::info!(job, %friend, %offer, result = told, reason = because, "verdict");
+        self.verdict(offer, key, result, reason);
+    }
+
     fn verdict(&self, offer: OfferId, key: Key, result: Verdict, reason: Option<LostReason>) {
-        metrics::verdict(match result {
-            Verdict::Won => "won",
-            Verdict::Lost if reason == Some(LostReason::Taken) => "taken",
-            Verdict::Lost => "lost",
-            Verdict::TryAgain => "try_again",
-            Verdict::NeedsReconfirm => "needs_reconfirm",
-        });
+        metrics::verdict(result, reason);
         let told = ToldVerdict { offer, key, result, reason, at: self.app.clock.now() };
         self.app.live.verdicts.note(self.friend(), told);
         self.outbox.push(FriendMessage::AcceptResult { offer, key, result, reason }, true);
@@ -185,7 +189,7 @@ impl Session {
 
     /// A text that is no frame of ours: an unknown type or an unfit field is answered; what is not an object with a
     /// `type` ends the session.
-    fn unfit(&mut self, text: &str, error: &serde_json::Error) -> Result<(), Goodbye> {
+    fn unfit(&mut self, text: &str) -> Result<(), Goodbye> {
         let value: serde_json::Value = serde_json::from_str(text).map_err(|_| bad_frame("the frame is not JSON"))?;
         let kind = value.get("type").and_then(serde_json::Value::as_str);
         let kind = kind.ok_or(bad_frame("the frame has no type"))?;
@@ -193,13 +197,18 @@ impl Session {
         if !self.paces.take_frame(now, &self.app.limits) && !self.paces.take_refusal(now, &self.app.limits) {
             return Err(TOO_FAST);
         }
-        metrics::frame_refused();
         let key = value.get("key").and_then(serde_json::Value::as_str).and_then(|key| key.parse().ok());
         let offer = value.get("offer").and_then(serde_json::Value::as_str).and_then(|offer| offer.parse().ok());
-        if FRIEND_FRAME_TYPES.contains(&kind) {
-            tracing::debug!(kind, %error, "unfit frame");
+        if let Some(kind) = FRIEND_FRAME_TYPES.iter().find(|known| **known == kind) {
+            metrics::frame(kind);
+            metrics::frame_refused("unfit");
+            // Not in serde's words: they repeat what the frame holds.
+            tracing::debug!(kind, "unfit frame");
             self.refuse(Code::Invalid, key, offer, "error.unfit_field");
         } else {
+            metrics::frame("unknown");
+            metrics::frame_refused("unknown_type");
+            tracing::debug!("a frame of a type that is not known");
             self.refuse(Code::UnknownType, key, offer, "error.unknown_type");
         }
         Ok(())
@@ -215,6 +224,22 @@ impl Session {
 
 fn bad_frame(reason: &'static str) -> Goodbye {
     Goodbye { code: close::BAD_FRAME, reason }
+}
+
+/// The type of a frame, as the wire names it.
+fn kind_of(frame: &FriendFrame) -> &'static str {
+    match frame {
+        FriendFrame::Hello { .. } => "hello",
+        FriendFrame::Duty { .. } => "duty",
+        FriendFrame::Fix { .. } => "fix",
+        FriendFrame::Seen { .. } => "seen",
+        FriendFrame::Accept { .. } => "accept",
+        FriendFrame::Decline { .. } => "decline",
+        FriendFrame::Visit { .. } => "visit",
+        FriendFrame::Ack { .. } => "ack",
+        FriendFrame::Ping { .. } => "ping",
+        FriendFrame::Refresh { .. } => "refresh",
+    }
 }
 
 fn key_of(frame: &FriendFrame) -> Option<Key> {

@@ -35,6 +35,7 @@ use super::auth::Denied;
 use super::problem::Refusal;
 use super::socket::{Incoming, Socket, SocketLimits, Upgrade};
 use crate::live::outbox::Goodbye;
+use crate::metrics;
 use session::Session;
 
 /// The route.
@@ -46,6 +47,7 @@ async fn upgrade(State(app): State<Arc<App>>, mut request: Request) -> Result<Re
     let limits = SocketLimits::of(&app.limits, app.limits.friend_message_bytes_max);
     let upgrade = Upgrade::check(&mut request, Some(FRIEND_SUBPROTOCOL), limits)?;
     let Some(waiting) = app.admit() else {
+        metrics::hello("turned_away");
         return Err(Refusal::new(Code::Unavailable, "too many are coming in at once; try again"));
     };
     let (response, socket) = upgrade.split();
@@ -54,11 +56,18 @@ async fn upgrade(State(app): State<Arc<App>>, mut request: Request) -> Result<Re
         match welcome(&app, &mut socket).await {
             Ok(session) => {
                 drop(waiting);
-                let span = tracing::debug_span!("friend", id = %session.friend());
+                // At DEBUG, for a span is memory and friends stay for hours by the ten thousand; what a session has to
+                // say above DEBUG names both itself.
+                let span = tracing::debug_span!("session", session = %session.id(), friend = %session.friend());
                 // A task of its own: what the hello needed goes with this one.
                 app.tasks.clone().spawn(session.run(Box::new(socket)).instrument(span));
             }
-            Err(turned) => say_goodbye(socket, turned).await,
+            Err(turned) => {
+                let outcome = turned.outcome();
+                metrics::hello(outcome);
+                tracing::debug!(outcome, "nobody came in");
+                say_goodbye(socket, turned).await;
+            }
         }
     });
     Ok(response)
@@ -77,6 +86,22 @@ enum Turned {
 impl Turned {
     fn away(code: u16, reason: &'static str) -> Turned {
         Turned::Away(Goodbye { code, reason })
+    }
+
+    /// For the meters.
+    fn outcome(&self) -> &'static str {
+        match self {
+            Turned::Gone => "gone",
+            Turned::Later(_, RESTARTING) => "restarting",
+            Turned::Later(..) => "later",
+            Turned::Away(goodbye) => match goodbye.code {
+                close::BAD_TOKEN => "bad_token",
+                close::TOKEN_EXPIRED => "token_expired",
+                close::FORBIDDEN => "forbidden",
+                close::NO_HELLO => "too_late",
+                _ => "bad_frame",
+            },
+        }
     }
 }
 
@@ -139,6 +164,7 @@ async fn hello(app: &App, socket: &mut Socket) -> Result<Stranger, Turned> {
     let Ok(FriendFrame::Hello { token, language, app: _, session, last_seq }) = serde_json::from_str(&text) else {
         return Err(Turned::away(close::BAD_FRAME, "the first frame is hello"));
     };
+    metrics::frame("hello");
     let claim = app.auth.friend(&token).map_err(|denied| match denied {
         Denied::Bad => Turned::away(close::BAD_TOKEN, "the token is not valid"),
         Denied::Expired => Turned::away(close::TOKEN_EXPIRED, "the token has expired"),

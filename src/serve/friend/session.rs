@@ -26,6 +26,7 @@ use crate::dispatch::input::Input;
 use crate::live::outbox::{Goodbye, Next, Outbox};
 use crate::live::pulse::Pulse;
 use crate::live::sessions::{Registered, Resumed};
+use crate::metrics;
 
 /// A friend's connection.
 pub struct Session {
@@ -69,6 +70,7 @@ impl Session {
         };
         let sessions = &app.live.sessions;
         let resumed = session.and_then(|id| sessions.resume(friend, id, language, last_seq, &welcome(id, true)));
+        let outcome = if resumed.is_some() { "resumed" } else { "new" };
         let (registered, outbox, first) = match resumed {
             Some(Resumed { registered, outbox, arrived }) => {
                 let delivered = (!arrived.is_empty()).then_some(Input::Delivered { friend, offers: arrived });
@@ -101,6 +103,8 @@ impl Session {
         let now = app.clock.elapsed_ms();
         let pulse = Pulse::new(beat_ms(id, app.limits.heartbeat_ms), token.look_at(&app.clock, &app.limits), now);
         app.live.watch(&outbox, pulse);
+        metrics::hello(outcome);
+        tracing::debug!(session = %id, %friend, outcome, "joined");
         let paces = Paces::default();
         let (going_on, held_fix, soon) = (false, None, Soon(None));
         Ok(Session { app, outbox, registered, token, paces, going_on, held_fix, soon })
@@ -109,6 +113,11 @@ impl Session {
     /// Whose.
     pub fn friend(&self) -> FriendId {
         self.registered.friend()
+    }
+
+    /// Which.
+    pub fn id(&self) -> SessionId {
+        self.registered.session()
     }
 
     /// Serves the socket to its end. It is boxed, because what is moved into a task may lie there twice.
@@ -125,6 +134,12 @@ impl Session {
         } else {
             drop(registered);
         }
+        let code = match end {
+            End::Gone => metrics::GONE,
+            End::Goodbye(goodbye) => goodbye.code,
+        };
+        metrics::session_closed(code);
+        tracing::debug!(code, keep, "left");
         // The friend stays suspect for a while, whether the session is kept or not.
         app.live.depart(friend, session, turn, app.clock.elapsed_ms());
         if let End::Goodbye(Goodbye { code, reason }) = end {
