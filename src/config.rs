@@ -96,7 +96,9 @@ knobs! {
         hellos_burst: u32 = 5_000, "friends who come in at once, before the rate counts";
         returns_per_s: u32 = 2_500, "friends in a second over whom returns are spread when the server goes down: fewer than may come in";
         come_back_ms: u32 = 1_000, "ms before the first of those comes back who were told when: about what a restart takes";
-        suspect_ms: i64 = 40_000, "ms a friend without a connection still counts as reachable";
+        live_ms: i64 = 35_000, "ms since the last frame for which a connected friend is live: a heartbeat and its pong";
+        suspect_ms: i64 = 40_000, "ms a friend who is silent, or has no connection, stays reachable after that";
+        arrivals_per_s: usize = 256, "friends in a second for whom open jobs look because they have come into reach without a fix, as at the hour at which all anchors change";
         mailbox_len_max: usize = 8_192, "inputs waiting for the dispatcher, a quarter kept for accepts; then jobs get 503";
         ledger_queue_len_max: usize = 4_096, "records waiting for the ledger, 2,048 or more; new jobs get 503 from half of it on";
         answer_ms: u64 = 10_000, "ms a request waits for its commit; then 503, and the same key asks again";

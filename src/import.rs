@@ -1,8 +1,12 @@
-//! Import lines before they are taken: parsed line by line, and checked for what their types cannot say. Used by the
-//! admin API and by `kiez import`.
+//! Import lines before they are taken: parsed line by line, checked for what their types cannot say, service areas cut into
+//! cells. Used by the admin API and by `kiez import`.
+
+mod area;
 
 use kiez_protocol::directory::{Community, Friend, ImportLine, Package, Policy, Pricing, WavePlan};
+use kiez_protocol::hours::Hours;
 use kiez_protocol::money::PRICE_MAX;
+use kiez_protocol::profile::{Account, Anchor, Block, Cap, Check, CheckKind};
 
 /// A line that cannot be taken.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -46,7 +50,7 @@ pub fn parse(text: &str, line_bytes_max: usize) -> Result<Vec<ImportLine>, Vec<L
             }
         }
     }
-    for (index, what) in check(&lines) {
+    for (index, what) in settle(&mut lines) {
         faults.push(LineFault { line: numbers[index], what });
     }
     if faults.is_empty() {
@@ -67,13 +71,20 @@ pub fn kind(line: &ImportLine) -> &'static str {
     }
 }
 
-/// What is wrong with the lines, each with its place in the list.
-pub fn check(lines: &[ImportLine]) -> Vec<(usize, String)> {
+/// Brings the lines into the form in which they are kept: service areas become cells. What is wrong with them, each with its
+/// place in the list.
+pub fn settle(lines: &mut [ImportLine]) -> Vec<(usize, String)> {
     let mut faults = Vec::new();
-    for (index, line) in lines.iter().enumerate() {
+    for (index, line) in lines.iter_mut().enumerate() {
         let mut wrong = |what: &str| faults.push((index, what.to_owned()));
         match line {
-            ImportLine::Community(community) => check_community(community, &mut wrong),
+            ImportLine::Community(community) => {
+                match community.area.as_ref().map(area::cut).transpose() {
+                    Ok(area) => community.area = area,
+                    Err(what) => wrong(&format!("area: {what}")),
+                }
+                check_community(community, &mut wrong);
+            }
             ImportLine::Package(package) => check_package(package, &mut wrong),
             ImportLine::Friend(friend) => check_friend(friend, &mut wrong),
             ImportLine::Partner(partner) => {
@@ -93,12 +104,20 @@ pub fn check(lines: &[ImportLine]) -> Vec<(usize, String)> {
     faults
 }
 
-fn check_community(community: &Community, wrong: &mut dyn FnMut(&str)) {
+type Wrong<'w> = &'w mut dyn FnMut(&str);
+
+fn check_community(community: &Community, wrong: Wrong<'_>) {
     if community.commission.basis_points > 10_000 {
         wrong("commission.basis_points: takes 0 to 10,000");
     }
     if jiff::tz::TimeZone::get(&community.time_zone).is_err() {
         wrong("time_zone: takes an IANA name such as Europe/Berlin");
+    }
+    if community.age_min.is_some_and(|years| !YEARS.contains(&years)) {
+        wrong("age_min: takes 14 to 99 years");
+    }
+    if community.cross_border.iter().any(|pair| pair.job != community.country || pair.friend == pair.job) {
+        wrong("cross_border: a pair names another country of friends, and the community's own as the job's");
     }
     for fault in policy_faults(&community.policy) {
         wrong(&fault);
@@ -117,6 +136,15 @@ pub fn policy_faults(policy: &Policy) -> Vec<String> {
     }
     if policy.delivery_ms < 1_000 || policy.contact_ms < 60_000 || policy.contact_grace_ms < 0 {
         wrong("policy: delivery_ms is at least 1,000, contact_ms at least 60,000, contact_grace_ms not negative");
+    }
+    if !(0..=30 * 86_400_000).contains(&policy.cool_down_ms) {
+        wrong("policy.cool_down_ms: takes 0 to 2,592,000,000 (30 days)");
+    }
+    if policy.rating_metres > 2_000 {
+        wrong("policy.rating_metres: takes 0 to 2,000");
+    }
+    if policy.valid_from.zip(policy.valid_until).is_some_and(|(from, until)| from >= until) {
+        wrong("policy.valid_until: is later than valid_from");
     }
     for (name, plan) in [("urgent", &policy.urgent), ("normal", &policy.normal), ("relaxed", &policy.relaxed)] {
         if let Some(what) = plan_fault(plan) {
@@ -145,12 +173,15 @@ fn plan_fault(plan: &WavePlan) -> Option<&'static str> {
     None
 }
 
-fn check_package(package: &Package, wrong: &mut dyn FnMut(&str)) {
+fn check_package(package: &Package, wrong: Wrong<'_>) {
     if !(5..=480).contains(&package.duration_min) {
         wrong("duration_min: takes 5 to 480");
     }
     if package.skills.iter().any(|skill| !(1..=5).contains(&skill.level)) {
         wrong("skills: a level is 1 to 5");
+    }
+    if !(1..=5).contains(&package.complexity) {
+        wrong("complexity: takes 1 to 5");
     }
     match &package.pricing {
         Pricing::Fixed { price } => {
@@ -174,7 +205,7 @@ fn check_package(package: &Package, wrong: &mut dyn FnMut(&str)) {
     }
 }
 
-fn check_friend(friend: &Friend, wrong: &mut dyn FnMut(&str)) {
+fn check_friend(friend: &Friend, wrong: Wrong<'_>) {
     if friend.name.trim().is_empty() || friend.name.chars().count() > 200 || friend.name.contains('\0') {
         wrong("name: takes 1 to 200 characters, none of them NUL");
     }
@@ -196,6 +227,95 @@ fn check_friend(friend: &Friend, wrong: &mut dyn FnMut(&str)) {
     if friend.hourly_rate.is_some_and(|rate| !(1..=PRICE_MAX).contains(&rate.amount)) {
         wrong(&format!("hourly_rate: takes an amount of 1 to {PRICE_MAX}"));
     }
+    check_account(&friend.account, wrong);
+    for (name, len, most) in [
+        ("checks", friend.checks.len(), 32),
+        ("certificates", friend.certificates.len(), 32),
+        ("availability", friend.availability.len(), 32),
+        ("anchors", friend.anchors.len(), 8),
+        ("caps", friend.caps.len(), 8),
+        ("blocks", friend.blocks.len(), 64),
+        ("focus", friend.focus.len(), 8),
+    ] {
+        if len > most {
+            wrong(&format!("{name}: takes at most {most}"));
+        }
+    }
+    friend.checks.iter().for_each(|check| check_check(check, wrong));
+    check_hours("availability", &friend.availability, wrong);
+    for Anchor { hours, .. } in &friend.anchors {
+        check_hours("anchors.hours", hours, wrong);
+        if hours.len() > 32 {
+            wrong("anchors.hours: takes at most 32");
+        }
+    }
+    friend.caps.iter().for_each(|cap| check_cap(cap, wrong));
+    for block in &friend.blocks {
+        if let Block::Customer { phone, .. } = block {
+            check_phone("blocks.phone", phone, wrong);
+        }
+    }
+    if let Some(phone) = &friend.phone {
+        check_phone("phone", phone, wrong);
+    }
+    if friend.email.as_ref().is_some_and(|email| !is_said(email, 254) || !email.contains('@')) {
+        wrong("email: takes an e-mail address");
+    }
+}
+
+/// A text of at most so many characters that says something. Postgres has no place for a NUL.
+fn is_said(text: &str, chars_max: usize) -> bool {
+    !text.trim().is_empty() && text.chars().count() <= chars_max && !text.contains('\0')
+}
+
+const YEARS: std::ops::RangeInclusive<u8> = 14..=99;
+
+fn check_account(account: &Account, wrong: Wrong<'_>) {
+    match account {
+        Account::Limited { reason } | Account::Suspended { reason } => {
+            if !is_said(reason, 300) {
+                wrong("account.reason: takes 1 to 300 characters, none of them NUL");
+            }
+        }
+        Account::Applied | Account::Checked | Account::Tested | Account::Active | Account::Left => {}
+    }
+}
+
+fn check_check(check: &Check, wrong: Wrong<'_>) {
+    if !is_said(&check.by, 200) {
+        wrong("checks.by: takes 1 to 200 characters, none of them NUL");
+    }
+    if check.valid_until.is_some_and(|until| until <= check.at) {
+        wrong("checks.valid_until: is later than `at`");
+    }
+    if check.years.is_some_and(|years| check.kind != CheckKind::Age || !YEARS.contains(&years)) {
+        wrong("checks.years: takes 14 to 99, and only an age check has it");
+    }
+    if check.partner.is_some() != (check.kind == CheckKind::PartnerCustomer) {
+        wrong("checks.partner: a partner_customer check names it, and no other does");
+    }
+}
+
+fn check_hours(name: &str, hours: &[Hours], wrong: Wrong<'_>) {
+    if hours.iter().any(|hours| hours.from >= hours.to) {
+        wrong(&format!("{name}: `to` is later than `from`; what goes past midnight is two of them"));
+    }
+}
+
+fn check_cap(cap: &Cap, wrong: Wrong<'_>) {
+    if cap.jobs.is_none() && cap.income.is_none() {
+        wrong("caps: a cap limits `jobs` or `income`");
+    }
+    if cap.income.is_some_and(|income| income.amount <= 0) {
+        wrong("caps.income: takes a positive amount");
+    }
+}
+
+fn check_phone(name: &str, phone: &str, wrong: Wrong<'_>) {
+    let digits = phone.chars().filter(char::is_ascii_digit).count();
+    if !phone.starts_with('+') || !(6..=15).contains(&digits) || !is_said(phone, 32) {
+        wrong(&format!("{name}: takes an international number such as +49301234567"));
+    }
 }
 
 #[cfg(test)]
@@ -215,5 +335,80 @@ mod tests {
         assert_eq!(faults.iter().map(|fault| fault.line).collect::<Vec<_>>(), [3, 4, 5]);
         assert!(faults[1].what.contains("communities"), "{faults:?}");
         assert_eq!(faults[2].what, "is not JSON: expected ident at column 2");
+    }
+
+    #[test]
+    fn each_value_that_does_not_fit_is_named_with_what_it_takes() {
+        let community = |field: &str| {
+            format!(
+                "{{\"kind\":\"community\",\"slug\":\"c\",\"brand\":\"C\",\"country\":\"CH\",\"currency\":\"CHF\",\
+                 \"time_zone\":\"Europe/Zurich\",\"commission\":{{\"id\":\"ten\",\"basis_points\":1000}},{field}}}"
+            )
+        };
+        let friend = |field: &str| {
+            format!(
+                "{{\"kind\":\"friend\",\"id\":\"0192f000-0000-7000-8000-000000000001\",\"name\":\"A\",\"country\":\"DE\",\
+                 \"communities\":[\"c\"],{field}}}"
+            )
+        };
+        for (line, word) in [
+            (community(r#""area":{"type":"Circle","radius":5}"#), "Circle"),
+            (community(r#""area":{"type":"Cells","cells":["8"]}"#), "hexadecimal"),
+            (community(r#""area":{"type":"Cells","cells":["ffffffffffffffff"]}"#), "no H3 cell"),
+            (community(r#""cross_border":[{"friend":"CH","job":"CH"}]"#), "cross_border"),
+            (community(r#""age_min":13"#), "age_min"),
+            (community(r#""policy":{"cool_down_ms":-1}"#), "cool_down_ms"),
+            (community(r#""policy":{"rating_metres":2001}"#), "rating_metres"),
+            (
+                community(r#""policy":{"valid_from":"2027-01-01T00:00:00Z","valid_until":"2027-01-01T00:00:00Z"}"#),
+                "valid_until",
+            ),
+            (friend(r#""account":{"state":"limited","reason":" "}"#), "account.reason"),
+            (friend(r#""account":{"state":"limited"}"#), "reason"),
+            (friend(r#""account":{"state":"asleep"}"#), "asleep"),
+            (friend(r#""active":1"#), "true or false"),
+            (friend(r#""active":true,"account":{"state":"active"}"#), "duplicate"),
+            (friend(r#""checks":[{"kind":"age","at":"2026-01-01T00:00:00Z","by":"ops","years":5}]"#), "checks.years"),
+            (friend(r#""checks":[{"kind":"partner_customer","at":"2026-01-01T00:00:00Z","by":"ops"}]"#), "partner"),
+            (friend(r#""availability":[{"from":"22:00","to":"06:00"}]"#), "midnight"),
+            (friend(r#""availability":[{"from":"22:60","to":"24:00"}]"#), "HH:MM"),
+            (friend(r#""anchors":[{"kind":"home","place":{"lat":91,"lng":0}}]"#), "lat"),
+            (friend(r#""caps":[{"period":"year"}]"#), "caps"),
+            (friend(r#""blocks":[{"kind":"customer","phone":"030 1234"}]"#), "international"),
+            (friend(r#""phone":"12""#), "international"),
+            (friend(r#""email":"me""#), "e-mail"),
+        ] {
+            let faults = parse(&line, 10_000).expect_err("does not fit");
+            assert!(faults[0].what.contains(word), "{faults:?}");
+        }
+    }
+
+    #[test]
+    fn an_older_document_says_active_or_not() {
+        for (field, active) in [("", true), (",\"active\":true", true), (",\"active\":false", false)] {
+            let id = "0192f000-0000-7000-8000-000000000001";
+            let line = format!(
+                "{{\"kind\":\"friend\",\"id\":\"{id}\",\"name\":\"A\",\"country\":\"DE\",\"communities\":[\"c\"]{field}}}"
+            );
+            let lines = parse(&line, 1_000).expect("fits");
+            let ImportLine::Friend(friend) = &lines[0] else { panic!("a friend") };
+            assert_eq!(friend.account.is_active(), active, "{field}");
+            assert_eq!(friend.account.may_connect(), active, "{field}");
+        }
+    }
+
+    #[test]
+    fn a_polygon_is_taken_in_as_cells() {
+        let polygon =
+            r#"{"type":"Polygon","coordinates":[[[13.3,52.4],[13.5,52.4],[13.5,52.6],[13.3,52.6],[13.3,52.4]]]}"#;
+        let line = format!(
+            "{{\"kind\":\"community\",\"slug\":\"c\",\"brand\":\"C\",\"country\":\"DE\",\"currency\":\"EUR\",\
+             \"time_zone\":\"Europe/Berlin\",\"commission\":{{\"id\":\"ten\",\"basis_points\":1000}},\"area\":{polygon}}}"
+        );
+        let mut lines = parse(&line, 10_000).expect("fits");
+        let ImportLine::Community(community) = &lines[0] else { panic!("a community") };
+        assert!(matches!(community.area, Some(kiez_protocol::place::Area::Cells { .. })));
+        let before = lines.clone();
+        assert!(settle(&mut lines).is_empty() && lines == before, "cells stay cells");
     }
 }

@@ -14,6 +14,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::config::Config;
+use crate::dispatch::input::Input;
 use crate::dispatch::{Dispatcher, Pace};
 use crate::engine::{Engine, EngineEnd};
 use crate::ledger::{OpenError, RegistryError};
@@ -180,6 +181,7 @@ impl Running {
         let live = Arc::new(Live::new(config.limits.verdicts_len_max));
         let directory_version = rows.version;
         serve::fill(&live, rows);
+        live.roster.freshen(clock.now());
         for row in &opened.stored.duties {
             live.roster.set_duty(row.friend, row.duty.on);
         }
@@ -211,7 +213,10 @@ impl Running {
             admission: serve::friend::admission::Admission::new(&config.limits),
             origins: Origins::of(&config.ops.origins),
             directory_version: tokio::sync::Mutex::new(directory_version),
+            braked: std::sync::Mutex::default(),
         });
+        // Before the engine takes anything else: no wave is opened under a brake.
+        app.tell_brakes();
         let address = listener
             .local_addr()
             .map_err(|error| StartError::Listen { address: config.server.listen.clone(), error })?;
@@ -296,7 +301,11 @@ async fn housekeeping(app: Arc<App>, door: Arc<Door>) {
             _ = seconds.tick() => {}
             () = app.stop.cancelled() => return,
         }
-        app.live.sweep(app.clock.elapsed_ms(), app.limits.suspect_ms, app.limits.resume_ms, app.clock.now());
+        app.live.sweep(app.clock.elapsed_ms(), app.clock.now(), app.patience(), app.limits.resume_ms);
+        for friend in app.live.roster.arrivals(app.limits.arrivals_per_s) {
+            // Not told for want of room: the next look of a hungry job finds them.
+            let _ = app.mailbox.send(Input::Placed { friend });
+        }
         metrics::levels(metrics::Levels {
             connections: door.connections(),
             friends_live: app.live.sessions.connected(),

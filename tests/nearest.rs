@@ -11,17 +11,18 @@ use h3o::{CellIndex, LatLng, Resolution};
 use kiez::dispatch::gates::Gate;
 use kiez::dispatch::job::cell_at;
 use kiez::dispatch::nearest::{COARSEST, LEAF, Nearby, Standing, Walk, nearest};
+use kiez::live::fix::Fix;
 use kiez::live::roster::Roster;
-use kiez_protocol::directory::Friend;
+use kiez_protocol::directory::{Country, Friend};
 use kiez_protocol::ids::{FriendId, SessionId};
 use kiez_protocol::place::{EARTH_RADIUS_M, Point, rounded_m};
+use kiez_protocol::profile::{Anchor, AnchorKind};
+use kiez_protocol::time::Time;
 use proptest::prelude::*;
 use uuid::Uuid;
 
 fn profile(number: u128) -> Arc<Friend> {
-    let id = Uuid::from_u128(number);
-    let friend = serde_json::json!({"id": id, "name": "Ada", "communities": [], "country": "DE"});
-    Arc::new(serde_json::from_value(friend).expect("a friend as on the wire"))
+    Arc::new(Friend::new(FriendId(Uuid::from_u128(number)), "Ada", Country::De))
 }
 
 /// A roster without concurrency, cleverness or memory of moves.
@@ -64,20 +65,30 @@ impl Nearby for Plain {
     }
 }
 
-/// A roster of the same friends; the first third has come from elsewhere and still trails behind.
+/// A roster of the same friends; the first third has come from elsewhere and still trails behind. Every fifth has sent no
+/// position and stands at home, every seventh there as well because what they sent has gone stale.
 fn roster_of(points: &[Point]) -> Roster {
     let roster = Roster::new();
     let last = points.last().copied();
+    let (then, now) = (Time(0), Time(40 * 3_600_000));
     for (number, &point) in points.iter().enumerate() {
-        let profile = profile(number as u128);
+        let mut profile = Friend::clone(&profile(number as u128));
         let friend = profile.id;
-        roster.set_duty(friend, true);
-        roster.join(friend, SessionId(profile.id.0), profile);
-        if number < points.len() / 3 {
-            roster.place(friend, last.expect("not empty"), 0);
+        let (at_home, stale) = (number % 5 == 4, number % 7 == 6);
+        if at_home || stale {
+            profile.anchors = vec![Anchor { kind: AnchorKind::Home, place: point, hours: Vec::new() }];
         }
-        roster.place(friend, point, 0);
+        roster.set_duty(friend, true);
+        roster.join(friend, SessionId(friend.0), 1, Arc::new(profile));
+        if number < points.len() / 3 || stale {
+            roster.place(friend, Fix::new(last.expect("not empty"), then));
+        }
+        if !at_home && !stale {
+            // So much later nobody is too fast.
+            roster.place(friend, Fix::new(point, now));
+        }
     }
+    roster.freshen(now);
     roster
 }
 

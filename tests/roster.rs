@@ -11,12 +11,22 @@ use h3o::{CellIndex, Resolution};
 use kiez::clock::Stopwatch;
 use kiez::dispatch::job::cell_at;
 use kiez::dispatch::nearest::{COARSEST, LEAF, Nearby, nearest};
+use kiez::live::fix::{FRESH_MS, Fix};
+use kiez::live::reach::{Patience, Reach};
 use kiez::live::roster::{Bounds, Placed, Roster};
-use kiez_protocol::directory::Friend;
+use kiez_protocol::directory::{Country, Friend};
+use kiez_protocol::hours::Hours;
 use kiez_protocol::ids::{FriendId, SessionId};
 use kiez_protocol::place::Point;
+use kiez_protocol::profile::{Account, Anchor, AnchorKind};
+use kiez_protocol::time::Time;
 use proptest::prelude::*;
 use uuid::Uuid;
+
+const MINUTE: i64 = 60_000;
+const HOUR: i64 = 60 * MINUTE;
+/// 2026-11-23 is a Monday: 20:00 in Berlin.
+const EVENING: Time = Time(1_795_460_400_000);
 
 fn friend(number: u128) -> FriendId {
     FriendId(Uuid::from_u128(number))
@@ -26,9 +36,21 @@ fn session(number: u128) -> SessionId {
     SessionId(Uuid::from_u128(number))
 }
 
+/// Who has an odd number has a calendar as well; every third has a home, and is at work in the mornings.
 fn profile(number: u128) -> Arc<Friend> {
-    let friend = serde_json::json!({"id": friend(number), "name": "Ada", "communities": [], "country": "DE"});
-    Arc::new(serde_json::from_value(friend).expect("a friend as on the wire"))
+    let mut profile = Friend::new(friend(number), "Ada", Country::De);
+    let hours = |from: &str, to: &str| Hours { days: vec![], from: from.parse().unwrap(), to: to.parse().unwrap() };
+    if number % 2 == 1 {
+        profile.availability = vec![hours("18:00", "20:00")];
+    }
+    if number % 3 == 2 {
+        let anchor = |kind, place, hours| Anchor { kind, place, hours };
+        profile.anchors = vec![
+            anchor(AnchorKind::Home, place(7), vec![]),
+            anchor(AnchorKind::Work, place(3), vec![hours("08:00", "12:00")]),
+        ];
+    }
+    Arc::new(profile)
 }
 
 fn point(lat: f64, lng: f64) -> Point {
@@ -37,8 +59,20 @@ fn point(lat: f64, lng: f64) -> Point {
 
 fn come(roster: &Roster, number: u128, at: Point) {
     roster.set_duty(friend(number), true);
-    roster.join(friend(number), session(number), profile(number));
-    assert_eq!(roster.place(friend(number), at, 0), Placed::First);
+    roster.join(friend(number), session(number), 1, profile(number));
+    assert_eq!(roster.place(friend(number), fix(at, 0)), Placed::First);
+}
+
+fn come_at(roster: &Roster, number: u128, fix: Fix) {
+    roster.set_duty(friend(number), true);
+    let profile = Friend::new(friend(number), "Ada", Country::De);
+    roster.join(friend(number), session(number), 1, Arc::new(profile));
+    assert_eq!(roster.place(friend(number), fix), Placed::First);
+}
+
+/// A fix so many minutes after the story began.
+fn fix(at: Point, minutes: i64) -> Fix {
+    Fix::new(at, Time(minutes * MINUTE))
 }
 
 /// How many stand in each cell of a resolution.
@@ -54,59 +88,178 @@ fn seen(roster: &Roster, at: Point) -> Vec<FriendId> {
 #[test]
 fn a_friend_stands_while_on_duty_reachable_and_placed() {
     let (roster, here) = (Roster::new(), point(52.5, 13.4));
-    assert_eq!(roster.place(friend(1), here, 0), Placed::Dropped, "no session");
-    roster.join(friend(1), session(1), profile(1));
-    assert_eq!(roster.place(friend(1), here, 0), Placed::Dropped, "not on duty");
-    assert_eq!(roster.position(friend(1)), None);
-    roster.set_duty(friend(1), true);
-    assert!(roster.on_duty(friend(1)) && seen(&roster, here).is_empty());
-    assert_eq!(roster.place(friend(1), here, 7), Placed::First);
-    assert_eq!(roster.position(friend(1)).map(|fix| (fix.at, fix.received_ms)), Some((here, 7)));
-    assert_eq!(seen(&roster, here), [friend(1)]);
-    assert_eq!(roster.place(friend(1), point(52.5001, 13.4001), 8), Placed::Same);
-    assert_eq!(roster.find(friend(1)).unwrap().position, point(52.5001, 13.4001));
-    assert_eq!(roster.place(friend(1), point(52.51, 13.4), 9), Placed::Moved);
+    assert_eq!(roster.place(friend(4), fix(here, 0)), Placed::Dropped, "no session");
+    roster.join(friend(4), session(4), 1, profile(4));
+    assert_eq!(roster.place(friend(4), fix(here, 0)), Placed::Dropped, "not on duty");
+    assert_eq!(roster.position(friend(4)), None);
+    roster.set_duty(friend(4), true);
+    assert!(roster.on_duty(friend(4)) && seen(&roster, here).is_empty());
+    assert_eq!(roster.place(friend(4), fix(here, 1)), Placed::First);
+    assert_eq!(roster.position(friend(4)), Some(fix(here, 1)));
+    assert_eq!(seen(&roster, here), [friend(4)]);
+    assert_eq!(roster.place(friend(4), fix(point(52.5001, 13.4001), 2)), Placed::Same);
+    assert_eq!(roster.find(friend(4)).unwrap().position, point(52.5001, 13.4001));
+    assert_eq!(roster.place(friend(4), fix(point(52.51, 13.4), 3)), Placed::Moved);
+    assert_eq!(roster.place(friend(4), fix(point(54.51, 13.4), 4)), Placed::Jump);
+    assert_eq!(roster.find(friend(4)).unwrap().position, point(52.51, 13.4));
 
-    roster.set_reachable(friend(1), false);
-    assert!(seen(&roster, point(52.51, 13.4)).is_empty() && roster.position(friend(1)).is_some());
-    roster.set_reachable(friend(1), true);
-    assert_eq!(seen(&roster, point(52.51, 13.4)), [friend(1)], "where they were last");
-
-    roster.set_duty(friend(1), false);
-    assert!(roster.position(friend(1)).is_none() && roster.find(friend(1)).is_none());
-    roster.set_duty(friend(1), true);
-    assert_eq!(roster.place(friend(1), here, 10), Placed::First);
+    roster.set_duty(friend(4), false);
+    assert!(roster.position(friend(4)).is_none() && roster.find(friend(4)).is_none());
+    roster.set_duty(friend(4), true);
+    assert_eq!(roster.place(friend(4), fix(here, 5)), Placed::First);
 }
 
 #[test]
 fn a_late_goodbye_takes_nobody_away_and_duty_outlasts_a_session() {
     let (roster, here) = (Roster::new(), point(52.5, 13.4));
-    come(&roster, 1, here);
-    roster.join(friend(1), session(2), profile(1));
-    assert!(!roster.leave(friend(1), session(1)));
-    assert_eq!(seen(&roster, here), [friend(1)], "the newer session takes over the position");
-    assert!(roster.leave(friend(1), session(2)));
-    assert!(!roster.leave(friend(1), session(2)));
-    assert!(seen(&roster, here).is_empty() && roster.is_empty() && roster.on_duty(friend(1)));
-    roster.join(friend(1), session(3), profile(1));
-    assert_eq!(roster.position(friend(1)), None);
-    assert_eq!(roster.place(friend(1), here, 0), Placed::First);
-    assert_eq!(seen(&roster, here), [friend(1)]);
+    come(&roster, 4, here);
+    roster.join(friend(4), session(2), 1, profile(4));
+    assert!(!roster.depart(friend(4), session(4), 1));
+    assert_eq!(seen(&roster, here), [friend(4)], "the newer session takes over the position");
+    assert!(roster.depart(friend(4), session(2), 1));
+    assert!(!roster.depart(friend(4), session(2), 1));
+    assert_eq!((seen(&roster, here), roster.reach(friend(4))), (vec![friend(4)], Reach::Suspect));
+    assert!(roster.is_empty(), "nobody has a session");
+    roster.fade(75_001, Patience::default());
+    assert!(seen(&roster, here).is_empty() && roster.on_duty(friend(4)));
+    roster.join(friend(4), session(3), 1, profile(4));
+    assert_eq!(roster.position(friend(4)), None);
+    assert_eq!(roster.place(friend(4), fix(here, 0)), Placed::First);
+    assert_eq!(seen(&roster, here), [friend(4)]);
+}
+
+#[test]
+fn silence_leads_out_of_reach_in_two_steps_and_a_frame_leads_back() {
+    let (roster, here) = (Roster::new(), point(52.5, 13.4));
+    come(&roster, 4, here);
+    let at = |seconds: i64| {
+        roster.fade(seconds * 1_000, Patience::default());
+        (roster.reach(friend(4)), seen(&roster, here).len())
+    };
+    assert_eq!(at(35), (Reach::Live, 1));
+    roster.heard(friend(4), session(4), 30_000);
+    assert_eq!(at(65), (Reach::Live, 1));
+    assert_eq!(at(66), (Reach::Suspect, 1), "suspect does not withdraw");
+    roster.heard(friend(4), session(9), 66_000);
+    assert_eq!(at(105), (Reach::Suspect, 1), "another session's frame says nothing");
+    assert_eq!(at(106), (Reach::Unreachable, 0));
+    assert_eq!(at(5_000), (Reach::Unreachable, 0));
+    assert!(roster.arrivals(9).is_empty());
+    roster.heard(friend(4), session(4), 5_000_000);
+    assert_eq!((roster.reach(friend(4)), seen(&roster, here)), (Reach::Live, vec![friend(4)]), "at once");
+    assert_eq!(roster.arrivals(9), [friend(4)], "the jobs that want them should look");
+    assert!(roster.arrivals(9).is_empty());
+    assert_eq!(at(5_036), (Reach::Suspect, 1), "and down again");
+}
+
+#[test]
+fn who_can_be_pushed_to_stays_in_reach_without_a_session() {
+    let (roster, home) = (Roster::new(), place(7));
+    roster.freshen(EVENING);
+    let sleeper = profile(5);
+    roster.set_push(&sleeper, true);
+    roster.fade(10_000_000, Patience::default());
+    assert_eq!(
+        (roster.reach(friend(5)), seen(&roster, home)),
+        (Reach::PushOnly, vec![friend(5)]),
+        "off duty, by calendar"
+    );
+    assert!(roster.is_empty(), "and has no session");
+    roster.join(friend(5), session(5), 1, sleeper.clone());
+    assert_eq!(roster.reach(friend(5)), Reach::Live);
+    roster.depart(friend(5), session(5), 1);
+    roster.fade(20_000_000, Patience::default());
+    assert_eq!(roster.reach(friend(5)), Reach::PushOnly);
+    roster.set_push(&sleeper, false);
+    roster.fade(20_000_000, Patience::default());
+    assert_eq!((roster.reach(friend(5)), seen(&roster, home)), (Reach::Unreachable, vec![]));
+    roster.set_push(&profile(1), false);
+    assert_eq!(roster.reach(friend(1)), Reach::Unreachable);
+}
+
+#[test]
+fn a_stale_fix_gives_way_to_the_anchor_of_the_hour() {
+    let (roster, here) = (Roster::new(), point(52.52, 13.4));
+    let at = |now: Time| {
+        roster.freshen(now);
+        roster.find(friend(2)).map(|standing| standing.position)
+    };
+    roster.freshen(EVENING);
+    roster.set_duty(friend(2), true);
+    roster.join(friend(2), session(2), 1, profile(2));
+    assert_eq!(roster.find(friend(2)).map(|standing| standing.position), Some(place(7)), "at home");
+    assert_eq!(roster.arrivals(9), [friend(2)]);
+    assert_eq!(roster.place(friend(2), Fix::new(here, EVENING)), Placed::First);
+    assert_eq!(at(EVENING + FRESH_MS), Some(here));
+    assert_eq!(at(EVENING + FRESH_MS + 1), Some(place(7)));
+    assert_eq!(at(EVENING + 12 * HOUR - 1), Some(place(7)));
+    assert_eq!(at(EVENING + 12 * HOUR), Some(place(3)), "work begins at eight");
+    assert_eq!(at(EVENING + 16 * HOUR - 1), Some(place(3)));
+    assert_eq!(at(EVENING + 16 * HOUR), Some(place(7)));
+    let again = EVENING + 17 * HOUR;
+    assert_eq!(roster.place(friend(2), Fix::new(here, again)), Placed::Moved);
+    assert_eq!(at(again + FRESH_MS / 2), Some(here));
+    roster.place(friend(2), Fix::new(here, again + FRESH_MS / 2));
+    assert_eq!(at(again + FRESH_MS + 1), Some(here), "the newer fix keeps them there");
+    assert!(roster.arrivals(9).is_empty(), "they were in reach all the time");
+    let mut moved = Friend::clone(&profile(2));
+    moved.anchors.clear();
+    roster.set_profile(Arc::new(moved));
+    assert_eq!(at(again + 2 * FRESH_MS), None, "without anchors they stand nowhere");
+}
+
+#[test]
+fn off_duty_only_who_has_a_calendar_stands_at_an_anchor() {
+    let roster = Roster::new();
+    roster.freshen(EVENING);
+    for number in [2, 5] {
+        roster.join(friend(number), session(number), 1, profile(number));
+    }
+    assert_eq!(roster.find(friend(2)).map(|standing| standing.position), None);
+    let standing = roster.find(friend(5)).expect("has hours");
+    assert_eq!((standing.position, standing.on_duty), (place(7), false));
+    assert_eq!(roster.place(friend(5), Fix::new(place(1), EVENING)), Placed::Dropped, "their position is their own");
+}
+
+#[test]
+fn ten_thousand_who_wait_cost_a_second_nothing() {
+    let roster = Roster::new();
+    roster.freshen(EVENING);
+    for number in 0..10_000 {
+        come_at(&roster, number, Fix::new(point(52.3 + number as f64 * 4e-5, 13.4), EVENING));
+    }
+    roster.fade(0, Patience::default());
+    let second = |seconds: i64| {
+        let watch = Stopwatch::start();
+        roster.fade(seconds * 1_000, Patience::default());
+        roster.freshen(EVENING + seconds * 1_000);
+        watch.elapsed()
+    };
+    let quiet: Duration = (1..30).map(second).sum();
+    assert!(quiet < Duration::from_millis(20), "29 seconds without anybody due took {quiet:?}");
+    for number in 0..10_000 {
+        roster.heard(friend(number), session(number), 30_000);
+    }
+    let looked = second(36);
+    let all_stale = second(1_300);
+    roster.sweep();
+    assert_eq!(roster.cells(COARSEST, &Bounds::WORLD).len(), 0, "nobody was heard, and fixes are stale");
+    println!("quiet {quiet:?}, all looked at {looked:?}, all stale and out of reach {all_stale:?}");
 }
 
 #[test]
 fn a_changed_profile_is_seen_at_once() {
     let (roster, here) = (Roster::new(), point(52.5, 13.4));
-    come(&roster, 1, here);
-    roster.set_profile(Arc::new(Friend { active: false, ..Friend::clone(&profile(1)) }));
-    assert!(!roster.find(friend(1)).unwrap().profile.active);
+    come(&roster, 4, here);
+    roster.set_profile(Arc::new(Friend { account: Account::Left, ..Friend::clone(&profile(4)) }));
+    assert!(!roster.find(friend(4)).unwrap().profile.account.is_active());
 }
 
 #[test]
 fn the_map_counts_within_its_bounds() {
     let roster = Roster::new();
     come(&roster, 1, point(52.5, 13.4));
-    come(&roster, 2, point(-17.0, 179.9));
+    come(&roster, 4, point(-17.0, 179.9));
     let bounds = |west, east| Bounds { west, south: -60.0, east, north: 60.0 };
     let count = |bounds| roster.cells(Resolution::Seven, &bounds).iter().map(|(_, friends)| friends).sum::<u32>();
     assert_eq!(count(Bounds::WORLD), 2);
@@ -122,7 +275,7 @@ fn who_wanders_back_and_forth_leaves_no_trail() {
     let doors = [point(52.5, 13.4), point(52.51, 13.4), point(52.52, 13.4)];
     come(&roster, 1, doors[0]);
     for step in 0..1_000 {
-        roster.place(friend(1), doors[step % 3], 0);
+        roster.place(friend(1), fix(doors[step % 3], step as i64));
     }
     assert_eq!(counts(&roster, LEAF).values().sum::<u32>(), 3);
     assert_eq!(counts(&roster, COARSEST).values().sum::<u32>(), 1, "one friend, however many leaves lead to them");
@@ -135,7 +288,7 @@ fn what_a_search_may_need_stays_until_it_ends() {
     let (roster, old) = (Roster::new(), point(52.5, 13.4));
     come(&roster, 1, old);
     let search = roster.begin();
-    roster.place(friend(1), point(52.52, 13.4), 0);
+    roster.place(friend(1), fix(point(52.52, 13.4), 1));
     for _ in 0..5 {
         assert_eq!(roster.sweep(), 1);
     }
@@ -177,10 +330,11 @@ fn who_moves_among_the_nearest_is_never_missed() {
         run(|roster, turn| {
             let angle = turn as f64 * 0.7;
             let at = point(52.52 + 0.006 * angle.sin(), 13.405 + 0.01 * angle.cos());
-            assert_ne!(roster.place(friend(3), at, 0), Placed::Dropped);
+            let placed = roster.place(friend(3), fix(at, turn as i64 + 1));
+            assert!(matches!(placed, Placed::Moved | Placed::Same), "{placed:?}");
         }),
         run(|roster, turn| {
-            roster.set_reachable(friend(10), turn % 2 == 0);
+            roster.set_duty(friend(10), turn % 2 == 0);
             roster.sweep();
         }),
     ];
@@ -203,10 +357,15 @@ fn who_moves_among_the_nearest_is_never_missed() {
 #[derive(Clone, Debug)]
 enum Event {
     Join(u128),
-    Leave(u128),
+    Depart(u128),
     Duty(u128, bool),
-    Reach(u128, bool),
+    Heard(u128),
+    Push(u128, bool),
     Place(u128, u8),
+    /// So many minutes of the trade pass.
+    Hours(i64),
+    /// So many seconds of real time pass.
+    Silence(i64),
     Sweep,
     Begin,
     End,
@@ -215,11 +374,14 @@ enum Event {
 fn events() -> impl Strategy<Value = Vec<Event>> {
     let who = || 0u128..6;
     let event = prop_oneof![
-        2 => who().prop_map(Event::Join),
-        1 => who().prop_map(Event::Leave),
-        1 => (who(), any::<bool>()).prop_map(|(who, on)| Event::Duty(who, on)),
-        1 => (who(), any::<bool>()).prop_map(|(who, on)| Event::Reach(who, on)),
+        3 => who().prop_map(Event::Join),
+        1 => who().prop_map(Event::Depart),
+        2 => (who(), any::<bool>()).prop_map(|(who, on)| Event::Duty(who, on)),
+        1 => who().prop_map(Event::Heard),
+        1 => (who(), any::<bool>()).prop_map(|(who, on)| Event::Push(who, on)),
         8 => (who(), 0u8..8).prop_map(|(who, place)| Event::Place(who, place)),
+        2 => prop_oneof![1i64..30, 60i64..700].prop_map(Event::Hours),
+        2 => (1i64..50).prop_map(Event::Silence),
         2 => Just(Event::Sweep),
         1 => Just(Event::Begin),
         1 => Just(Event::End),
@@ -229,10 +391,38 @@ fn events() -> impl Strategy<Value = Vec<Event>> {
 
 #[derive(Clone, Copy, Default)]
 struct Model {
-    live: bool,
+    connected: bool,
+    push: bool,
     on_duty: bool,
-    reachable: bool,
-    place: Option<u8>,
+    heard_s: i64,
+    reach: Option<Reach>,
+    fix: Option<(u8, Time)>,
+}
+
+impl Model {
+    /// Where they stand as of the last sweeps.
+    fn stands(&self, who: u128, now: Time) -> Option<Point> {
+        let profile = profile(who);
+        let asked = self.on_duty || !profile.availability.is_empty();
+        self.reach.filter(|reach| *reach > Reach::Unreachable && asked)?;
+        let fresh = self.fix.filter(|(_, at)| self.on_duty && now.since(*at) <= FRESH_MS).map(|(at, _)| place(at));
+        fresh.or_else(|| profile.anchor_at(now).map(|anchor| anchor.place))
+    }
+
+    fn fade(&mut self, now_s: i64) {
+        let silent_s = now_s - self.heard_s;
+        self.reach = match (self.reach, self.connected, silent_s) {
+            (None, ..) => None,
+            (Some(_), true, ..=35) => Some(Reach::Live),
+            (Some(Reach::Live | Reach::Suspect), _, ..=75) => Some(Reach::Suspect),
+            (Some(_), ..) if self.push => Some(Reach::PushOnly),
+            (Some(_), true, _) => Some(Reach::Unreachable),
+            (Some(_), false, _) => None,
+        };
+        if self.reach.is_none() {
+            *self = Model { on_duty: self.on_duty, ..Model::default() };
+        }
+    }
 }
 
 fn place(number: u8) -> Point {
@@ -249,35 +439,61 @@ proptest! {
         let roster = Roster::new();
         let mut model = [Model::default(); 6];
         let mut searches = Vec::new();
+        let (mut now, mut real_s) = (EVENING, 0);
+        roster.freshen(now);
         for event in events {
             match event {
                 Event::Join(who) => {
-                    roster.join(friend(who), session(who), profile(who));
+                    roster.join(friend(who), session(who), 1, profile(who));
                     let before = &mut model[who as usize];
-                    *before = Model { live: true, reachable: true, ..*before };
+                    *before = Model { connected: true, reach: Some(Reach::Live), heard_s: real_s, ..*before };
                 }
-                Event::Leave(who) => {
+                Event::Depart(who) => {
                     let before = &mut model[who as usize];
-                    prop_assert_eq!(roster.leave(friend(who), session(who)), before.live);
-                    *before = Model { on_duty: before.on_duty, ..Model::default() };
+                    prop_assert_eq!(roster.depart(friend(who), session(who), 1), before.connected);
+                    if std::mem::take(&mut before.connected) {
+                        before.reach = before.reach.min(Some(Reach::Suspect));
+                    }
                 }
                 Event::Duty(who, on) => {
                     roster.set_duty(friend(who), on);
                     let before = &mut model[who as usize];
-                    *before = Model { on_duty: on, place: before.place.filter(|_| on), ..*before };
+                    *before = Model { on_duty: on, fix: before.fix.filter(|_| on), ..*before };
                 }
-                Event::Reach(who, reachable) => {
-                    roster.set_reachable(friend(who), reachable);
+                Event::Heard(who) => {
+                    roster.heard(friend(who), session(who), real_s * 1_000);
                     let before = &mut model[who as usize];
-                    before.reachable = before.live && reachable;
+                    if before.connected {
+                        *before = Model { reach: Some(Reach::Live), heard_s: real_s, ..*before };
+                    }
+                }
+                Event::Push(who, on) => {
+                    roster.set_push(&profile(who), on);
+                    let before = &mut model[who as usize];
+                    if on || before.reach.is_some() {
+                        let known = before.reach.unwrap_or(Reach::Unreachable);
+                        let heard_s = if before.reach.is_some() { before.heard_s } else { i64::MIN / 2 };
+                        let reach = Some(if on { known.max(Reach::PushOnly) } else { known });
+                        *before = Model { push: on, reach, heard_s, ..*before };
+                    }
                 }
                 Event::Place(who, to) => {
-                    let placed = roster.place(friend(who), place(to), 0);
+                    // An instant later, and days as far as speed goes: the sweep decides what is stale.
+                    let placed = roster.place(friend(who), Fix { accuracy_m: 1e7, ..Fix::new(place(to), now) });
                     let before = &mut model[who as usize];
-                    let kept = before.live && before.on_duty;
+                    let kept = before.reach.is_some() && before.on_duty;
                     prop_assert_eq!(placed == Placed::Dropped, !kept);
-                    prop_assert_eq!(placed == Placed::First, kept && before.place.is_none());
-                    before.place = if kept { Some(to) } else { before.place };
+                    prop_assert_eq!(placed == Placed::First, kept && before.fix.is_none());
+                    before.fix = if kept { Some((to, now)) } else { before.fix };
+                }
+                Event::Hours(minutes) => {
+                    now = now + minutes * MINUTE;
+                    roster.freshen(now);
+                }
+                Event::Silence(seconds) => {
+                    real_s += seconds;
+                    roster.fade(real_s * 1_000, Patience::default());
+                    model.iter_mut().for_each(|model| model.fade(real_s));
                 }
                 Event::Sweep => {
                     roster.sweep();
@@ -287,8 +503,7 @@ proptest! {
             }
             // Whatever trails: everybody who stands is led to.
             for (who, model) in (0..).zip(&model) {
-                let stands = model.live && model.on_duty && model.reachable;
-                let at = model.place.filter(|_| stands).map(place);
+                let at = model.stands(who, now);
                 prop_assert_eq!(roster.find(friend(who)).map(|standing| standing.position), at);
                 if let Some(at) = at {
                     let leaf = cell_at(at, LEAF);
@@ -297,6 +512,7 @@ proptest! {
                     prop_assert!(led && roster.count(leaf.parent(COARSEST).unwrap()) > 0);
                 }
             }
+            prop_assert_eq!(roster.len(), model.iter().filter(|model| model.connected).count());
         }
         searches.into_iter().for_each(|search| roster.end(search));
         prop_assert_eq!(roster.sweep(), 0);
@@ -310,8 +526,10 @@ proptest! {
             prop_assert_eq!(counts(&roster, resolution), expected);
         }
         for who in 0..6 {
-            roster.leave(friend(who), session(who));
+            roster.set_push(&profile(who), false);
+            roster.depart(friend(who), session(who), 1);
         }
+        roster.fade((real_s + 100) * 1_000, Patience::default());
         roster.sweep();
         for resolution in Resolution::range(COARSEST, LEAF) {
             prop_assert!(roster.cells(resolution, &Bounds::WORLD).is_empty());

@@ -278,9 +278,9 @@ fn static_gates(terms: &Terms<'_>, wave: u8, trace: &FriendTrace) -> (Held, &'st
     };
     let language = posted.job.customer.language;
     let gates = [
-        (friend.active, "is not active"),
+        (friend.account.is_active(), "is not active"),
         (member || crowd_joined, "is not of the community"),
-        (friend.country == community.country, "is in another country"),
+        (community.takes_from(friend.country), "is in another country"),
         (tier_fits, "is not of the tier"),
         (package.skills.iter().all(|need| friend.level(&need.skill) >= need.level), "lacks a skill"),
         (

@@ -8,8 +8,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use kiez_protocol::directory::{
-    AnswerKind, CommissionRule, Community, Country, Crowd, Friend, ImportLine, Language, Package, Partner,
-    PartnerQuota, Policy, Pricing, Question, SkillLevel, Texts, Tier,
+    AnswerKind, CommissionRule, Community, Country, Friend, ImportLine, Language, Package, Partner, PartnerQuota,
+    Pricing, Question, SkillLevel, Texts,
 };
 use kiez_protocol::ids::{FriendId, PartnerSlug};
 use kiez_protocol::money::{Currency, Money, PaymentMethod};
@@ -355,26 +355,13 @@ impl Names {
 fn documents(names: &Names, day: &DayTrace, seed: u64) -> (Vec<ImportLine>, Vec<Arc<Friend>>) {
     let texts = |text: &str| Texts { de: text.to_owned(), en: text.to_owned(), fr: None, it: None, pl: None };
     let wifi = || SkillLevel { skill: "wifi".parse().expect("a word"), level: 2 };
-    let community = Community {
-        slug: names.0.parse().expect("a slug"),
-        brand: "Replay".to_owned(),
-        country: Country::De,
-        currency: Currency::Eur,
-        time_zone: "Europe/Berlin".to_owned(),
-        crowd: Crowd::Own,
-        commission: CommissionRule { id: "replay".parse().expect("a word"), basis_points: 1_000 },
-        partner_customer: false,
-        policy: Policy::default(),
-    };
+    let slug = || names.0.parse().expect("a slug");
+    let rule = CommissionRule { id: "replay".parse().expect("a word"), basis_points: 1_000 };
+    let community = Community::new(slug(), "Replay", Country::De, Currency::Eur, rule);
+    let price = Pricing::Fixed { price: Money { amount: 3_900, currency: Currency::Eur } };
     let package = Package {
-        slug: names.0.parse().expect("a slug"),
-        title: texts("Replay"),
-        category: "wifi".parse().expect("a word"),
         communities: vec![community.slug.clone()],
         skills: vec![wifi()],
-        tier: Tier::Friend,
-        duration_min: 60,
-        pricing: Pricing::Fixed { price: Money { amount: 3_900, currency: Currency::Eur } },
         questions: vec![Question {
             name: "device".parse().expect("a word"),
             text: texts("Which device?"),
@@ -382,7 +369,7 @@ fn documents(names: &Names, day: &DayTrace, seed: u64) -> (Vec<ImportLine>, Vec<
             required: true,
             in_offer: true,
         }],
-        payment_methods: Vec::new(),
+        ..Package::new(names.0.parse().expect("a slug"), texts("Replay"), "wifi".parse().expect("a word"), price)
     };
     let partner = Partner {
         slug: names.partner(),
@@ -402,19 +389,10 @@ fn documents(names: &Names, day: &DayTrace, seed: u64) -> (Vec<ImportLine>, Vec<
             let mut chance = Chance::of(seed ^ run, "friend", number as u64);
             let created_ms = 1_735_689_600_000 + chance.below(1 << 30) as u64;
             Arc::new(Friend {
-                id: FriendId(chance.uuid(created_ms)),
-                subject: None,
-                name: name.clone(),
-                tier: Tier::Friend,
-                active: true,
                 skills: vec![wifi()],
                 languages: vec![Language::De],
                 communities: vec![community.slug.clone()],
-                country: Country::De,
-                radius_m: 30_000,
-                hourly_rate: None,
-                customer_of: Vec::new(),
-                jobs_held_max: 3,
+                ..Friend::new(FriendId(chance.uuid(created_ms)), name, Country::De)
             })
         })
         .collect();

@@ -11,7 +11,7 @@ use kiez_load::observe::{Observation, Rules};
 use kiez_load::report::Report;
 use kiez_load::world::area::moved;
 use kiez_protocol::directory::{
-    CommissionRule, Community, Country, Crowd, Friend, ImportLine, Language, Package, Policy, Pricing, SkillLevel, Tier,
+    CommissionRule, Community, Country, Friend, ImportLine, Language, Package, Pricing, SkillLevel,
 };
 use kiez_protocol::friend::{
     ClosedReason, CommunityName, DeclineReason, Duty, FriendFrame, FriendMessage, LostReason, Offer, Snapshot, Verdict,
@@ -57,45 +57,20 @@ impl Street {
     }
 
     fn with_friends(distances_m: &[f64], change: impl Fn(usize, &mut Friend)) -> Street {
-        let community = Community {
-            slug: "street".parse().unwrap(),
-            brand: "Street".into(),
-            country: Country::De,
-            currency: Currency::Eur,
-            time_zone: "Europe/Berlin".into(),
-            crowd: Crowd::Own,
-            commission: CommissionRule { id: "ten".parse().unwrap(), basis_points: 1_000 },
-            partner_customer: false,
-            policy: Policy::default(),
-        };
+        let rule = CommissionRule { id: "ten".parse().unwrap(), basis_points: 1_000 };
+        let community = Community::new("street".parse().unwrap(), "Street", Country::De, Currency::Eur, rule);
+        let price = Pricing::Fixed { price: eur(3_900) };
         let package = Package {
-            slug: "help".parse().unwrap(),
-            title: texts("Help"),
-            category: "wifi".parse().unwrap(),
-            communities: vec![],
             skills: vec![SkillLevel { skill: "wifi".parse().unwrap(), level: 2 }],
-            tier: Tier::Friend,
-            duration_min: 60,
-            pricing: Pricing::Fixed { price: eur(3_900) },
-            questions: vec![],
-            payment_methods: vec![],
+            ..Package::new("help".parse().unwrap(), texts("Help"), "wifi".parse().unwrap(), price)
         };
         let mut documents = vec![ImportLine::Community(community), ImportLine::Package(package)];
         for number in 0..distances_m.len() {
             let mut friend = Friend {
-                id: friend_id(number),
-                subject: None,
-                name: format!("Friend {number}"),
-                tier: Tier::Friend,
-                active: true,
                 skills: vec![SkillLevel { skill: "wifi".parse().unwrap(), level: 3 }],
-                languages: vec![],
                 communities: vec!["street".parse().unwrap()],
-                country: Country::De,
-                radius_m: 30_000,
-                hourly_rate: None,
-                customer_of: vec![],
                 jobs_held_max: 1,
+                ..Friend::new(friend_id(number), &format!("Friend {number}"), Country::De)
             };
             change(number, &mut friend);
             documents.push(ImportLine::Friend(friend));

@@ -65,6 +65,7 @@ const CHANNELS: &[Channel] = &[
             "expiring",
             "stop_location",
             "duty_ending",
+            "cap_near",
             "draining",
         ],
     },

@@ -6,8 +6,12 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use crate::hours::Hours;
 use crate::ids::{CommunitySlug, FriendId, PackageSlug, PartnerSlug, Word};
 use crate::money::{Currency, Money, PaymentMethod};
+use crate::place::Area;
+use crate::profile::{self, Account, Anchor, Block, Cap, Certificate, Check, CheckKind};
+use crate::time::Time;
 
 /// The languages of kiez.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
@@ -136,9 +140,80 @@ pub struct Community {
     /// Only friends who are themselves customers of the job's partner.
     #[serde(default)]
     pub partner_customer: bool,
+    /// The checks its friends must have passed. `partner_customer` here is the same as the field of this name.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub checks: Vec<CheckKind>,
+    /// Its friends must be proven to be at least so many years old, 14 to 99. Without it 18 where `age` is among `checks`,
+    /// else any age.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub age_min: Option<u8>,
+    /// Friends of another country who may be asked. Without a pair a friend's country is the job's.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub cross_border: Vec<CountryPair>,
+    /// Where its jobs are; without it anywhere in its country. A job outside is refused and noted on the waitlist.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub area: Option<Area>,
+    /// The brake: no new offers while it is on; what is out can be accepted. Of the newest version, whatever its policy's
+    /// dates say, and for open jobs too.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub brake: bool,
     /// When and how widely friends are asked.
     #[serde(default)]
     pub policy: Policy,
+}
+
+/// Friends of one country who may be asked for jobs in another.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schemas", derive(schemars::JsonSchema))]
+#[serde(deny_unknown_fields)]
+pub struct CountryPair {
+    /// Theirs.
+    pub friend: Country,
+    /// The job's.
+    pub job: Country,
+}
+
+impl Community {
+    /// A community with everything that can be left out left out: in its country's time zone, for its own friends.
+    pub fn new(
+        slug: CommunitySlug,
+        brand: &str,
+        country: Country,
+        currency: Currency,
+        rule: CommissionRule,
+    ) -> Community {
+        Community {
+            slug,
+            brand: brand.to_owned(),
+            country,
+            currency,
+            time_zone: country.time_zone().to_owned(),
+            crowd: Crowd::default(),
+            commission: rule,
+            partner_customer: false,
+            checks: Vec::new(),
+            age_min: None,
+            cross_border: Vec::new(),
+            area: None,
+            brake: false,
+            policy: Policy::default(),
+        }
+    }
+
+    /// Whether it asks for this check.
+    pub fn asks(&self, kind: CheckKind) -> bool {
+        self.checks.contains(&kind)
+            || match kind {
+                CheckKind::Age => self.age_min.is_some(),
+                CheckKind::PartnerCustomer => self.partner_customer,
+                CheckKind::IdentityAndBackground | CheckKind::Knowledge | CheckKind::Insurance => false,
+            }
+    }
+
+    /// Whether a friend of this country may be asked for its jobs.
+    pub fn takes_from(&self, country: Country) -> bool {
+        country == self.country || self.cross_border.contains(&CountryPair { friend: country, job: self.country })
+    }
 }
 
 /// How jobs of a community are dispatched. Every number is a default of the policy; the defaults are those of the trade.
@@ -164,6 +239,17 @@ pub struct Policy {
     pub contact_grace_ms: i64,
     /// A job may be handed back this often, by whomever; once more and it is unfilled. 0 to 255.
     pub hand_backs_max: u8,
+    /// Who let the contact clock run out is asked for no job for so long, ms, 0 to 30 days.
+    pub cool_down_ms: i64,
+    /// How many metres a rating may change a friend's distance by in the ranking, 0 to 2,000; 0: ratings do not count. Of no
+    /// effect until friends have ratings.
+    pub rating_metres: u32,
+    /// Jobs posted before this go by an older version.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub valid_from: Option<Time>,
+    /// Jobs posted then or later go by another version, and are refused where there is none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub valid_until: Option<Time>,
     /// Today.
     pub urgent: WavePlan,
     /// The usual.
@@ -216,6 +302,10 @@ impl Default for Policy {
             contact_ms: 12 * HOUR,
             contact_grace_ms: 30 * MINUTE,
             hand_backs_max: 3,
+            cool_down_ms: 24 * HOUR,
+            rating_metres: 0,
+            valid_from: None,
+            valid_until: None,
             urgent: WavePlan {
                 interval_ms: 90 * SECOND,
                 offer_valid_ms: 10 * MINUTE,
@@ -247,6 +337,13 @@ impl Default for Policy {
                 expire_ms: 7 * 24 * HOUR,
             },
         }
+    }
+}
+
+impl Policy {
+    /// Whether jobs posted now go by it.
+    pub fn is_valid(&self, now: Time) -> bool {
+        self.valid_from.is_none_or(|from| from <= now) && profile::counts(self.valid_until, now)
     }
 }
 
@@ -346,6 +443,18 @@ impl Pricing {
     }
 }
 
+/// Where a package's work is done.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "schemas", derive(schemars::JsonSchema))]
+#[serde(rename_all = "snake_case")]
+pub enum Site {
+    /// At the customer's.
+    #[default]
+    OnSite,
+    /// By telephone or over the network: no distance is too far.
+    Remote,
+}
+
 /// A bookable service.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schemas", derive(schemars::JsonSchema))]
@@ -363,9 +472,18 @@ pub struct Package {
     /// Skills the friend must have, each with its least level.
     #[serde(default)]
     pub skills: Vec<SkillLevel>,
+    /// Certificates the friend must have, each of them valid.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub certificates: Vec<Word>,
     /// Who does it.
     #[serde(default)]
     pub tier: Tier,
+    /// Where it is done.
+    #[serde(default, skip_serializing_if = "is_on_site")]
+    pub site: Site,
+    /// How hard it is, 1 to 5, for people to know; no gate.
+    #[serde(default = "complexity", skip_serializing_if = "is_simple")]
+    pub complexity: u8,
     /// Planned time on site, minutes, 5 to 480.
     #[cfg_attr(feature = "schemas", schemars(range(min = 5, max = 480)))]
     pub duration_min: u16,
@@ -379,8 +497,29 @@ pub struct Package {
     pub payment_methods: Vec<PaymentMethod>,
 }
 
+impl Package {
+    /// A package with everything that can be left out left out: on site, of an hour, for any friend, without questions.
+    pub fn new(slug: PackageSlug, title: Texts, category: Word, pricing: Pricing) -> Package {
+        Package {
+            slug,
+            title,
+            category,
+            communities: Vec::new(),
+            skills: Vec::new(),
+            certificates: Vec::new(),
+            tier: Tier::default(),
+            site: Site::default(),
+            complexity: complexity(),
+            duration_min: 60,
+            pricing,
+            questions: Vec::new(),
+            payment_methods: Vec::new(),
+        }
+    }
+}
+
 /// A friend as the directory knows them.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schemas", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Friend {
@@ -396,9 +535,9 @@ pub struct Friend {
     /// Neighbour or professional.
     #[serde(default)]
     pub tier: Tier,
-    /// An account that is not active is offered nothing.
-    #[serde(default = "yes")]
-    pub active: bool,
+    /// Where the account stands; only an active one is offered anything.
+    #[serde(default, alias = "active", deserialize_with = "profile::account")]
+    pub account: Account,
     /// What they can do.
     #[serde(default)]
     pub skills: Vec<SkillLevel>,
@@ -425,10 +564,53 @@ pub struct Friend {
     #[cfg_attr(feature = "schemas", schemars(range(min = 1, max = 20)))]
     #[serde(default = "jobs_held_max")]
     pub jobs_held_max: u8,
+    /// The checks they have passed, at most 32.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub checks: Vec<Check>,
+    /// The certificates they have, at most 32.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub certificates: Vec<Certificate>,
+    /// When they have time, week by week, in the local time of their country; at most 32. Who is not on duty is asked only
+    /// for jobs whose wish windows meet it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub availability: Vec<Hours>,
+    /// Where they stand while no fresh position is known, at most 8.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub anchors: Vec<Anchor>,
+    /// How much they want to do at most, at most 8.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub caps: Vec<Cap>,
+    /// Whose jobs they are not asked for, at most 64.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub blocks: Vec<Block>,
+    /// The organisation they work for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub organisation: Option<Word>,
+    /// The skills they like best, at most 8; for their card, no gate.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub focus: Vec<Word>,
+    /// They want to be found by a partner's page: card and distance band, never a position.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub listed: bool,
+    /// Their own phone number, in international form: who is the customer is not asked. Never shown.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub phone: Option<String>,
+    /// Their own e-mail address, for the same. Never shown.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub email: Option<String>,
 }
 
-fn yes() -> bool {
-    true
+fn is_false(flag: &bool) -> bool {
+    !flag
+}
+fn is_on_site(site: &Site) -> bool {
+    *site == Site::OnSite
+}
+fn complexity() -> u8 {
+    1
+}
+fn is_simple(complexity: &u8) -> bool {
+    *complexity == 1
 }
 fn own_radius_m() -> u32 {
     30_000
@@ -438,6 +620,36 @@ fn jobs_held_max() -> u8 {
 }
 
 impl Friend {
+    /// A friend with everything that can be left out left out: active, with no skill, of no community yet.
+    pub fn new(id: FriendId, name: &str, country: Country) -> Friend {
+        Friend {
+            id,
+            subject: None,
+            name: name.to_owned(),
+            tier: Tier::default(),
+            account: Account::default(),
+            skills: Vec::new(),
+            languages: Vec::new(),
+            communities: Vec::new(),
+            country,
+            radius_m: own_radius_m(),
+            hourly_rate: None,
+            customer_of: Vec::new(),
+            jobs_held_max: jobs_held_max(),
+            checks: Vec::new(),
+            certificates: Vec::new(),
+            availability: Vec::new(),
+            anchors: Vec::new(),
+            caps: Vec::new(),
+            blocks: Vec::new(),
+            organisation: None,
+            focus: Vec::new(),
+            listed: false,
+            phone: None,
+            email: None,
+        }
+    }
+
     /// The level of `skill`, 0 if they do not have it.
     pub fn level(&self, skill: &Word) -> u8 {
         self.skills.iter().find(|has| has.skill == *skill).map_or(0, |has| has.level)
@@ -557,5 +769,5 @@ pub struct TokenView {
     pub token: String,
     /// When it ends; partner keys do not.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub expires_at: Option<crate::time::Time>,
+    pub expires_at: Option<Time>,
 }

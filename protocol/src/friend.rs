@@ -11,6 +11,7 @@ use crate::ids::{CommunitySlug, FriendId, JobId, Key, OfferId, PackageSlug, Sess
 use crate::money::{Money, PaymentMethod};
 use crate::partner::{Address, Answers, Customer, JobState, Window};
 use crate::place::Point;
+use crate::profile::Cap;
 use crate::refusal::Code;
 use crate::time::Time;
 
@@ -267,6 +268,8 @@ pub enum FriendMessage {
         /// When.
         at: Time,
     },
+    /// 80 % or more of a cap is used, with the job just won.
+    CapNear(CapNear),
     /// The server is going down, or lets no more in just now.
     Draining {
         /// Come back after so many ms of real time: each friend is told another time, so that not all come at once.
@@ -334,6 +337,19 @@ pub struct ToldVerdict {
     pub reason: Option<LostReason>,
     /// When it was given.
     pub at: Time,
+}
+
+/// How much of a cap is used in its present month or year.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schemas", derive(schemars::JsonSchema))]
+pub struct CapNear {
+    /// The cap.
+    pub cap: Cap,
+    /// Jobs held or done.
+    pub jobs: u32,
+    /// Their net pay in the cap's currency, if it limits income.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub income: Option<Money>,
 }
 
 /// A job as it is offered: no name, street or phone.

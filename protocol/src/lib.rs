@@ -8,6 +8,7 @@
 //! | [`friend`] | the friend socket: frames to the server and messages to the friend |
 //! | [`partner`] | the partner's HTTP API: jobs in, their state out |
 //! | [`directory`] | what admins maintain: communities with their policy, packages, friends, partners |
+//! | [`profile`], [`hours`] | what a friend's profile holds besides name and skills; hours of the week |
 //! | [`ops`] | the feed of the live map |
 //! | [`refusal`] | every code with which the server says no, `problem+json`, close codes |
 //! | [`routes`] | every HTTP route: what it takes, what it answers |
@@ -24,6 +25,7 @@ pub mod asyncapi;
 pub mod directory;
 pub mod friend;
 pub mod health;
+pub mod hours;
 pub mod ids;
 pub mod money;
 #[cfg(feature = "schemas")]
@@ -31,6 +33,7 @@ pub mod openapi;
 pub mod ops;
 pub mod partner;
 pub mod place;
+pub mod profile;
 pub mod refusal;
 pub mod routes;
 #[cfg(feature = "schemas")]

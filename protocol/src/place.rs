@@ -1,6 +1,7 @@
 //! Points on the earth, checked at the door, and the one distance the trade knows.
 
 use std::fmt;
+use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
@@ -92,4 +93,85 @@ pub const DISTANCE_STEP_M: u32 = 50;
 pub fn rounded_m(distance_m: f64) -> u32 {
     let step = f64::from(DISTANCE_STEP_M);
     ((distance_m / step + 0.5).floor() * step) as u32
+}
+
+/// A cell of the H3 grid, written as its index in hexadecimal: `881f1d4887fffff`. Whether there is such a cell is checked
+/// where cells are used.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct Cell(pub u64);
+
+/// A text is not the index of a cell.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct NotACell;
+
+impl fmt::Display for NotACell {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a cell is an H3 index of 15 or 16 hexadecimal digits")
+    }
+}
+impl std::error::Error for NotACell {}
+
+impl FromStr for Cell {
+    type Err = NotACell;
+    fn from_str(text: &str) -> Result<Cell, NotACell> {
+        let digits = (15..=16).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_hexdigit());
+        digits.then(|| u64::from_str_radix(text, 16).ok()).flatten().map(Cell).ok_or(NotACell)
+    }
+}
+impl TryFrom<String> for Cell {
+    type Error = NotACell;
+    fn try_from(text: String) -> Result<Cell, NotACell> {
+        text.parse()
+    }
+}
+impl From<Cell> for String {
+    fn from(cell: Cell) -> String {
+        cell.to_string()
+    }
+}
+impl fmt::Display for Cell {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:x}", self.0)
+    }
+}
+impl fmt::Debug for Cell {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+#[cfg(feature = "schemas")]
+impl schemars::JsonSchema for Cell {
+    fn schema_name() -> std::borrow::Cow<'static, str> {
+        "Cell".into()
+    }
+    fn json_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
+        schemars::json_schema!({"type": "string", "pattern": "^[0-9a-fA-F]{15,16}$"})
+    }
+}
+
+/// A ring of a polygon as GeoJSON has it: `[longitude, latitude]` in degrees, the last equal to the first.
+pub type Ring = Vec<[f64; 2]>;
+
+/// An area of the earth: a set of cells, or a geometry of GeoJSON (RFC 7946), which is cut into cells when it is taken in.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schemas", derive(schemars::JsonSchema))]
+#[serde(tag = "type", deny_unknown_fields)]
+pub enum Area {
+    /// Cells of resolution 0 to 9, also of several; at most 5,000.
+    Cells {
+        /// The cells.
+        cells: Vec<Cell>,
+    },
+    /// One polygon: its outline, then its holes.
+    Polygon {
+        /// At most 5,000 points in all, at most 100,000 km².
+        coordinates: Vec<Ring>,
+    },
+    /// Several polygons.
+    MultiPolygon {
+        /// At most 5,000 points in all, at most 100,000 km².
+        coordinates: Vec<Vec<Ring>>,
+    },
 }

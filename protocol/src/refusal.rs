@@ -59,6 +59,8 @@ codes! {
     UnknownCommunity = 422, "There is no such community";
     /// The package is not offered in this community.
     NotOffered = 422, "The package is not offered there";
+    /// The place is outside of the community's service area; the wish is noted on its waitlist.
+    OutsideArea = 422, "The community does not serve this place";
     /// The frame's `type` is not known.
     UnknownType = 422, "The frame's type is not known";
     /// More requests or frames than the limit.

@@ -56,6 +56,7 @@ tags!(MESSAGES, message_tag, FriendMessage {
     FriendMessage::Refreshed { .. } => "refreshed",
     FriendMessage::StopLocation => "stop_location",
     FriendMessage::DutyEnding { .. } => "duty_ending",
+    FriendMessage::CapNear(_) => "cap_near",
     FriendMessage::Draining { .. } => "draining",
 });
 

@@ -12,11 +12,12 @@ use kiez_protocol::time::Time;
 use super::change::Change;
 use super::claim::{Claim, Closed};
 use super::effect::{Actor, Answer, Effects, Message};
+use super::hand::after_all;
 use super::input::Request;
 use super::job::{Aside, Booking, Job, OfferState};
 use super::nearest::Nearby;
 use super::posting::{expire_at, leave_a_round};
-use super::{Dispatcher, card};
+use super::{Dispatcher, area, card};
 
 impl Dispatcher {
     #[expect(clippy::too_many_arguments, reason = "the fields of one input, taken apart once")]
@@ -67,6 +68,12 @@ impl Dispatcher {
             | JobState::Closed => return self.refuse_state(job, request, effects),
         };
         let booking = edited(&job.booking, &edit);
+        if booking.place != job.booking.place && !area::serves(&job.terms, booking.place) {
+            // The job stays where it was: nobody waits for anything.
+            let then = vec![Message::Answer { request, answer: area::outside(&job.terms.community) }];
+            effects.commits.push(after_all(job.id, then));
+            return;
+        }
         let material = is_material(job, &booking);
         if open && material && job.claim.close(Closed::Edited).is_err() {
             job.aside.push(Aside::Edit { request, edit, received_at });

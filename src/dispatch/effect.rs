@@ -5,13 +5,15 @@ use std::sync::Arc;
 
 use kiez_protocol::directory::Language;
 use kiez_protocol::friend::{Duty, FriendMessage, ToldVerdict};
-use kiez_protocol::ids::{FriendId, JobId, Key, OfferId, PartnerSlug, SessionId};
+use kiez_protocol::ids::{CommunitySlug, FriendId, JobId, Key, OfferId, PartnerSlug, SessionId};
 use kiez_protocol::ops::{AlarmKind, JobDot, RaceView};
 use kiez_protocol::partner::{JobState, JobView};
+use kiez_protocol::place::Cell;
 use kiez_protocol::refusal::Code;
 use kiez_protocol::time::Time;
 use serde::{Deserialize, Serialize};
 
+use super::caps::Taken;
 use super::claim::{Claim, Seat};
 use super::decision::Decision;
 use super::input::{PartnerKey, Request, Terms};
@@ -44,6 +46,8 @@ pub enum Subject {
     Job(JobId),
     /// A friend's duty.
     Friend(FriendId),
+    /// The waitlist.
+    Waitlist,
 }
 
 /// One record: all rows of one decision, committed together.
@@ -53,6 +57,8 @@ pub enum Record {
     Job(Box<JobRecord>),
     /// A friend went on duty or off.
     Duty(DutyRow),
+    /// A job was wanted where its community does not serve yet.
+    Waitlist(WaitRow),
 }
 
 /// The rows of one change of a job.
@@ -174,6 +180,17 @@ pub struct DutyRow {
     /// On, and until when.
     pub duty: Duty,
     /// When it was changed.
+    pub at: Time,
+}
+
+/// A job that was wanted outside of its community's area. Counted by community and cell; nothing else is kept of it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct WaitRow {
+    /// Whose area.
+    pub community: CommunitySlug,
+    /// Where, of resolution 7: about five square kilometres.
+    pub cell: Cell,
+    /// When.
     pub at: Time,
 }
 
@@ -330,6 +347,28 @@ pub struct Stored {
     pub keys: Vec<StoredKey>,
     /// Wins of the last 24 hours, as their friends were told. Not for the dispatcher, which knows its jobs.
     pub verdicts: Vec<(FriendId, ToldVerdict)>,
+    /// Jobs of the last year that are held or were done.
+    pub taken: Vec<TakenRow>,
+    /// Contact breaches whose cool-down may not be over.
+    pub breaches: Vec<BreachRow>,
+}
+
+/// A job that counts towards a friend's caps.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct TakenRow {
+    /// Whose.
+    pub friend: FriendId,
+    /// The job.
+    pub taken: Taken,
+}
+
+/// A friend who let the contact clock run out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct BreachRow {
+    /// Who.
+    pub friend: FriendId,
+    /// Asked for nothing until then.
+    pub cool_until: Time,
 }
 
 /// An idempotency key and the job it made.

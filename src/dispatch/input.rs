@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use kiez_protocol::directory::{CommissionRule, Community, Friend, Language, Package};
 use kiez_protocol::friend::{DeclineReason, VisitEvent};
-use kiez_protocol::ids::{FriendId, JobId, Key, OfferId, PartnerSlug, SessionId};
+use kiez_protocol::ids::{CommunitySlug, FriendId, JobId, Key, OfferId, PartnerSlug, SessionId};
 use kiez_protocol::partner::EditJob;
 use kiez_protocol::time::Time;
 
@@ -161,6 +161,13 @@ pub enum Input {
     Placed {
         /// Who.
         friend: FriendId,
+    },
+    /// A community makes no new offers, or makes them again. A dispatcher that has just been restored brakes for nobody.
+    Brake {
+        /// Which.
+        community: CommunitySlug,
+        /// On: no new offers.
+        on: bool,
     },
     /// The win of a job is committed: those who waited behind the winner can be told.
     Settled {

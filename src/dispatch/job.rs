@@ -13,6 +13,7 @@ use kiez_protocol::place::Point;
 use kiez_protocol::time::Time;
 use serde::{Deserialize, Serialize};
 
+use super::caps::Taken;
 use super::claim::{Claim, Seat};
 use super::input::{Request, Terms};
 
@@ -153,6 +154,45 @@ pub struct Visit {
     pub contact_due: Time,
     /// Whether it still takes the place.
     pub active: bool,
+    /// How it ended, if it has. Visits from before this was recorded are over without it.
+    pub ended: Option<Ended>,
+}
+
+impl Visit {
+    /// Whether it counts towards the friend's caps: held, or done.
+    pub fn counts(&self) -> bool {
+        self.active || self.ended.is_some_and(|ended| ended.how == VisitEnd::Done)
+    }
+
+    /// How it counts.
+    pub fn taken(&self, job: JobId) -> Taken {
+        Taken { job, at: self.assigned_at, net: self.pay.net }
+    }
+}
+
+/// The end of a visit.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Ended {
+    /// When.
+    pub at: Time,
+    /// How.
+    pub how: VisitEnd,
+}
+
+/// How a visit ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum VisitEnd {
+    /// The work is done; it counts towards the friend's caps.
+    Done,
+    /// The friend could not do it.
+    HandedBack,
+    /// The customer was not contacted in time.
+    NoContact {
+        /// The friend is asked for no job until then.
+        cool_until: Time,
+    },
+    /// The job was cancelled.
+    Cancelled,
 }
 
 /// An accept that came second and waits for the first's fate.

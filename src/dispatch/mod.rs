@@ -10,10 +10,13 @@
 //! | `wave`, `hand`, `silence` | whom to ask next, the offers they hold, and when to stop |
 //! | [`claim`], `race`, `verdict` | who was first, whether it counts, and what those behind hear |
 //! | `visit` | what the winner does |
-//! | [`nearest`], [`gates`], [`capacity`], [`pay`], [`decision`] | who is near, who is suitable, what they hold and get, and why |
+//! | [`nearest`], [`gates`], [`capacity`], [`caps`], [`pay`], [`decision`] | who is near, who is suitable, what they hold, have done and get, and why |
+//! | `area` | where a community's jobs are, and its brake |
 //! | `duty`, `restore` | friends coming and going, and the server itself |
 
+mod area;
 pub mod capacity;
+pub mod caps;
 mod card;
 mod change;
 pub mod claim;
@@ -43,7 +46,7 @@ use std::collections::{BTreeSet, HashMap};
 use h3o::CellIndex;
 use kiez_protocol::directory::Language;
 use kiez_protocol::friend::Duty;
-use kiez_protocol::ids::{FriendId, JobId, OfferId, PartnerSlug};
+use kiez_protocol::ids::{CommunitySlug, FriendId, JobId, OfferId, PartnerSlug};
 use kiez_protocol::partner::JobState;
 use kiez_protocol::time::Time;
 
@@ -92,6 +95,8 @@ pub struct Dispatcher {
     duty_timers: Timers<FriendId>,
     // Jobs with a vacant seat, and unfilled ones: who comes into reach is considered for them.
     hungry: BTreeSet<JobId>,
+    // Communities that make no new offers. Not recorded: whoever starts the dispatcher says so anew.
+    braked: BTreeSet<CommunitySlug>,
     // Soft: the language of the newest session, and where the holder of an offer stood when asked (for the map).
     languages: HashMap<FriendId, Language>,
     cells: HashMap<OfferId, CellIndex>,
@@ -129,6 +134,7 @@ impl Dispatcher {
             }
             Input::Joined { friend, session, language } => self.joined(friend, session, language, effects),
             Input::Placed { friend } => self.consider(friend, now, nearby, effects),
+            Input::Brake { community, on } => self.brake(community, on, now, nearby, effects),
             Input::Settled { job, attempt } => self.settled(job, attempt, now, effects),
             Input::Reread { job, stored } => self.reread(job, stored, now, nearby, effects),
             Input::Woken => self.woken(now),

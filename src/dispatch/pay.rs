@@ -3,6 +3,7 @@
 use kiez_protocol::directory::{CommissionRule, Friend, Package, Pricing};
 use kiez_protocol::money::{Currency, Money, PaymentMethod};
 
+use super::input::Terms;
 use super::job::Pay;
 
 /// The gross price of `package` when `friend` does it; none where it is priced by the hour and they have no rate.
@@ -20,6 +21,11 @@ pub fn gross(package: &Package, friend: Option<&Friend>, method: PaymentMethod) 
         (Currency::Chf, PaymentMethod::Cash) => Money { amount: (gross.amount + 2) / 5 * 5, ..gross },
         (_, _) => gross,
     })
+}
+
+/// What a job of these terms pays `friend`; none where it is priced by the hour and they have no rate.
+pub fn offered(terms: &Terms, friend: &Friend, method: PaymentMethod) -> Option<Pay> {
+    gross(&terms.package, Some(friend), method).map(|gross| split(gross, &terms.commission))
 }
 
 /// Splits a gross price: commission is the rule's share rounded half to even, net is the rest, so that the two add up

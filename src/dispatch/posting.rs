@@ -13,9 +13,9 @@ use super::claim::{Claim, Closed};
 use super::effect::{Actor, Answer, Commit, Effects, Message, Subject};
 use super::hand::after_all;
 use super::input::{PartnerKey, Request, Terms};
-use super::job::{Aside, Booking, Job, Run};
+use super::job::{Aside, Booking, Job, Run, VisitEnd};
 use super::nearest::Nearby;
-use super::{Dispatcher, KEY_KEPT_MS, card};
+use super::{Dispatcher, KEY_KEPT_MS, area, card};
 
 /// A job without its answers expires after this many ms (rules of the trade, §3).
 const NEEDS_INFO_MS: i64 = 72 * 3_600_000;
@@ -47,6 +47,9 @@ impl Dispatcher {
             let then = vec![Message::Answer { request, answer }];
             effects.commits.push(Commit { subject: Subject::Job(*job), record: None, then });
             return;
+        }
+        if !area::serves(&terms, booking.place) {
+            return self.turn_away(request, &terms.community, booking.place, now, effects);
         }
         let id = JobId(self.mint.next(now));
         let created_at = received_at;
@@ -159,7 +162,7 @@ impl Dispatcher {
         let actor = Actor::Partner(job.partner.clone());
         change.event(job, JobState::Cancelled, "cancelled", actor, reason);
         self.close_offers(job, &mut change, ClosedReason::Cancelled);
-        let friend = self.end_visit(job, &mut change);
+        let friend = self.end_visit(job, &mut change, VisitEnd::Cancelled);
         if let Some(friend) = friend {
             self.tell_holder(job, friend, &mut change);
         }

@@ -18,7 +18,7 @@ use super::job::{Aside, Job, Offer, OfferState, Standby, Visit, shown_cell};
 use super::nearest::Nearby;
 use super::silence::takes_accepts;
 use super::verdict::{behind_verdict, verdict};
-use super::{ACCEPT_GRACE_MS, Dispatcher, card};
+use super::{ACCEPT_GRACE_MS, Dispatcher, caps, card, gates};
 
 /// Why an accept does not count.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -198,14 +198,22 @@ impl Dispatcher {
         if accept.revision != job.revision {
             return Some(Refusal::NeedsReconfirm);
         }
-        if !accept.friend.active {
+        if !accept.friend.account.is_active() {
             return Some(Refusal::Lost(LostReason::NotSuitable));
         }
-        let held = self.capacity.of(accept.friend.id).map_or(0, |load| load.held.len());
-        if held >= usize::from(accept.friend.jobs_held_max) {
+        if !self.has_room(job, offer, accept) {
             return Some(Refusal::Lost(LostReason::Capacity));
         }
         None
+    }
+
+    /// Whether the friend has a place, the time and, by their caps, the wish for one more job. Counted with what this offer
+    /// would add, in the month and year in which it was accepted.
+    fn has_room(&self, job: &Job, offer: &Offer, accept: &Standby) -> bool {
+        let load = self.capacity.of(accept.friend.id);
+        load.is_none_or(|load| {
+            load.held.len() < usize::from(accept.friend.jobs_held_max) && gates::leaves_time(job, load)
+        }) && caps::have_room(&accept.friend, load, offer.pay.net, accept.received_at)
     }
 
     /// Whether an accept was taken before its offer ended, or within the grace after it.
@@ -268,10 +276,13 @@ impl Dispatcher {
             assigned_at: accept.received_at,
             contact_due,
             active: true,
+            ended: None,
         };
         let (seat, wave) = (offer.seat, offer.wave);
-        let held = self.capacity.of(friend).map_or(0, |load| load.held.len());
-        assert!(held <= usize::from(accept.friend.jobs_held_max), "a friend never exceeds capacity");
+        self.capacity.count(friend, visit.taken(job.id));
+        let load = self.capacity.of(friend).expect("they hold this job");
+        assert!(load.held.len() <= usize::from(accept.friend.jobs_held_max), "a friend never exceeds capacity");
+        let near: Vec<_> = caps::near(&accept.friend, load, accept.received_at).collect();
         if offer.state == OfferState::Live {
             self.close_offer(job, &mut change, index, ClosedReason::Won);
         } else {
@@ -289,6 +300,9 @@ impl Dispatcher {
         change.then.push(verdict(accept, Verdict::Won, None));
         let visit = job.visit.as_ref().expect("just set");
         change.tell(friend, FriendMessage::Job(Box::new(card::job(job, visit, self.language(friend)))));
+        for cap in near {
+            change.tell(friend, FriendMessage::CapNear(cap));
+        }
         change.then.extend(messages);
         self.close_offers(job, &mut change, ClosedReason::Taken);
         self.availability(friend, &mut change);

@@ -33,6 +33,7 @@ impl Dispatcher {
             duties: HashMap::new(),
             duty_timers: Timers::default(),
             hungry: BTreeSet::new(),
+            braked: BTreeSet::new(),
             languages: HashMap::new(),
             cells: HashMap::new(),
             mint: Mint::new(seed),
@@ -47,6 +48,12 @@ impl Dispatcher {
         }
         for row in stored.duties {
             dispatcher.set_duty(row.friend, row.duty, now);
+        }
+        for row in stored.taken {
+            dispatcher.capacity.count(row.friend, row.taken);
+        }
+        for row in stored.breaches {
+            dispatcher.capacity.cool(row.friend, row.cool_until);
         }
         for job in stored.jobs {
             let job = dispatcher.resume(job);
@@ -99,6 +106,9 @@ impl Dispatcher {
         if let Some(visit) = visit.as_ref().filter(|visit| visit.active) {
             self.capacity.hold_at(visit.friend, row.id, visit.place);
         }
+        if let Some(visit) = visit.as_ref().filter(|visit| visit.counts()) {
+            self.capacity.count(visit.friend, visit.taken(row.id));
+        }
         let settled = visit.as_ref().is_some_and(|visit| visit.attempt == row.view.attempt);
         Box::new(Job {
             id: row.id,
@@ -143,6 +153,7 @@ impl Dispatcher {
             }
             if let Some(visit) = &old.visit {
                 self.capacity.free(visit.friend, id);
+                self.capacity.uncount(visit.friend, id);
             }
             self.forget(old);
         }

@@ -99,11 +99,13 @@ impl Dispatcher {
     fn unfilled(&mut self, job: &mut Job, change: &mut Change) {
         change.event(job, JobState::Unfilled, "unfilled", Actor::System, None);
         job.run.next_wave_at = change.now + UNFILLED_LOOK_MS;
+        // Under the brake an offer that is over stays over.
+        let braked = self.is_braked(job);
         for index in 0..job.offers.len() {
             let offer = &mut job.offers[index];
             let was_live = match offer.state {
                 OfferState::Live => true,
-                OfferState::Closed(ClosedReason::Expired) if offer.attempt == job.attempt => false,
+                OfferState::Closed(ClosedReason::Expired) if offer.attempt == job.attempt && !braked => false,
                 OfferState::Closed(_) => continue,
             };
             assert!(!job.blocked.contains(&offer.friend), "who declined or handed back never sees the job again");

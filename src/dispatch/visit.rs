@@ -10,7 +10,7 @@ use kiez_protocol::time::Time;
 use super::change::Change;
 use super::effect::{Actor, Effects, Message};
 use super::hand::{after_all, refused};
-use super::job::{Job, OfferState};
+use super::job::{Ended, Job, OfferState, VisitEnd};
 use super::nearest::Nearby;
 use super::verdict::behind_verdict;
 use super::{Dispatcher, card, is_final, posting};
@@ -62,7 +62,7 @@ impl Dispatcher {
             (VisitEvent::Completed, JobState::Contacted) if active => {
                 change.event(&mut job, JobState::Done, "completed", Actor::Friend(friend), None);
                 job.state_due = Some(now + CONFIRM_MS);
-                self.end_visit(&mut job, &mut change);
+                self.end_visit(&mut job, &mut change, VisitEnd::Done);
             }
             (VisitEvent::HandBack, JobState::Assigned | JobState::Contacted) if active => {
                 self.hand_back(&mut job, &mut change, Actor::Friend(friend), step.reason.clone(), nearby);
@@ -102,13 +102,22 @@ impl Dispatcher {
         }
     }
 
-    /// Frees the winner's place. The friend, if there was one.
-    pub(super) fn end_visit(&mut self, job: &mut Job, change: &mut Change) -> Option<FriendId> {
+    /// Frees the winner's place; what was not done counts no more. The friend, if there was one.
+    pub(super) fn end_visit(&mut self, job: &mut Job, change: &mut Change, how: VisitEnd) -> Option<FriendId> {
         let visit = job.visit.as_mut().filter(|visit| visit.active)?;
         visit.active = false;
+        visit.ended = Some(Ended { at: change.now, how });
         let friend = visit.friend;
         change.visit(visit);
         self.capacity.free(friend, job.id);
+        match how {
+            VisitEnd::Done => {}
+            VisitEnd::HandedBack | VisitEnd::Cancelled => self.capacity.uncount(friend, job.id),
+            VisitEnd::NoContact { cool_until } => {
+                self.capacity.uncount(friend, job.id);
+                self.capacity.cool(friend, cool_until);
+            }
+        }
         self.availability(friend, change);
         Some(friend)
     }
@@ -124,11 +133,12 @@ impl Dispatcher {
         nearby: &dyn Nearby,
     ) -> Option<FriendId> {
         job.state_due = None;
-        let kind = match actor {
-            Actor::System => "no_contact",
-            Actor::Partner(_) | Actor::Friend(_) => "handed_back",
+        let cool_until = change.now + job.terms.community.policy.cool_down_ms;
+        let (kind, how) = match actor {
+            Actor::System => ("no_contact", VisitEnd::NoContact { cool_until }),
+            Actor::Partner(_) | Actor::Friend(_) => ("handed_back", VisitEnd::HandedBack),
         };
-        let friend = self.end_visit(job, change);
+        let friend = self.end_visit(job, change, how);
         // Who waited behind a win that was told belongs to the attempt that ends here.
         change.then.extend(std::mem::take(&mut job.standbys).iter().map(|standby| behind_verdict(job, standby)));
         job.blocked.extend(friend);

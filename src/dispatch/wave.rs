@@ -2,7 +2,7 @@
 //! gives the seat to the next at once, silence opens the next wave while earlier offers stay valid, and when all waves
 //! are used the job is unfilled: ops hear of it, the offers are renewed, and whoever comes into reach is still asked.
 
-use kiez_protocol::directory::{Friend, WavePlan};
+use kiez_protocol::directory::{Friend, Site, WavePlan};
 use kiez_protocol::friend::{ClosedReason, FriendMessage, WhyReason};
 use kiez_protocol::ids::{FriendId, JobId, OfferId};
 use kiez_protocol::partner::JobState;
@@ -13,13 +13,16 @@ use super::change::Change;
 use super::claim::{Claim, Seat};
 use super::decision::{Candidate, Decision, Outcome};
 use super::effect::{Actor, Effects};
-use super::gates::{self, Gate};
+use super::gates::{Ask, Gate};
 use super::job::{Delivery, Job, Offer, OfferState, Run, shown_cell};
 use super::nearest::{Found, Nearby, Walk, nearest};
 use super::{Dispatcher, card, pay};
 
 /// So many hungry jobs are considered when a friend comes into reach; the others find them at their next look.
-const CONSIDERED_MAX: usize = 256;
+pub(super) const CONSIDERED_MAX: usize = 256;
+
+/// Nobody is farther away than half round the earth, metres.
+const EVERYWHERE_M: u32 = 20_015_200;
 
 /// The friends one look found, nearest first, with the cap that held them.
 struct Choice {
@@ -48,6 +51,9 @@ impl Dispatcher {
             // Seats that were refilled count as well: the last wave may have fewer left.
             seats.truncate(usize::from(asked_max(job).saturating_sub(job.run.asked)));
         }
+        if self.is_braked(job) {
+            return;
+        }
         // Beyond the number of any plan: an unfilled job of which a thousand friends have heard.
         let Some(wave) = job.run.wave.checked_add(1) else { return };
         let choice = self.choose(job, wave, seats.len(), change.now, nearby);
@@ -72,7 +78,7 @@ impl Dispatcher {
         if job.state != JobState::Unfilled {
             seats.truncate(usize::from(asked_max(job).saturating_sub(job.run.asked)));
         }
-        if seats.is_empty() {
+        if seats.is_empty() || self.is_braked(job) {
             return;
         }
         let choice = self.choose(job, job.run.wave, seats.len(), change.now, nearby);
@@ -90,13 +96,13 @@ impl Dispatcher {
     /// The nearest suitable friends for `want` seats of `wave`, within the wave's cap; if it holds fewer, within the next.
     fn choose(&self, job: &Job, wave: u8, want: usize, now: Time, nearby: &dyn Nearby) -> Choice {
         let stage = stage(job, wave, now);
-        let caps = &job.plan().caps_m;
+        let caps = caps_m(job);
         let first = usize::from(wave.saturating_sub(1)).min(caps.len().saturating_sub(1));
         let mut choice = None;
         for cap_m in caps.iter().skip(first).copied() {
-            let reach = f64::from(cap_m);
-            let walk = nearest(nearby, job.booking.place, reach, want, &mut |standing, distance_m| {
-                gates::check(job, stage, standing, distance_m, reach, self.capacity.of(standing.friend))
+            let ask = Ask { job, stage, now, cap_m: f64::from(cap_m) };
+            let walk = nearest(nearby, job.booking.place, ask.cap_m, want, &mut |standing, distance_m| {
+                ask.check(standing, distance_m, self.capacity.of(standing.friend))
             });
             let enough = walk.suitable.len() >= want;
             choice = Some(Choice { walk, cap_m });
@@ -141,7 +147,7 @@ impl Dispatcher {
 
     fn make_offer(&mut self, job: &mut Job, change: &mut Change, wave: u8, wave_seat: u8, rank: u16, found: &Found) {
         let friend: &Friend = &found.standing.profile;
-        let gross = pay::gross(&job.terms.package, Some(friend), job.booking.payment_method)
+        let pay = pay::offered(&job.terms, friend, job.booking.payment_method)
             .expect("the gate `rate` holds back friends without a rate");
         let (now, renewed) = (change.now, job.state == JobState::Unfilled);
         let ends = if renewed { job.expire_at } else { (now + job.plan().offer_valid_ms).min(job.expire_at) };
@@ -160,7 +166,7 @@ impl Dispatcher {
             delivery: Delivery::Waiting(now + delivery_ms),
             renewed,
             distance_m: found.rounded_m,
-            pay: pay::split(gross, &job.terms.commission),
+            pay,
             why: WhyReason::Nearest,
             rank,
         };
@@ -181,25 +187,35 @@ impl Dispatcher {
         let wanting: Vec<JobId> = self.hungry.iter().copied().take(CONSIDERED_MAX).collect();
         for id in wanting {
             let Some(job) = self.jobs.get(&id) else { continue };
-            let Some(cap_m) = job.plan().caps_m.last().copied().map(f64::from) else { continue };
-            let stage = stage(job, job.run.wave, now);
+            let Some(cap_m) = caps_m(job).last().copied().map(f64::from).filter(|_| !self.is_braked(job)) else {
+                continue;
+            };
+            let ask = Ask { job, stage: stage(job, job.run.wave, now), now, cap_m };
             let distance_m = standing.position.distance_m(job.booking.place);
-            match gates::check(job, stage, &standing, distance_m, cap_m, self.capacity.of(friend)) {
-                Ok(()) => {}
-                Err(Gate::FullHand | Gate::Capacity | Gate::Active | Gate::OnDuty | Gate::Reachable) => return,
-                Err(_) => continue,
+            match ask.check(&standing, distance_m, self.capacity.of(friend)) {
+                Ok(()) => self.ask_on(id, now, nearby, effects),
+                // What no other job would change.
+                Err(Gate::Active | Gate::Reachable | Gate::Capacity | Gate::CoolDown | Gate::FullHand) => return,
+                Err(
+                    Gate::OnDuty
+                    | Gate::Community
+                    | Gate::Country
+                    | Gate::Tier
+                    | Gate::Skill
+                    | Gate::Certificate
+                    | Gate::Identity
+                    | Gate::Age
+                    | Gate::Insurance
+                    | Gate::Knowledge
+                    | Gate::PartnerCustomer
+                    | Gate::Language
+                    | Gate::Rate
+                    | Gate::Distance
+                    | Gate::Overlap
+                    | Gate::Caps
+                    | Gate::Blocked,
+                ) => {}
             }
-            let Some(mut job) = self.take(id) else { continue };
-            let mut change = Change::new(now);
-            if job.state == JobState::Unfilled {
-                self.look_again(&mut job, &mut change, nearby);
-            } else if job.run.wave == 0 {
-                self.open_wave(&mut job, &mut change, nearby);
-            } else {
-                self.refill(&mut job, &mut change, nearby);
-            }
-            self.commit(&job, change, effects);
-            self.put(job, now);
         }
     }
 
@@ -232,6 +248,14 @@ impl Dispatcher {
 fn stage(job: &Job, wave: u8, now: Time) -> u8 {
     let passed = now.since(job.run.started_at) / job.plan().interval_ms.max(1);
     wave.max(u8::try_from(passed + 1).unwrap_or(u8::MAX))
+}
+
+/// The caps of the job's waves. Remote work takes whoever stands nearest on the whole earth.
+fn caps_m(job: &Job) -> &[u32] {
+    match job.terms.package.site {
+        Site::OnSite => &job.plan().caps_m,
+        Site::Remote => &[EVERYWHERE_M],
+    }
 }
 
 fn seats(job: &Job) -> u8 {

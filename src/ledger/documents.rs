@@ -85,9 +85,15 @@ pub async fn directory_version(session: &mut Session<'_>) -> sqlx::Result<u64> {
         .int("version")
 }
 
+/// Every version of every document of a kind.
+pub async fn all<T: DeserializeOwned>(session: &mut Session<'_>, kind: &str) -> sqlx::Result<Vec<(T, u32)>> {
+    let sql = "select version, doc from documents where kind = $1 order by slug, version";
+    versions(&session.all(sql, [Arg::Text(kind)]).await?)
+}
+
 /// The newest version of every document of a kind.
 pub async fn newest<T: DeserializeOwned>(session: &mut Session<'_>, kind: &str) -> sqlx::Result<Vec<(T, u32)>> {
-    session
+    let rows = session
         .all(
             "select version, doc from documents where kind = $1 and version =
                  (select max(version) from documents as others
@@ -95,8 +101,10 @@ pub async fn newest<T: DeserializeOwned>(session: &mut Session<'_>, kind: &str) 
              order by slug",
             [Arg::Text(kind)],
         )
-        .await?
-        .iter()
-        .map(|row| Ok((row.doc("doc")?, row.int("version")?)))
-        .collect()
+        .await?;
+    versions(&rows)
+}
+
+fn versions<T: DeserializeOwned>(rows: &[Row]) -> sqlx::Result<Vec<(T, u32)>> {
+    rows.iter().map(|row| Ok((row.doc("doc")?, row.int("version")?))).collect()
 }

@@ -90,6 +90,9 @@ pub struct VisitLine {
     pub assigned_at: i64,
     pub contact_due: i64,
     pub active: bool,
+    pub ended_at: Option<i64>,
+    pub outcome: Option<&'static str>,
+    pub cool_until: Option<i64>,
 }
 
 /// A row of `events`.
@@ -126,6 +129,16 @@ pub struct KeyLine {
     pub job: Uuid,
     pub answer: String,
     pub at: i64,
+}
+
+/// A row of `waitlist`: so many more requests.
+#[derive(Debug, Serialize)]
+pub struct WaitLine {
+    pub community: String,
+    pub cell: String,
+    pub requests: i64,
+    pub first_at: i64,
+    pub last_at: i64,
 }
 
 /// A row of `duties`.

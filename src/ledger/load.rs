@@ -1,4 +1,4 @@
-//! What a restart needs: open jobs with all they stand on, duties, keys. Also one job alone, when its record was refused
+//! What a restart needs: open jobs with all they stand on, duties, keys, and what each friend has done in the last year. Also one job alone, when its record was refused
 //! and memory must go back to what is stored. A job is open while something is due for it.
 
 use std::collections::HashMap;
@@ -11,10 +11,11 @@ use kiez_protocol::money::{Currency, Money};
 use uuid::Uuid;
 
 use super::either::{Arg, Row, Session, broken};
-use super::rows::{KEY_KEPT_MS, LIVE, unhex};
-use crate::dispatch::effect::{DutyRow, JobRow, Stored, StoredJob, StoredKey};
+use super::rows::{CANCELLED, DONE, HANDED_BACK, KEY_KEPT_MS, LIVE, NO_CONTACT, unhex};
+use crate::dispatch::caps::{PERIOD_MS, Taken};
+use crate::dispatch::effect::{BreachRow, DutyRow, JobRow, Stored, StoredJob, StoredKey, TakenRow};
 use crate::dispatch::input::{PartnerKey, Terms};
-use crate::dispatch::job::{Booking, Delivery, Offer, OfferState, Pay, Visit};
+use crate::dispatch::job::{Booking, Delivery, Ended, Offer, OfferState, Pay, Visit, VisitEnd};
 
 /// The four statements that bring jobs back, for those jobs a condition names.
 macro_rules! statements {
@@ -38,7 +39,7 @@ macro_rules! statements {
             ),
             visits: concat!(
                 "select job, visits.attempt, friend, offer, place, gross, visits.commission, net, visits.currency,
-                        accept_key, assigned_at, contact_due, active
+                        accept_key, assigned_at, contact_due, active, ended_at, outcome, cool_until
                  from visits join jobs on jobs.id = visits.job where ",
                 $which,
                 " order by job, visits.attempt"
@@ -74,12 +75,39 @@ pub async fn load(mut session: Session<'_>) -> sqlx::Result<Stored> {
             [Arg::Int(KEY_KEPT_MS)],
         )
         .await?;
+    // What counts towards caps, and breaches whose cool-down may last, of the last year before the newest visit.
+    let counted = session
+        .all(
+            "select friend, job, assigned_at, net, currency, outcome, cool_until from visits
+             where assigned_at > (select max(assigned_at) from visits) - $1
+                 and (active or outcome = 'done'
+                      or outcome = 'no_contact' and cool_until > (select max(assigned_at) from visits))
+             order by assigned_at, job",
+            [Arg::Int(PERIOD_MS)],
+        )
+        .await?;
+    let (breaches, taken): (Vec<_>, Vec<_>) =
+        counted.into_iter().try_fold((Vec::new(), Vec::new()), |(mut breaches, mut taken), row| {
+            match row.maybe_text("outcome")? {
+                Some(NO_CONTACT) => {
+                    breaches
+                        .push(BreachRow { friend: FriendId(row.id("friend")?), cool_until: row.time("cool_until")? });
+                    Ok((breaches, taken))
+                }
+                Some(_) | None => {
+                    taken.push(taken_row(&row)?);
+                    Ok::<_, sqlx::Error>((breaches, taken))
+                }
+            }
+        })?;
     let verdicts = wins(session).await?;
     Ok(Stored {
         jobs,
         verdicts,
         duties: duties.iter().map(duty).collect::<sqlx::Result<_>>()?,
         keys: keys.iter().map(key).collect::<sqlx::Result<_>>()?,
+        taken,
+        breaches,
     })
 }
 
@@ -236,7 +264,26 @@ fn visit(row: &Row) -> sqlx::Result<Visit> {
         assigned_at: row.time("assigned_at")?,
         contact_due: row.time("contact_due")?,
         active: row.flag("active")?,
+        ended: ended(row)?,
     })
+}
+
+fn ended(row: &Row) -> sqlx::Result<Option<Ended>> {
+    let Some(outcome) = row.maybe_text("outcome")? else { return Ok(None) };
+    let how = match outcome {
+        DONE => VisitEnd::Done,
+        HANDED_BACK => VisitEnd::HandedBack,
+        NO_CONTACT => VisitEnd::NoContact { cool_until: row.time("cool_until")? },
+        CANCELLED => VisitEnd::Cancelled,
+        other => return Err(broken("outcome", format_args!("{other} is no end of a visit"))),
+    };
+    Ok(Some(Ended { at: row.time("ended_at")?, how }))
+}
+
+fn taken_row(row: &Row) -> sqlx::Result<TakenRow> {
+    let net = Money { amount: row.int("net")?, currency: row.word("currency")? };
+    let taken = Taken { job: JobId(row.id("job")?), at: row.time("assigned_at")?, net };
+    Ok(TakenRow { friend: FriendId(row.id("friend")?), taken })
 }
 
 fn pay(row: &Row) -> sqlx::Result<Pay> {

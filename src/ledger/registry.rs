@@ -59,12 +59,13 @@ impl From<sqlx::Error> for RegistryError {
     }
 }
 
-/// The directory as it is stored, each document in its newest version.
+/// The directory as it is stored: communities in all their versions, because their policies have dates; the rest in its
+/// newest.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct DirectoryRows {
     /// The version of the whole; it was at least this when the rest was read.
     pub version: u64,
-    /// Communities with their versions.
+    /// Communities with their versions, by slug and version.
     pub communities: Vec<(Community, u32)>,
     /// Packages with their versions.
     pub packages: Vec<(Package, u32)>,
@@ -231,7 +232,7 @@ impl Registry {
         let mut session = lease.session();
         // The version first: a change in between is then read twice, and never missed.
         let version = documents::directory_version(&mut session).await?;
-        let communities = documents::newest(&mut session, "community").await?;
+        let communities = documents::all(&mut session, "community").await?;
         let packages = documents::newest(&mut session, "package").await?;
         let partners: Vec<(Partner, u32)> = documents::newest(&mut session, "partner").await?;
         let friends = session.all("select doc from friends order by id", []).await?;

@@ -11,9 +11,11 @@ use kiez_protocol::partner::JobState;
 use serde::Serialize;
 use uuid::Uuid;
 
-use super::lines::{BookingLine, DecisionLine, DutyLine, EventLine, JobLine, KeyLine, OfferLine, RunLine, VisitLine};
-use crate::dispatch::effect::{Actor, DutyRow, JobRecord, Record};
-use crate::dispatch::job::{Offer, OfferState, Visit};
+use super::lines::{
+    BookingLine, DecisionLine, DutyLine, EventLine, JobLine, KeyLine, OfferLine, RunLine, VisitLine, WaitLine,
+};
+use crate::dispatch::effect::{Actor, DutyRow, JobRecord, Record, WaitRow};
+use crate::dispatch::job::{Offer, OfferState, Visit, VisitEnd};
 
 /// How long a partner's key is kept, ms.
 pub const KEY_KEPT_MS: i64 = 7 * 24 * 60 * 60 * 1000;
@@ -30,6 +32,7 @@ pub struct Rows {
     pub decisions: Vec<DecisionLine>,
     pub keys: Vec<KeyLine>,
     pub duties: Vec<DutyLine>,
+    pub waits: Vec<WaitLine>,
 }
 
 impl Rows {
@@ -40,6 +43,7 @@ impl Rows {
             match record {
                 Record::Job(record) => rows.add_job(record),
                 Record::Duty(duty) => rows.duties.push(duty_line(duty)),
+                Record::Waitlist(wait) => rows.add_wait(wait),
             }
         }
         keep_last(&mut rows.jobs, |line| line.id);
@@ -52,6 +56,21 @@ impl Rows {
         rows.visits.sort_by_key(|line| line.active);
         rows.offers.sort_by_key(|line| line.state == WON);
         rows
+    }
+
+    /// A statement may touch a row only once, so requests for one cell are added up here.
+    fn add_wait(&mut self, wait: &WaitRow) {
+        let (community, cell, at) = (wait.community.as_str(), wait.cell.to_string(), wait.at.0);
+        match self.waits.iter_mut().find(|line| line.community == community && line.cell == cell) {
+            Some(line) => {
+                line.requests += 1;
+                line.last_at = at;
+            }
+            None => {
+                let community = community.to_owned();
+                self.waits.push(WaitLine { community, cell, requests: 1, first_at: at, last_at: at });
+            }
+        }
     }
 
     fn add_job(&mut self, record: &JobRecord) {
@@ -176,8 +195,25 @@ fn visit_line(job: Uuid, visit: &Visit) -> VisitLine {
         assigned_at: visit.assigned_at.0,
         contact_due: visit.contact_due.0,
         active: visit.active,
+        ended_at: visit.ended.map(|ended| ended.at.0),
+        outcome: visit.ended.map(|ended| match ended.how {
+            VisitEnd::Done => DONE,
+            VisitEnd::HandedBack => HANDED_BACK,
+            VisitEnd::NoContact { .. } => NO_CONTACT,
+            VisitEnd::Cancelled => CANCELLED,
+        }),
+        cool_until: visit.ended.and_then(|ended| match ended.how {
+            VisitEnd::NoContact { cool_until } => Some(cool_until.0),
+            VisitEnd::Done | VisitEnd::HandedBack | VisitEnd::Cancelled => None,
+        }),
     }
 }
+
+// How a visit ended.
+pub const DONE: &str = "done";
+pub const HANDED_BACK: &str = "handed_back";
+pub const NO_CONTACT: &str = "no_contact";
+pub const CANCELLED: &str = "cancelled";
 
 fn duty_line(duty: &DutyRow) -> DutyLine {
     DutyLine {

@@ -18,12 +18,18 @@ pub enum Standing {
 
 /// SQLite's migrations, in order.
 pub fn sqlite() -> Migrator {
-    migrator(&[(1, "ledger", include_str!("../../migrations/sqlite/0001_ledger.sql"))])
+    migrator(&[
+        (1, "ledger", include_str!("../../migrations/sqlite/0001_ledger.sql")),
+        (2, "who is suitable", include_str!("../../migrations/sqlite/0002_suitable.sql")),
+    ])
 }
 
 /// Postgres' migrations, in order.
 pub fn postgres() -> Migrator {
-    migrator(&[(1, "ledger", include_str!("../../migrations/postgres/0001_ledger.sql"))])
+    migrator(&[
+        (1, "ledger", include_str!("../../migrations/postgres/0001_ledger.sql")),
+        (2, "who is suitable", include_str!("../../migrations/postgres/0002_suitable.sql")),
+    ])
 }
 
 fn migrator(files: &[(i64, &'static str, &'static str)]) -> Migrator {

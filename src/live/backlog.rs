@@ -233,7 +233,8 @@ pub fn is_owed(message: &FriendMessage) -> bool {
         | FriendMessage::AcceptResult { .. }
         | FriendMessage::Job(_)
         | FriendMessage::Done { .. }
-        | FriendMessage::Duty(_) => true,
+        | FriendMessage::Duty(_)
+        | FriendMessage::CapNear(_) => true,
         // A refusal is owed where the app keeps the frame until it is answered.
         FriendMessage::Error { key, .. } => key.is_some(),
         FriendMessage::Welcome(_)
@@ -266,6 +267,7 @@ pub fn offers_in(message: &FriendMessage) -> Vec<OfferId> {
         | FriendMessage::Refreshed { .. }
         | FriendMessage::StopLocation
         | FriendMessage::DutyEnding { .. }
+        | FriendMessage::CapNear(_)
         | FriendMessage::Draining { .. } => Vec::new(),
     }
 }

@@ -9,6 +9,7 @@ use arc_swap::ArcSwap;
 use dashmap::DashMap;
 use kiez_protocol::directory::{Community, Friend, Package, Partner};
 use kiez_protocol::ids::{CommunitySlug, FriendId, PackageSlug, PartnerSlug};
+use kiez_protocol::time::Time;
 
 /// All documents.
 #[derive(Debug, Default)]
@@ -30,6 +31,11 @@ impl Directory {
     /// A community and its newest version.
     pub fn community(&self, slug: &CommunitySlug) -> Option<(Arc<Community>, u32)> {
         self.communities.newest(slug)
+    }
+
+    /// A community in the newest version whose policy is valid at `now`: what a job posted then goes by.
+    pub fn community_at(&self, slug: &CommunitySlug, now: Time) -> Option<(Arc<Community>, u32)> {
+        self.communities.newest_that(slug, |community| community.policy.is_valid(now))
     }
 
     /// A community as it was in a version: for jobs posted under it.
@@ -128,7 +134,13 @@ impl<K, T> Default for Documents<K, T> {
 
 impl<K: Eq + Hash + Ord + Clone, T> Documents<K, T> {
     fn newest(&self, key: &K) -> Option<(Arc<T>, u32)> {
-        self.0.load().get(key)?.last_key_value().map(|(version, document)| (document.clone(), *version))
+        self.newest_that(key, |_| true)
+    }
+
+    fn newest_that(&self, key: &K, fits: impl Fn(&T) -> bool) -> Option<(Arc<T>, u32)> {
+        let documents = self.0.load();
+        let fitting = documents.get(key)?.iter().rev().find(|(_, document)| fits(document));
+        fitting.map(|(version, document)| (document.clone(), *version))
     }
 
     fn version(&self, key: &K, version: u32) -> Option<Arc<T>> {
@@ -185,6 +197,28 @@ mod tests {
         assert_eq!(directory.partners.version(&slug, 1).unwrap().name, "first");
         assert!(directory.partners.version(&slug, 3).is_none());
         assert_eq!(directory.partners.all().len(), 1);
+    }
+
+    #[test]
+    fn a_job_goes_by_the_newest_policy_that_is_valid_when_it_is_posted() {
+        let directory = Directory::new();
+        let community = |from: Option<i64>, until: Option<i64>| -> Community {
+            let policy = json!({"valid_from": from.map(Time), "valid_until": until.map(Time)});
+            serde_json::from_value(json!({
+                "slug": "berlin", "brand": "Berlin", "country": "DE", "currency": "EUR",
+                "time_zone": "Europe/Berlin", "commission": {"id": "ten", "basis_points": 1000}, "policy": policy,
+            }))
+            .expect("a community as on the wire")
+        };
+        let slug = "berlin".parse().unwrap();
+        directory.put_community(community(None, Some(900)), 1);
+        directory.put_community(community(Some(300), Some(600)), 2);
+        let version_at = |now| directory.community_at(&slug, Time(now)).map(|(_, version)| version);
+        assert_eq!(
+            [0, 299, 300, 599, 600, 899, 900].map(version_at),
+            [Some(1), Some(1), Some(2), Some(2), Some(1), Some(1), None]
+        );
+        assert_eq!(directory.community(&slug).map(|(_, version)| version), Some(2), "the newest, valid or not");
     }
 
     #[test]

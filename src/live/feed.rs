@@ -335,6 +335,8 @@ mod tests {
 
     use super::*;
     use crate::dispatch::job::shown_cell;
+    use crate::live::fix::Fix;
+    use crate::live::reach::Patience;
 
     const START: Time = Time(1_000_000);
 
@@ -356,8 +358,8 @@ mod tests {
         let friend = FriendId(Uuid::from_u128(number));
         let profile = json!({"id": friend, "name": "Ada", "communities": [], "country": "DE"});
         roster.set_duty(friend, true);
-        roster.join(friend, SessionId(Uuid::from_u128(number)), Arc::new(serde_json::from_value(profile).unwrap()));
-        roster.place(friend, at, 0);
+        roster.join(friend, SessionId(Uuid::from_u128(number)), 1, Arc::new(serde_json::from_value(profile).unwrap()));
+        roster.place(friend, Fix::new(at, Time(0)));
         friend
     }
 
@@ -403,8 +405,9 @@ mod tests {
         assert_eq!((view.rates.jobs_open, view.rates.offers_out), (1, 4));
 
         for number in [1, 2] {
-            roster.leave(FriendId(Uuid::from_u128(number)), SessionId(Uuid::from_u128(number)));
+            roster.depart(FriendId(Uuid::from_u128(number)), SessionId(Uuid::from_u128(number)), 1);
         }
+        roster.fade(100_000, Patience::default());
         roster.sweep();
         let view = change(viewer.change(&feed, &roster, START));
         assert_eq!((view.cells[0].friends, view.cells[0].available), (0, 0), "a cell that has become empty");

@@ -6,11 +6,14 @@
 
 pub mod backlog;
 pub mod directory;
+pub mod due;
 pub mod epoch;
 pub mod feed;
+pub mod fix;
 pub mod index;
 pub mod outbox;
 pub mod pulse;
+pub mod reach;
 pub mod roster;
 pub mod sessions;
 pub mod verdicts;
@@ -28,6 +31,7 @@ use directory::Directory;
 use feed::Feed;
 use outbox::{Goodbye, Outbox};
 use pulse::Pulse;
+use reach::Patience;
 use roster::Roster;
 use sessions::Sessions;
 use verdicts::Verdicts;
@@ -51,9 +55,7 @@ pub struct Live {
     pub feed: Feed,
     // What each line has due.
     wheel: Wheel<Outbox>,
-    // Sockets that have gone, oldest first: their friends are suspect for a while before they leave the roster, and their
-    // sessions are kept for a while before they are forgotten.
-    suspect: Departures,
+    // Sockets that have gone, oldest first: their sessions are kept for a while before they are forgotten.
     parked: Departures,
     sweeps: AtomicU64,
 }
@@ -75,9 +77,8 @@ impl Live {
     /// A socket has gone at `now_ms` of real time, in this turn of its session. Its friend stays within reach for a while:
     /// a phone that changes networks is back in seconds.
     pub fn depart(&self, friend: FriendId, session: SessionId, turn: u32, now_ms: i64) {
-        let departure = Departure { at: now_ms, friend, session, turn };
-        self.suspect.note(departure);
-        self.parked.note(departure);
+        self.roster.depart(friend, session, turn);
+        self.parked.note(Departure { at: now_ms, friend, session, turn });
     }
 
     /// A friend may not come back: their session ends with these words, and none is kept.
@@ -108,14 +109,11 @@ impl Live {
         });
     }
 
-    /// Once a second: who departed `suspect_ms` ago and did not come back leaves the roster, whose session was parked
-    /// `resume_ms` ago loses it, and what was left behind is swept. `now` is the trade's time.
-    pub fn sweep(&self, now_ms: i64, suspect_ms: i64, resume_ms: i64, now: Time) {
-        for Departure { friend, session, turn, .. } in self.suspect.before(now_ms - suspect_ms) {
-            if !self.sessions.is_over(friend, session, turn) {
-                self.roster.leave(friend, session);
-            }
-        }
+    /// Once a second, as of `now_ms` of real time and the trade's `now`: who has been silent for long fades, whose position
+    /// is another by now moves, whose session was parked `resume_ms` ago loses it, and what was left behind is swept.
+    pub fn sweep(&self, now_ms: i64, now: Time, patience: Patience, resume_ms: i64) {
+        self.roster.fade(now_ms, patience);
+        self.roster.freshen(now);
         for Departure { friend, session, turn, .. } in self.parked.before(now_ms - resume_ms) {
             self.sessions.forget(friend, session, turn);
         }
@@ -164,6 +162,8 @@ mod tests {
     use uuid::Uuid;
 
     use super::backlog::OutboxLimits;
+    use super::fix::Fix;
+    use super::reach::Reach;
     use super::*;
     use crate::dispatch::nearest::Nearby;
 
@@ -177,22 +177,27 @@ mod tests {
         let outbox = Arc::new(Outbox::new(OutboxLimits::default()));
         let (first, _) = live.sessions.register(friend, session, Language::De, outbox);
         live.roster.set_duty(friend, true);
-        live.roster.join(friend, session, Arc::new(profile));
-        live.roster.place(friend, Point::new(52.5, 13.4).expect("on earth"), 0);
+        let profile = Arc::new(profile);
+        live.roster.join(friend, session, 1, profile.clone());
+        live.roster.place(friend, Fix::new(Point::new(52.5, 13.4).expect("on earth"), Time(0)));
         let reachable = || live.roster.find(friend).is_some();
-        let sweep = |now_ms| live.sweep(now_ms, 40_000, 300_000, Time(now_ms));
+        let sweep = |now_ms| live.sweep(now_ms, Time(now_ms), Patience::default(), 300_000);
 
         assert!(first.park());
         live.depart(friend, session, 1, 0);
         let welcome = FriendMessage::Pong { t: 0 };
         let second = live.sessions.resume(friend, session, Language::De, 0, &welcome).expect("kept");
+        live.roster.join(friend, session, 2, profile);
+        live.depart(friend, session, 1, 0);
+        assert_eq!(live.roster.reach(friend), Reach::Live, "the first goodbye is no news any more");
         sweep(40_000);
-        assert!(reachable(), "the first goodbye is no news any more");
+        live.roster.heard(friend, session, 41_000);
         assert!(second.registered.park());
         live.depart(friend, session, 2, 41_000);
-        sweep(80_999);
-        assert!(reachable());
-        sweep(81_000);
+        assert_eq!(live.roster.reach(friend), Reach::Suspect);
+        sweep(116_000);
+        assert!(reachable(), "75 s from the last frame");
+        sweep(116_001);
         assert!(!reachable());
         assert_eq!(live.sessions.len(), 1, "gone from the map, and its session is still kept");
         sweep(300_000);

@@ -408,6 +408,7 @@ fn answered(message: &FriendMessage) -> Option<Key> {
         | FriendMessage::Refreshed { .. }
         | FriendMessage::StopLocation
         | FriendMessage::DutyEnding { .. }
+        | FriendMessage::CapNear(_)
         | FriendMessage::Draining { .. } => None,
     }
 }

@@ -158,11 +158,6 @@ impl Sessions {
         self.friends.get(&friend).is_some_and(|present| present.id == session)
     }
 
-    /// Whether this session has gone on over another socket since this turn.
-    pub fn is_over(&self, friend: FriendId, session: SessionId, turn: u32) -> bool {
-        self.friends.get(&friend).is_some_and(|present| present.id == session && present.outbox.turn() != turn)
-    }
-
     /// Tells the friend something, as owed or passing as its kind says; none without a session.
     pub fn send(&self, friend: FriendId, message: FriendMessage) -> Option<Pushed> {
         let owed = is_owed(&message);
@@ -328,7 +323,6 @@ mod tests {
         assert!(resume(friend(1), session(1), Language::Pl).is_none(), "what it kept is German");
         let resumed = resume(friend(1), session(1), Language::De).expect("it is kept");
         assert_eq!((sessions.connected(), sessions.hand_len(friend(1))), (1, 2));
-        assert!(sessions.is_over(friend(1), session(1), 1) && !sessions.is_over(friend(1), session(1), 2));
         assert!(!sessions.forget(friend(1), session(1), 1), "that turn is over");
         assert!(resumed.registered.park());
         assert!(sessions.forget(friend(1), session(1), 2));

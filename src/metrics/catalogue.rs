@@ -226,7 +226,7 @@ pub(super) const HELLOS: &[&str] = &[
 pub(super) const FRAMES: &[&str] =
     &["hello", "duty", "fix", "seen", "accept", "decline", "visit", "ack", "ping", "refresh", "unknown"];
 pub(super) const FRAME_REFUSALS: &[&str] = &["too_fast", "unfit", "unknown_type"];
-pub(super) const FIXES: &[&str] = &["taken", "too_fast", "inaccurate", "off_earth", "off_duty"];
+pub(super) const FIXES: &[&str] = &["taken", "too_fast", "inaccurate", "off_earth", "off_duty", "late", "jump"];
 
 /// Close codes with their labels; what is none of these is `other`.
 pub(super) const CLOSE_CODES: [(u16, &str); 17] = [

@@ -95,12 +95,12 @@ async fn import(State(app): State<Arc<App>>, headers: HeaderMap, request: Reques
 
 /// One document: what is wrong with it is named by its field.
 async fn put_one(app: &App, document: ImportLine) -> Answered {
-    let document = vec![document];
+    let mut document = vec![document];
     let fault = |(_, what): (usize, String)| {
         let (param, detail) = what.split_once(": ").unwrap_or(("", &what));
         Fault { param: param.to_owned(), detail: detail.to_owned() }
     };
-    let faults: Vec<Fault> = documents::check(&document).into_iter().map(fault).collect();
+    let faults: Vec<Fault> = documents::settle(&mut document).into_iter().map(fault).collect();
     if faults.is_empty() { take_in(app, document).await } else { Err(Refusal::faults(faults)) }
 }
 

@@ -19,22 +19,24 @@ mod problem;
 pub mod socket;
 pub mod waiting;
 
-use std::collections::HashSet;
+use std::collections::{BTreeSet, HashSet};
 use std::sync::{Arc, Mutex};
 
 use axum::Router;
 use axum::middleware;
-use kiez_protocol::ids::PartnerSlug;
+use kiez_protocol::ids::{CommunitySlug, PartnerSlug};
 use metrics_exporter_prometheus::PrometheusHandle;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::clock::Clock;
 use crate::config::Limits;
+use crate::dispatch::input::Input;
 use crate::engine::Mailbox;
 use crate::ledger::{Reader, Registry, RegistryError};
 use crate::live::Live;
 use crate::live::backlog::OutboxLimits;
+use crate::live::reach::Patience;
 use auth::Auth;
 pub use ops::Origins;
 pub use places::{Place, Places};
@@ -74,6 +76,8 @@ pub struct App {
     pub origins: Origins,
     /// The version of the directory that is in memory.
     pub directory_version: tokio::sync::Mutex<u64>,
+    /// The communities whose brake the dispatcher knows to be on.
+    pub braked: Mutex<BTreeSet<CommunitySlug>>,
 }
 
 impl App {
@@ -84,6 +88,29 @@ impl App {
             bytes_max: bound(self.limits.outbox_bytes_max),
             kept_len_max: bound(self.limits.resume_len_max),
             kept_bytes_max: bound(self.limits.resume_bytes_max),
+        }
+    }
+
+    /// How long a friend's silence is borne.
+    pub fn patience(&self) -> Patience {
+        Patience { live_ms: self.limits.live_ms, suspect_ms: self.limits.suspect_ms }
+    }
+
+    /// Tells the dispatcher of every community whose brake was set or released. What finds no room is told the next time.
+    pub fn tell_brakes(&self) {
+        let communities = self.live.directory.communities();
+        let mut known = self.braked.lock().expect("nothing panics while it holds this");
+        for community in communities {
+            let (slug, on) = (community.slug.clone(), community.brake);
+            if known.contains(&slug) == on || self.mailbox.send(Input::Brake { community: slug.clone(), on }).is_err() {
+                continue;
+            }
+            tracing::info!(community = %slug, on, "brake");
+            if on {
+                known.insert(slug)
+            } else {
+                known.remove(&slug)
+            };
         }
     }
 
@@ -105,6 +132,7 @@ impl App {
             *present = rows.version;
             fill(&self.live, rows);
         }
+        self.tell_brakes();
         Ok(())
     }
 }
@@ -124,10 +152,10 @@ pub fn fill(live: &Live, rows: crate::ledger::DirectoryRows) {
         let known = live.directory.friend(friend.id);
         if known.is_none_or(|known| *known != friend) {
             let profile = live.directory.put_friend(friend);
-            let (id, active) = (profile.id, profile.active);
+            let (id, may_connect) = (profile.id, profile.account.may_connect());
             live.roster.set_profile(profile);
             // Known before they go, so that nobody comes in behind it.
-            if !active {
+            if !may_connect {
                 live.dismiss(id, friend::INACTIVE);
             }
         }

@@ -116,7 +116,7 @@ async fn post_job(State(app): State<Arc<App>>, headers: HeaderMap, request: Requ
                 Refusal::new(Code::Unavailable, format!("job {job} is still being written; try again"))
             })?
         }
-        Answer::Refused { code, detail } => return Err(Refusal::new(code, detail)),
+        Answer::Refused { code, detail } => return Err(refused(code, detail)),
     };
     about(view.id);
     let mut response = answer(StatusCode::CREATED, &view);
@@ -147,8 +147,11 @@ fn check(app: &App, partner: &PartnerSlug, posted: PostJob) -> Result<(Booking, 
     let slug = posted.community.or_else(|| profile.community.clone());
     let slug =
         slug.ok_or_else(|| Refusal::param(Code::Invalid, "community", "name a community: the partner has no default"))?;
-    let (community, community_version) = app.live.directory.community(&slug).ok_or_else(|| {
-        Refusal::param(Code::UnknownCommunity, "community", format!("there is no community `{slug}`"))
+    if app.live.directory.community(&slug).is_none() {
+        return Err(Refusal::param(Code::UnknownCommunity, "community", format!("there is no community `{slug}`")));
+    }
+    let (community, community_version) = app.live.directory.community_at(&slug, app.clock.now()).ok_or_else(|| {
+        Refusal::param(Code::NotOffered, "community", format!("`{slug}` has no policy that is valid now"))
     })?;
     let (package, package_version) = app.live.directory.package(&posted.package).ok_or_else(|| {
         Refusal::param(Code::UnknownPackage, "package", format!("there is no package `{}`", posted.package))
@@ -295,7 +298,15 @@ async fn changed(app: &App, partner: &PartnerSlug, job: JobId, answered: Answer,
             }
             None => Err(Refusal::not_found("job")),
         },
-        Answer::Refused { code, detail } => Err(Refusal::new(code, detail)),
+        Answer::Refused { code, detail } => Err(refused(code, detail)),
+    }
+}
+
+/// The dispatcher's no, with the field it is about where there is one.
+fn refused(code: Code, detail: String) -> Refusal {
+    match code {
+        Code::OutsideArea => Refusal::param(code, "location", detail),
+        _ => Refusal::new(code, detail),
     }
 }
 

@@ -467,6 +467,7 @@ pub fn won(before: &JobRecord, seat: usize, place: u8) -> JobRecord {
         assigned_at,
         contact_due: assigned_at + 12 * HOUR,
         active: true,
+        ended: None,
     }];
     record.runs = vec![RunRow {
         attempt: offer.attempt,

@@ -5,6 +5,7 @@
 
 mod cast;
 mod checkup;
+mod counting;
 mod faults;
 mod pace;
 mod pressure;
@@ -62,6 +63,13 @@ mod told {
         a_taken_over_ledger_fences_who_reconnects,
         a_newer_schema_is_refused,
         many_at_once_are_all_written,
+    }
+    stories! { counting:
+        what_a_friend_holds_or_has_done_in_a_year_counts,
+        a_visit_that_takes_a_place_has_not_ended,
+        wishes_outside_of_an_area_are_counted_by_cell,
+        a_wish_waits_its_turn_like_every_record,
+        an_older_database_is_refused_until_it_is_migrated,
     }
     stories! { checkup:
         a_look_makes_nothing_and_sees_who_has_the_ledger,

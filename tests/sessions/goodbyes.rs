@@ -5,6 +5,7 @@ use std::time::Duration;
 use kiez_protocol::directory::{Friend, ImportLine};
 use kiez_protocol::friend::{FriendFrame, FriendMessage, Verdict};
 use kiez_protocol::ids::FriendId;
+use kiez_protocol::profile::Account;
 use kiez_protocol::refusal::{Code, close};
 use serde_json::json;
 use sqlx::{ConnectOptions, Connection, Executor};
@@ -110,7 +111,7 @@ async fn an_accept_counts_for_the_account_as_it_is_now() {
     assert_eq!(accept(&offers[0]).await, Verdict::Won);
     // The line stays; the account may hold one job from now on, and does.
     let mut profile = inactive(friend);
-    (profile.active, profile.jobs_held_max) = (true, 1);
+    (profile.account, profile.jobs_held_max) = (Account::Active, 1);
     server.admin().put_friend(&profile).await.expect("taken");
     assert_eq!(accept(&offers[1]).await, Verdict::Lost);
     server.down().await;

@@ -4,9 +4,12 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use kiez::dispatch::effect::{DutyRow, EventRow, JobRecord, JobRow, Record, Stored, StoredJob, StoredKey};
+use kiez::dispatch::decision::Decision;
+use kiez::dispatch::effect::{
+    BreachRow, DutyRow, EventRow, JobRecord, JobRow, Record, Stored, StoredJob, StoredKey, TakenRow, WaitRow,
+};
 use kiez::dispatch::is_final;
-use kiez::dispatch::job::{Booking, Delivery, Offer, OfferState, Visit};
+use kiez::dispatch::job::{Booking, Delivery, Ended, Offer, OfferState, Visit, VisitEnd};
 use kiez_protocol::friend::{ClosedReason, LostReason, Verdict};
 use kiez_protocol::ids::{FriendId, JobId, Key, OfferId};
 use kiez_protocol::partner::JobState;
@@ -19,6 +22,7 @@ pub struct Rows {
     pub offers: BTreeMap<OfferId, Offer>,
     pub visits: BTreeMap<u16, Visit>,
     pub events: Vec<EventRow>,
+    pub decisions: Vec<Decision>,
 }
 
 /// Why a record is refused for good: another friend's visit has the place.
@@ -30,6 +34,7 @@ pub struct Ledger {
     pub jobs: BTreeMap<JobId, Rows>,
     pub duties: BTreeMap<FriendId, DutyRow>,
     pub keys: Vec<StoredKey>,
+    pub waitlist: Vec<WaitRow>,
 }
 
 impl Ledger {
@@ -39,6 +44,10 @@ impl Ledger {
         match record {
             Record::Duty(row) => {
                 self.duties.insert(row.friend, *row);
+                Ok(())
+            }
+            Record::Waitlist(row) => {
+                self.waitlist.push(row.clone());
                 Ok(())
             }
             Record::Job(record) => self.write_job(record),
@@ -62,6 +71,7 @@ impl Ledger {
             offers: BTreeMap::new(),
             visits: BTreeMap::new(),
             events: Vec::new(),
+            decisions: Vec::new(),
         });
         assert!(!record.events.is_empty(), "what changes a job is an event: {record:?}");
         for event in &record.events {
@@ -77,6 +87,7 @@ impl Ledger {
             "a job that is not final has a next deadline"
         );
         rows.row = record.job.clone();
+        rows.decisions.extend(record.decisions.iter().cloned());
         if let Some(booking) = &record.booking {
             rows.booking = booking.clone();
         }
@@ -109,6 +120,7 @@ impl Ledger {
             }
         }
         for visit in &record.visits {
+            assert_eq!(visit.active, visit.ended.is_none(), "a visit ends in some way, once");
             rows.visits.insert(visit.attempt, visit.clone());
         }
         assert!(rows.visits.values().filter(|visit| visit.active).count() <= 1, "two helpers for one job");
@@ -141,8 +153,14 @@ impl Ledger {
             jobs: open.filter_map(|(id, _)| self.job(*id)).collect(),
             duties: self.duties.values().filter(|row| row.duty.on).copied().collect(),
             keys: self.keys.clone(),
+            taken: self.visits().filter(|(_, visit)| visit.counts()).map(taken).collect(),
+            breaches: self.visits().filter_map(breach).collect(),
             verdicts: Vec::new(),
         }
+    }
+
+    fn visits(&self) -> impl Iterator<Item = (JobId, &Visit)> {
+        self.jobs.iter().flat_map(|(id, rows)| rows.visits.values().map(|visit| (*id, visit)))
     }
 
     pub fn offer(&self, offer: OfferId) -> Option<(&Rows, &Offer)> {
@@ -181,5 +199,18 @@ impl Ledger {
             OfferState::Closed(ClosedReason::Capacity) => LostReason::Capacity,
         };
         Some((Verdict::Lost, Some(lost)))
+    }
+}
+
+fn taken((job, visit): (JobId, &Visit)) -> TakenRow {
+    TakenRow { friend: visit.friend, taken: visit.taken(job) }
+}
+
+fn breach((_, visit): (JobId, &Visit)) -> Option<BreachRow> {
+    match visit.ended {
+        Some(Ended { how: VisitEnd::NoContact { cool_until }, .. }) => {
+            Some(BreachRow { friend: visit.friend, cool_until })
+        }
+        Some(_) | None => None,
     }
 }

@@ -5,6 +5,8 @@ mod ledger;
 mod streets;
 mod town;
 
+mod areas;
+mod gates;
 mod posts;
 mod quarantine;
 mod races;

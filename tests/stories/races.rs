@@ -4,6 +4,7 @@ use kiez_protocol::directory::Friend;
 use kiez_protocol::friend::{FriendMessage, LostReason, Verdict, VisitEvent};
 use kiez_protocol::ids::Key;
 use kiez_protocol::partner::{EditJob, JobState};
+use kiez_protocol::profile::Account;
 
 use super::town::{MINUTE, SECOND, Town, north};
 use kiez::dispatch::effect::Answer;
@@ -357,7 +358,7 @@ fn an_account_that_was_closed_meanwhile_cannot_win() {
     let [anna, ben] = town.friends([100, 200]);
     let job = town.post();
     town.streets.change(anna, |standing| {
-        standing.profile = std::sync::Arc::new(Friend { active: false, ..(*standing.profile).clone() });
+        standing.profile = std::sync::Arc::new(Friend { account: Account::Left, ..(*standing.profile).clone() });
     });
     let a = town.accept(anna, job);
     assert_eq!(town.lost(a), Some(LostReason::NotSuitable));

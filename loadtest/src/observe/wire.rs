@@ -117,6 +117,7 @@ impl Observation {
             | FriendMessage::Refreshed { .. }
             | FriendMessage::StopLocation
             | FriendMessage::DutyEnding { .. }
+            | FriendMessage::CapNear(_)
             | FriendMessage::Draining { .. } => {}
         }
     }

@@ -2,7 +2,7 @@
 //! among customers of one telephone company, guide prices with 10 %, fixed prices, 8 % in francs, and a partner that
 //! only posts and takes whoever is near.
 
-use kiez_protocol::directory::{CommissionRule, Community, Country, Crowd, Partner, Policy};
+use kiez_protocol::directory::{CommissionRule, Community, Country, Crowd, Partner};
 use kiez_protocol::money::Currency;
 
 use super::packages::word;
@@ -32,20 +32,12 @@ pub const PARTNERS: &[(&str, &str, &str, f64)] = &[
 
 /// All communities.
 pub fn communities() -> Vec<Community> {
-    let policy = Policy::default();
     let community = |slug: &str, brand: &str, crowd, basis_points, partner_customer| {
-        let swiss = slug == ZURICH;
-        Community {
-            slug: slug.parse().expect("slugs of this file are slugs"),
-            brand: brand.to_owned(),
-            country: if swiss { Country::Ch } else { Country::De },
-            currency: if swiss { Currency::Chf } else { Currency::Eur },
-            time_zone: if swiss { "Europe/Zurich" } else { "Europe/Berlin" }.to_owned(),
-            crowd,
-            commission: CommissionRule { id: word(&format!("{slug}-commission")), basis_points },
-            partner_customer,
-            policy: policy.clone(),
-        }
+        let (country, currency) =
+            if slug == ZURICH { (Country::Ch, Currency::Chf) } else { (Country::De, Currency::Eur) };
+        let rule = CommissionRule { id: word(&format!("{slug}-commission")), basis_points };
+        let slug = slug.parse().expect("slugs of this file are slugs");
+        Community { crowd, partner_customer, ..Community::new(slug, brand, country, currency, rule) }
     };
     vec![
         community(BERLIN_HOURLY, "Kundenhilfe", Crowd::OwnThenAll, 1_000, true),

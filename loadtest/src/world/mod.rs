@@ -7,7 +7,7 @@ pub mod edition;
 pub mod hours;
 pub mod packages;
 
-use kiez_protocol::directory::{Country, Friend, ImportLine, Language, SkillLevel, Tier};
+use kiez_protocol::directory::{Country, Friend, ImportLine, Language, SkillLevel};
 use kiez_protocol::ids::{CommunitySlug, FriendId, PartnerSlug};
 use kiez_protocol::money::{Currency, Money, PaymentMethod};
 use kiez_protocol::partner::{Answer, Answers, Customer, PostJob, Urgency, Window};
@@ -218,19 +218,13 @@ fn resident(kind: WorldKind, city: &City, number: usize, chance: &mut Chance) ->
         home: city.home(chance),
         pace_m_s,
         profile: Friend {
-            id,
-            subject: None,
-            name,
-            tier: Tier::Friend,
-            active: true,
             skills,
             languages,
             communities: slugs(&member_of),
-            country: city.country,
             radius_m,
             hourly_rate: (!swiss).then_some(Money { amount: rate, currency: Currency::Eur }),
             customer_of: if phone_customer { vec![PHONE_COMPANY.parse().expect("a slug")] } else { Vec::new() },
-            jobs_held_max: 3,
+            ..Friend::new(id, &name, city.country)
         },
     }
 }

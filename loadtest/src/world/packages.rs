@@ -1,7 +1,7 @@
 //! What customers book: the packages of the demo, in five languages. What real services of this kind were asked for most
 //! was Wi-Fi, television, computer and software; prices and rules are of that order of size.
 
-use kiez_protocol::directory::{AnswerKind, Package, Pricing, Question, SkillLevel, Texts, Tier};
+use kiez_protocol::directory::{AnswerKind, Package, Pricing, Question, SkillLevel, Texts};
 use kiez_protocol::ids::{CommunitySlug, Word};
 use kiez_protocol::money::{Currency, Money, PaymentMethod};
 
@@ -218,17 +218,14 @@ fn package(work: &Work, community: &str) -> Package {
         _ => Pricing::Fixed { price: money(work.euros, Currency::Eur) },
     };
     let [de, en, fr, it, pl] = work.title;
+    let slug = slug_of(work, community).parse().expect("slugs of this file are slugs");
     Package {
-        slug: slug_of(work, community).parse().expect("slugs of this file are slugs"),
-        title: texts([de, en, fr, it, pl]),
-        category: word(work.category),
         communities: vec![community.parse::<CommunitySlug>().expect("slugs of this crate are slugs")],
         skills: vec![SkillLevel { skill: word(work.skill), level: work.level }],
-        tier: Tier::Friend,
         duration_min: work.minutes,
-        pricing,
         questions: questions(work),
         payment_methods: vec![PaymentMethod::CardOnline, PaymentMethod::CardOnSite, PaymentMethod::Cash],
+        ..Package::new(slug, texts([de, en, fr, it, pl]), word(work.category), pricing)
     }
 }
 

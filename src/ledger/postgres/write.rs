@@ -5,7 +5,7 @@ use sqlx::postgres::{PgArguments, PgConnection, Postgres};
 use sqlx::query::Query;
 
 use crate::ledger::lines::{
-    BookingLine, DecisionLine, DutyLine, EventLine, JobLine, KeyLine, OfferLine, RunLine, VisitLine,
+    BookingLine, DecisionLine, DutyLine, EventLine, JobLine, KeyLine, OfferLine, RunLine, VisitLine, WaitLine,
 };
 use crate::ledger::rows::{KEY_KEPT_MS, Rows};
 
@@ -28,7 +28,8 @@ pub async fn write(connection: &mut PgConnection, rows: &Rows) -> sqlx::Result<(
             .await?;
         each(connection, &rows.keys, keys).await?;
     }
-    each(connection, &rows.duties, duties).await
+    each(connection, &rows.duties, duties).await?;
+    each(connection, &rows.waits, waits).await
 }
 
 async fn each<L>(
@@ -176,22 +177,27 @@ fn visits(lines: &[VisitLine]) -> Statement<'_> {
         .bind(column(lines, |line| line.assigned_at))
         .bind(column(lines, |line| line.contact_due))
         .bind(column(lines, |line| line.active))
+        .bind(column(lines, |line| line.ended_at))
+        .bind(column(lines, |line| line.outcome))
+        .bind(column(lines, |line| line.cool_until))
 }
 
 const VISITS: &str = "
 insert into visits (job, attempt, friend, offer, place, gross, commission, net, currency, accept_key, assigned_at,
-    contact_due, active)
+    contact_due, active, ended_at, outcome, cool_until)
 select job, attempt, friend, offer, place, gross, commission, net, currency, accept_key, assigned_at, contact_due,
-    active
+    active, ended_at, outcome, cool_until
 from unnest($1::uuid[], $2::bigint[], $3::uuid[], $4::uuid[], $5::bigint[], $6::bigint[], $7::bigint[],
-    $8::bigint[], $9::text[], $10::uuid[], $11::bigint[], $12::bigint[], $13::boolean[]) with ordinality
+    $8::bigint[], $9::text[], $10::uuid[], $11::bigint[], $12::bigint[], $13::boolean[], $14::bigint[], $15::text[],
+    $16::bigint[]) with ordinality
     as lines (job, attempt, friend, offer, place, gross, commission, net, currency, accept_key, assigned_at,
-    contact_due, active, line)
+    contact_due, active, ended_at, outcome, cool_until, line)
 order by line
 on conflict (job, attempt) do update set friend = excluded.friend, offer = excluded.offer, place = excluded.place,
     gross = excluded.gross, commission = excluded.commission, net = excluded.net, currency = excluded.currency,
     accept_key = excluded.accept_key, assigned_at = excluded.assigned_at, contact_due = excluded.contact_due,
-    active = excluded.active";
+    active = excluded.active, ended_at = excluded.ended_at, outcome = excluded.outcome,
+    cool_until = excluded.cool_until";
 
 fn events(lines: &[EventLine]) -> Statement<'_> {
     sqlx::query(EVENTS)
@@ -257,3 +263,19 @@ insert into duties (friend, on_duty, until, at)
 select *
 from unnest($1::uuid[], $2::boolean[], $3::bigint[], $4::bigint[])
 on conflict (friend) do update set on_duty = excluded.on_duty, until = excluded.until, at = excluded.at";
+
+fn waits(lines: &[WaitLine]) -> Statement<'_> {
+    sqlx::query(WAITS)
+        .bind(column(lines, |line| line.community.as_str()))
+        .bind(column(lines, |line| line.cell.as_str()))
+        .bind(column(lines, |line| line.requests))
+        .bind(column(lines, |line| line.first_at))
+        .bind(column(lines, |line| line.last_at))
+}
+
+const WAITS: &str = "
+insert into waitlist (community, cell, requests, first_at, last_at)
+select *
+from unnest($1::text[], $2::text[], $3::bigint[], $4::bigint[], $5::bigint[])
+on conflict (community, cell) do update set requests = waitlist.requests + excluded.requests,
+    last_at = excluded.last_at";

@@ -23,7 +23,8 @@ pub async fn write(connection: &mut SqliteConnection, rows: &Rows) -> sqlx::Resu
             .await?;
         each(connection, KEYS, &rows.keys).await?;
     }
-    each(connection, DUTIES, &rows.duties).await
+    each(connection, DUTIES, &rows.duties).await?;
+    each(connection, WAITS, &rows.waits).await
 }
 
 async fn each<L: Serialize>(connection: &mut SqliteConnection, sql: &'static str, lines: &Vec<L>) -> sqlx::Result<()> {
@@ -83,15 +84,17 @@ on conflict (id) do update set wave = excluded.wave, wave_seat = excluded.wave_s
 
 const VISITS: &str = "
 insert into visits (job, attempt, friend, offer, place, gross, commission, net, currency, accept_key, assigned_at,
-    contact_due, active)
+    contact_due, active, ended_at, outcome, cool_until)
 select value ->> 'job', value ->> 'attempt', value ->> 'friend', value ->> 'offer', value ->> 'place',
     value ->> 'gross', value ->> 'commission', value ->> 'net', value ->> 'currency', value ->> 'accept_key',
-    value ->> 'assigned_at', value ->> 'contact_due', value ->> 'active'
+    value ->> 'assigned_at', value ->> 'contact_due', value ->> 'active', value ->> 'ended_at',
+    value ->> 'outcome', value ->> 'cool_until'
 from jsonb_each(?) where true order by key
 on conflict (job, attempt) do update set friend = excluded.friend, offer = excluded.offer, place = excluded.place,
     gross = excluded.gross, commission = excluded.commission, net = excluded.net, currency = excluded.currency,
     accept_key = excluded.accept_key, assigned_at = excluded.assigned_at, contact_due = excluded.contact_due,
-    active = excluded.active";
+    active = excluded.active, ended_at = excluded.ended_at, outcome = excluded.outcome,
+    cool_until = excluded.cool_until";
 
 const EVENTS: &str = "
 insert into events (job, sequence, from_state, to_state, kind, actor, actor_id, reason, at, client_at)
@@ -114,3 +117,10 @@ insert into duties (friend, on_duty, until, at)
 select value ->> 'friend', value ->> 'on_duty', value ->> 'until', value ->> 'at'
 from jsonb_each(?) where true
 on conflict (friend) do update set on_duty = excluded.on_duty, until = excluded.until, at = excluded.at";
+
+const WAITS: &str = "
+insert into waitlist (community, cell, requests, first_at, last_at)
+select value ->> 'community', value ->> 'cell', value ->> 'requests', value ->> 'first_at', value ->> 'last_at'
+from jsonb_each(?) where true
+on conflict (community, cell) do update set requests = waitlist.requests + excluded.requests,
+    last_at = excluded.last_at";

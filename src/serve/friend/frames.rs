@@ -51,7 +51,7 @@ impl Session {
             return Err(TOO_FAST);
         }
         match frame {
-            FriendFrame::Fix { lat, lng, accuracy_m, at: _ } => self.fix_too_soon(lat, lng, accuracy_m),
+            FriendFrame::Fix { lat, lng, accuracy_m, at } => self.fix_too_soon(lat, lng, accuracy_m, at),
             frame => self.refuse(Code::TooMany, key_of(&frame), None, "error.too_many"),
         }
         Ok(())
@@ -65,8 +65,8 @@ impl Session {
                 self.refuse(Code::WrongState, None, None, "error.hello_twice");
                 return Ok(());
             }
-            FriendFrame::Fix { lat, lng, accuracy_m, at: _ } => {
-                self.fix(lat, lng, accuracy_m);
+            FriendFrame::Fix { lat, lng, accuracy_m, at } => {
+                self.fix(lat, lng, accuracy_m, at);
                 return Ok(());
             }
             FriendFrame::Accept { offer, revision, key } => {

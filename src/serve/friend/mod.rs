@@ -172,7 +172,7 @@ async fn hello(app: &App, socket: &mut Socket) -> Result<Stranger, Turned> {
     let friend = app.live.directory.friend_by_subject(&claim.subject);
     let profile = friend.and_then(|friend| app.live.directory.friend(friend));
     let profile = profile.ok_or(Turned::away(close::BAD_TOKEN, "the token is not valid"))?;
-    if !profile.active {
+    if !profile.account.may_connect() {
         return Err(Turned::Away(INACTIVE));
     }
     Ok(Stranger { profile, language, token_ends: claim.expires_at.0, session, last_seq })

@@ -4,29 +4,37 @@
 use kiez_protocol::friend::FriendMessage;
 use kiez_protocol::place::Point;
 use kiez_protocol::refusal::Code;
+use kiez_protocol::time::Time;
 
 use super::session::Session;
 use crate::dispatch::input::Input;
+use crate::live::fix::Fix;
 use crate::live::roster::Placed;
 use crate::metrics;
 
 /// Fixes less accurate than this are not used, metres (rules of the trade, §5).
 const ACCURACY_MAX_M: f64 = 500.0;
 
+/// Why a fix is not used.
+enum Unusable {
+    OffEarth,
+    Inaccurate,
+}
+
 impl Session {
     /// A fix within the limit.
-    pub fn fix(&mut self, lat: f64, lng: f64, accuracy_m: Option<f64>) {
-        let Ok(point) = Point::new(lat, lng) else {
-            metrics::fix("off_earth");
-            return self.refuse(Code::Invalid, None, None, "error.fix_off_earth");
+    pub fn fix(&mut self, lat: f64, lng: f64, accuracy_m: Option<f64>, at: Option<Time>) {
+        let fix = match self.usable(lat, lng, accuracy_m, at) {
+            Ok(fix) => fix,
+            Err(Unusable::OffEarth) => {
+                metrics::fix("off_earth");
+                return self.refuse(Code::Invalid, None, None, "error.fix_off_earth");
+            }
+            Err(Unusable::Inaccurate) => return metrics::fix("inaccurate"),
         };
-        if !is_accurate(accuracy_m) {
-            metrics::fix("inaccurate");
-            return;
-        }
         if !self.app.live.roster.on_duty(self.friend()) {
             if self.going_on {
-                self.held_fix = Some(point);
+                self.held_fix = Some(fix);
                 return;
             }
             metrics::fix("off_duty");
@@ -34,15 +42,16 @@ impl Session {
             return;
         }
         self.held_fix = None;
-        self.place(point);
+        self.place(fix);
     }
 
     /// A fix beyond the limit: the newest is kept, and placed when it may be.
-    pub fn fix_too_soon(&mut self, lat: f64, lng: f64, accuracy_m: Option<f64>) {
+    pub fn fix_too_soon(&mut self, lat: f64, lng: f64, accuracy_m: Option<f64>, at: Option<Time>) {
         metrics::fix("too_fast");
-        let usable = Point::new(lat, lng).ok().filter(|_| is_accurate(accuracy_m));
-        if let Some(point) = usable.filter(|_| self.app.live.roster.on_duty(self.friend())) {
-            self.held_fix = Some(point);
+        if let Ok(fix) = self.usable(lat, lng, accuracy_m, at)
+            && self.app.live.roster.on_duty(self.friend())
+        {
+            self.held_fix = Some(fix);
             self.wake_at(self.paces.next_fix(&self.app.limits));
         }
     }
@@ -50,7 +59,7 @@ impl Session {
     /// Places the fix that is held, if it may be by now. To be called when the limit may allow it, and when something was
     /// told: that may have been the friend's duty.
     pub fn place_held(&mut self) {
-        let Some(point) = self.held_fix else { return };
+        let Some(fix) = self.held_fix else { return };
         let now = self.app.clock.elapsed_ms();
         if !self.app.live.roster.on_duty(self.friend()) {
             if !self.going_on {
@@ -58,22 +67,37 @@ impl Session {
             }
         } else if self.paces.take_fix(now, &self.app.limits) {
             self.held_fix = None;
-            self.place(point);
+            self.place(fix);
         } else {
             self.wake_at(self.paces.next_fix(&self.app.limits));
         }
     }
 
-    fn place(&self, point: Point) {
-        let friend = self.friend();
-        metrics::fix("taken");
-        if self.app.live.roster.place(friend, point, self.app.clock.elapsed_ms()) == Placed::First {
-            // Not told for want of room: the next look of a hungry job finds them.
-            let _ = self.app.mailbox.send(Input::Placed { friend });
+    /// A fix that is on the earth and accurate enough, received now.
+    fn usable(&self, lat: f64, lng: f64, accuracy_m: Option<f64>, at: Option<Time>) -> Result<Fix, Unusable> {
+        let point = Point::new(lat, lng).map_err(|_| Unusable::OffEarth)?;
+        let fix = Fix { taken_at: at, ..Fix::new(point, self.app.clock.now()) };
+        match accuracy_m {
+            None => Ok(fix),
+            Some(accuracy_m) if (0.0..=ACCURACY_MAX_M).contains(&accuracy_m) => {
+                Ok(Fix { accuracy_m: accuracy_m as f32, ..fix })
+            }
+            Some(_) => Err(Unusable::Inaccurate),
         }
     }
-}
 
-fn is_accurate(accuracy_m: Option<f64>) -> bool {
-    accuracy_m.is_none_or(|accuracy| (0.0..=ACCURACY_MAX_M).contains(&accuracy))
+    fn place(&self, fix: Fix) {
+        let friend = self.friend();
+        metrics::fix(match self.app.live.roster.place(friend, fix) {
+            Placed::First => {
+                // Not told for want of room: the next look of a hungry job finds them.
+                let _ = self.app.mailbox.send(Input::Placed { friend });
+                "taken"
+            }
+            Placed::Moved | Placed::Same => "taken",
+            Placed::Dropped => "off_duty",
+            Placed::Late => "late",
+            Placed::Jump => "jump",
+        });
+    }
 }

@@ -11,7 +11,6 @@ use std::time::Duration;
 
 use kiez_protocol::friend::{FriendMessage, Welcome};
 use kiez_protocol::ids::{FriendId, SessionId};
-use kiez_protocol::place::Point;
 use kiez_protocol::refusal::close;
 use tokio::time::Sleep;
 use uuid::Uuid;
@@ -23,6 +22,7 @@ use super::token::TokenClock;
 use super::{BUSY, INACTIVE, Stranger};
 use crate::config::Limits;
 use crate::dispatch::input::Input;
+use crate::live::fix::Fix;
 use crate::live::outbox::{Goodbye, Next, Outbox};
 use crate::live::pulse::Pulse;
 use crate::live::sessions::{Registered, Resumed};
@@ -38,7 +38,7 @@ pub struct Session {
     // The friend has asked to go on duty: a fix right behind it waits until the duty is committed.
     pub(super) going_on: bool,
     // The newest fix that could not be placed yet.
-    pub(super) held_fix: Option<Point>,
+    pub(super) held_fix: Option<Fix>,
     soon: Soon,
 }
 
@@ -91,9 +91,9 @@ impl Session {
             }
         };
         let id = registered.session();
-        app.live.roster.join(friend, id, profile);
+        app.live.roster.join(friend, id, registered.turn(), profile);
         // A friend may have been dismissed between the look at the account and the registration.
-        if app.live.directory.friend(friend).is_none_or(|friend| !friend.active) {
+        if app.live.directory.friend(friend).is_none_or(|friend| !friend.account.may_connect()) {
             return Err(INACTIVE);
         }
         if first.is_some_and(|first| app.mailbox.send(first).is_err()) {
@@ -173,6 +173,8 @@ impl Session {
                 },
                 incoming = socket.receive() => {
                     self.outbox.heard();
+                    let (friend, session) = (self.friend(), self.registered.session());
+                    self.app.live.roster.heard(friend, session, self.app.clock.elapsed_ms());
                     match incoming {
                         Incoming::Text(text) => self.frame(&text),
                         Incoming::Alive => Ok(()),

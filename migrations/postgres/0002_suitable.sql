@@ -1,0 +1,25 @@
+-- Who is suitable: a visit knows how it ended, so that what friends have done is counted from it, and a place outside of
+-- every service area is noted.
+
+-- How a visit ended, and when; visits from before this are over without it.
+alter table visits add column ended_at bigint;
+-- A closed list. A visit that still takes a place has not ended.
+alter table visits add column outcome text
+    check (outcome is null
+           or outcome in ('done', 'handed_back', 'no_contact', 'cancelled') and not active and ended_at is not null);
+-- Who let the contact clock run out is asked for nothing until then: nobody else has such an instant.
+alter table visits add column cool_until bigint check (cool_until is null or outcome = 'no_contact');
+-- What a restart counts: the visits of the last year.
+create index visits_by_age on visits (assigned_at);
+
+-- Jobs wanted where their community does not serve: how often, by community and cell of about five square kilometres.
+-- Nobody's name, street or number is here.
+create table waitlist (
+    community text not null,
+    -- An H3 index of resolution 7, hexadecimal.
+    cell text not null check (length(cell) = 15),
+    requests bigint not null check (requests >= 1),
+    first_at bigint not null,
+    last_at bigint not null,
+    primary key (community, cell)
+);

@@ -1,0 +1,126 @@
+//! What friends have done, and what was wanted where nobody serves: counted from rows, after every restart the same.
+
+use kiez::dispatch::caps::{PERIOD_MS, Taken};
+use kiez::dispatch::effect::{BreachRow, JobRecord, Record, Subject, TakenRow, WaitRow};
+use kiez::dispatch::job::{Ended, VisitEnd};
+use kiez::ledger::{Ledger, OpenError, Submission};
+use kiez_protocol::place::Cell;
+use kiez_protocol::time::Time;
+
+use crate::cast::*;
+
+/// A job that was won then, and whose visit has ended like this, if it has.
+fn visited(assigned_at: Time, how: Option<VisitEnd>) -> [JobRecord; 2] {
+    let before = posted(None);
+    let mut winner = won(&before, 0, 0);
+    let visit = &mut winner.visits[0];
+    visit.assigned_at = assigned_at;
+    visit.active = how.is_none();
+    visit.ended = how.map(|how| Ended { at: assigned_at + HOUR, how });
+    [before, winner]
+}
+
+fn taken(winner: &JobRecord) -> TakenRow {
+    let visit = &winner.visits[0];
+    TakenRow { friend: visit.friend, taken: Taken { job: winner.job.id, at: visit.assigned_at, net: euro(4410) } }
+}
+
+pub async fn what_a_friend_holds_or_has_done_in_a_year_counts(place: &Place) {
+    let opened = place.open_with_documents().await;
+    assert!(opened.stored.taken.is_empty() && opened.stored.breaches.is_empty(), "an empty ledger has none");
+    let mut engineer = Engineer::new(opened.writer, opened.outcomes);
+    let now = START + 400 * 24 * HOUR;
+    let breach = |hours: i64| Some(VisitEnd::NoContact { cool_until: now + hours * HOUR });
+    let held = visited(now, None);
+    let done = visited(now - 20 * HOUR, Some(VisitEnd::Done));
+    let long_ago = visited(now - (PERIOD_MS - 1), Some(VisitEnd::Done));
+    let too_long_ago = visited(now - PERIOD_MS, Some(VisitEnd::Done));
+    let back = visited(now - 3 * HOUR, Some(VisitEnd::HandedBack));
+    let cancelled = visited(now - 4 * HOUR, Some(VisitEnd::Cancelled));
+    let (cooling, cooled) = (visited(now - 5 * HOUR, breach(1)), visited(now - 40 * HOUR, breach(0)));
+    let mut unknown = visited(now - 6 * HOUR, Some(VisitEnd::Done));
+    unknown[1].visits[0].ended = None;
+    for [before, winner] in [&held, &done, &long_ago, &too_long_ago, &back, &cancelled, &cooling, &cooled, &unknown] {
+        assert!(engineer.write(before).await && engineer.write(winner).await);
+    }
+    engineer.end().await;
+    let again = place.open().await;
+    assert_eq!(again.stored.taken, [&long_ago, &done, &held].map(|[_, winner]| taken(winner)));
+    let cool_until = now + HOUR;
+    assert_eq!(again.stored.breaches, [BreachRow { friend: cooling[1].visits[0].friend, cool_until }]);
+    let read = again.stored.jobs.iter().find(|job| job.row.id == cooling[1].job.id).expect("is open");
+    assert_eq!(read.visit.as_ref(), cooling[1].visits.first());
+    end(again).await;
+}
+
+pub async fn a_visit_that_takes_a_place_has_not_ended(place: &Place) {
+    let opened = place.open_with_documents().await;
+    let mut engineer = Engineer::new(opened.writer, opened.outcomes);
+    let [before, mut winner] = visited(START, Some(VisitEnd::Done));
+    winner.visits[0].active = true;
+    assert!(engineer.write(&before).await);
+    assert!(!engineer.write(&winner).await);
+    engineer.end().await;
+}
+
+pub async fn wishes_outside_of_an_area_are_counted_by_cell(place: &Place) {
+    let (mut rig, _) = place.rig().await;
+    let wish = |cell: u64, at| {
+        Record::Waitlist(WaitRow { community: "berlin-tech".parse().expect("a slug"), cell: Cell(cell), at })
+    };
+    let (here, there) = (0x0871_f1d4_88ff_ffff, 0x0871_f1d4_8eff_ffff);
+    rig.write(1, &[&wish(here, START), &wish(there, START + 1), &wish(here, START + 2)]).await.expect("written");
+    rig.write(2, &[&wish(here, START + 3)]).await.expect("written");
+    rig.close().await;
+    let rows = place
+        .sql(
+            "select community, cell, cast(requests as text), cast(first_at as text), cast(last_at as text)
+             from waitlist order by requests desc",
+        )
+        .await;
+    let row = |cell: &str, requests: &str, first: i64, last: i64| {
+        let at = |ms: i64| (START + ms).0.to_string();
+        ["berlin-tech".to_owned(), cell.to_owned(), requests.to_owned(), at(first), at(last)].map(Some).to_vec()
+    };
+    assert_eq!(rows, [row("871f1d488ffffff", "3", 0, 3), row("871f1d48effffff", "1", 1, 1)]);
+}
+
+pub async fn a_wish_waits_its_turn_like_every_record(place: &Place) {
+    let opened = place.open_with_documents().await;
+    let mut engineer = Engineer::new(opened.writer, opened.outcomes);
+    let wish = WaitRow { community: "berlin-tech".parse().expect("a slug"), cell: Cell(7), at: START };
+    engineer.ticket += 1;
+    let bad = Submission { ticket: engineer.ticket, subject: Subject::Waitlist, record: Record::Waitlist(wish) };
+    engineer.writer.try_submit(bad).expect("there is room");
+    engineer.submit(&posted(None));
+    let refused = engineer.settle().await;
+    assert_eq!((refused.len(), refused[0].0), (1, 1), "no cell of the grid; the others go on");
+    assert_eq!(place.count("jobs").await, 1);
+    engineer.end().await;
+}
+
+pub async fn an_older_database_is_refused_until_it_is_migrated(place: &Place) {
+    let opened = place.open_with_documents().await;
+    let mut engineer = Engineer::new(opened.writer, opened.outcomes);
+    let [before, winner] = visited(START, Some(VisitEnd::HandedBack));
+    assert!(engineer.write(&before).await && engineer.write(&winner).await);
+    engineer.end().await;
+    // As the first migration left it.
+    for statement in [
+        "drop table waitlist",
+        "drop index visits_by_age",
+        "alter table visits drop column cool_until",
+        "alter table visits drop column outcome",
+        "alter table visits drop column ended_at",
+        "delete from _sqlx_migrations where version = 2",
+    ] {
+        place.sql(statement).await;
+    }
+    let refused = place.try_open(false).await.expect_err("it is older");
+    assert!(matches!(refused, OpenError::Older), "{refused}");
+    kiez::ledger::migrate(&place.url).await.expect("migrates");
+    let again = place.open().await;
+    let visit = again.stored.jobs[0].visit.clone().expect("is kept");
+    assert_eq!((visit.active, visit.ended), (false, None), "over, and nobody knows how");
+    end(again).await;
+}
