@@ -474,6 +474,7 @@ impl Engine {
             | Input::Duty { .. }
             | Input::Joined { .. }
             | Input::Placed { .. }
+            | Input::Brake { .. }
             | Input::Woken
             | Input::Tick => None,
         }
@@ -497,6 +498,7 @@ impl Engine {
                 }
             }
             Input::Duty { friend, on, .. } => tracing::debug!(%friend, on, "duty"),
+            Input::Brake { community, on } => tracing::info!(%community, on, "the brake"),
             Input::Posted { .. }
             | Input::Edited { .. }
             | Input::Cancelled { .. }
@@ -536,7 +538,7 @@ impl Engine {
         let Waiting { ticket: _, subject, chapter, then, since: _, posted } = waiting;
         let about = match subject {
             Subject::Job(job) => story::about(job),
-            Subject::Friend(_) => Span::none(),
+            Subject::Friend(_) | Subject::Waitlist => Span::none(),
         };
         about.in_scope(|| {
             if let Some(chapter) = chapter {
@@ -567,6 +569,7 @@ impl Engine {
                 match subject {
                     Subject::Job(job) => tracing::error!(%job, ticket, why, "quarantined: the ledger refused a record"),
                     Subject::Friend(friend) => tracing::error!(%friend, ticket, why, "the ledger refused a record"),
+                    Subject::Waitlist => tracing::error!(ticket, why, "the ledger refused a line of the waitlist"),
                 }
                 let anew = self.quarantine(subject);
                 // Before the job is read again: what that leads to (a standby's win) is a record of this subject too.
@@ -600,7 +603,7 @@ impl Engine {
         self.waiting = kept;
         let about = match subject {
             Subject::Job(job) => story::about(job),
-            Subject::Friend(_) => Span::none(),
+            Subject::Friend(_) | Subject::Waitlist => Span::none(),
         };
         about.in_scope(|| {
             for message in dropped.into_iter().flat_map(|waiting| waiting.then) {

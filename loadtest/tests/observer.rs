@@ -11,7 +11,7 @@ use kiez_load::observe::{Observation, Rules};
 use kiez_load::report::Report;
 use kiez_load::world::area::moved;
 use kiez_protocol::directory::{
-    CommissionRule, Community, Country, Friend, ImportLine, Language, Package, Pricing, SkillLevel,
+    CommissionRule, Community, Country, Friend, ImportLine, Language, Package, Pricing, SkillLevel, Tier,
 };
 use kiez_protocol::friend::{
     ClosedReason, CommunityName, DeclineReason, Duty, FriendFrame, FriendMessage, LostReason, Offer, Snapshot, Verdict,

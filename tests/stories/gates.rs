@@ -83,8 +83,10 @@ struct Case {
     load: Load,
 }
 
+type Mend = fn(&mut Case);
+
 /// What each gate takes to open, given that those before it are open.
-const MENDS: [(Gate, fn(&mut Case)); 22] = [
+const MENDS: [(Gate, Mend); 22] = [
     (Gate::Active, |case| case.friend.account = Account::Active),
     (Gate::OnDuty, |case| case.on_duty = true),
     (Gate::Reachable, |case| case.reachable = true),
