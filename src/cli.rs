@@ -278,6 +278,7 @@ impl Cli {
             | Command::Doctor { .. }
             | Command::Openapi
             | Command::Asyncapi
+            | Command::Simulate(_)
             | Command::Config { .. } => log::start(log::Format::Text, LOG_WAITING_BYTES_MAX, log::STORIES)?,
         }
         match self.command {

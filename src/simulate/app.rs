@@ -10,10 +10,11 @@ use kiez_protocol::partner::JobState;
 use kiez_protocol::refusal::Code;
 use kiez_protocol::time::Time;
 
+use super::calendar::of_day;
 use super::chance::Chance;
 use super::link::LineNo;
 use super::mind::Shown;
-use super::people::{HOUR_MS, MINUTE_MS, of_day};
+use super::people::{HOUR_MS, MINUTE_MS};
 use super::session::is_owed;
 use super::streets::FriendNo;
 use super::world::{Event, World};
@@ -201,6 +202,7 @@ impl World {
                 }
             }
             FriendMessage::AcceptPending { .. }
+            | FriendMessage::CapNear(_)
             | FriendMessage::Error { key: None, .. }
             | FriendMessage::Pong { .. }
             | FriendMessage::Expiring { .. }

@@ -10,8 +10,11 @@ use kiez_protocol::partner::JobState;
 use kiez_protocol::time::Time;
 
 use super::faults::Mutation;
-use crate::dispatch::effect::{DutyRow, JobRecord, JobRow, Record, Stored, StoredJob, StoredKey};
-use crate::dispatch::job::{Booking, Delivery, Offer, OfferState, Visit};
+use crate::dispatch::caps::PERIOD_MS;
+use crate::dispatch::effect::{
+    BreachRow, DutyRow, JobRecord, JobRow, Record, Stored, StoredJob, StoredKey, TakenRow, WaitRow,
+};
+use crate::dispatch::job::{Booking, Delivery, Offer, OfferState, Visit, VisitEnd};
 
 /// All rows of one job.
 #[derive(Clone, Debug)]
@@ -35,6 +38,7 @@ pub(crate) struct Ledger {
     places: BTreeMap<(FriendId, u8), JobId>,
     duties: BTreeMap<FriendId, DutyRow>,
     keys: BTreeMap<(PartnerSlug, String), StoredKey>,
+    waitlist: Vec<WaitRow>,
     /// Raised by every dispatcher that takes the ledger.
     pub epoch: u32,
     mutation: Option<Mutation>,
@@ -51,6 +55,7 @@ fn won(visit: &Visit) -> ToldVerdict {
 enum Before {
     Job(JobId, Option<Rows>),
     Duty(FriendId, Option<DutyRow>),
+    Wait,
 }
 
 impl Ledger {
@@ -65,6 +70,10 @@ impl Ledger {
         for record in records {
             match record {
                 Record::Duty(row) => before.push(Before::Duty(row.friend, self.duties.insert(row.friend, *row))),
+                Record::Waitlist(row) => {
+                    self.waitlist.push(row.clone());
+                    before.push(Before::Wait);
+                }
                 Record::Job(record) => {
                     if let Err(violated) = self.check(record) {
                         self.take_back(before);
@@ -195,6 +204,10 @@ impl Ledger {
                     self.duties.remove(&friend);
                     continue;
                 }
+                Before::Wait => {
+                    self.waitlist.pop();
+                    continue;
+                }
             };
             let new = self.jobs.remove(&id).expect("was just put");
             for visit in new.visits.iter().filter(|visit| visit.active) {
@@ -240,7 +253,26 @@ impl Ledger {
         let recent = visits.filter(|visit| now.since(visit.assigned_at) < VERDICTS_MS);
         let mut verdicts: Vec<(FriendId, ToldVerdict)> = recent.map(|visit| (visit.friend, won(visit))).collect();
         verdicts.sort_by_key(|(_, told)| (told.at, told.key));
-        Stored { jobs, duties, keys, verdicts }
+        let (taken, breaches) = self.counted(now);
+        Stored { jobs, duties, keys, verdicts, taken, breaches }
+    }
+
+    /// What counts towards caps, and breaches whose cool-down lasts.
+    fn counted(&self, now: Time) -> (Vec<TakenRow>, Vec<BreachRow>) {
+        let visits = || self.jobs.iter().flat_map(|(job, rows)| rows.visits.iter().map(move |visit| (*job, visit)));
+        let recent = visits().filter(|(_, visit)| visit.counts() && now.since(visit.assigned_at) < PERIOD_MS);
+        let mut taken: Vec<TakenRow> =
+            recent.map(|(job, visit)| TakenRow { friend: visit.friend, taken: visit.taken(job) }).collect();
+        taken.sort_by_key(|row| (row.taken.at, row.taken.job));
+        let cool = |(_, visit): (JobId, &Visit)| match visit.ended?.how {
+            VisitEnd::NoContact { cool_until } if cool_until > now => {
+                Some(BreachRow { friend: visit.friend, cool_until })
+            }
+            VisitEnd::NoContact { .. } | VisitEnd::Done | VisitEnd::HandedBack | VisitEnd::Cancelled => None,
+        };
+        let mut breaches: Vec<BreachRow> = visits().filter_map(cool).collect();
+        breaches.sort_by_key(|row| (row.cool_until, row.friend));
+        (taken, breaches)
     }
 
     /// The verdict on an accept, as the rows tell it: what `ledger::Reader::verdict` reads.

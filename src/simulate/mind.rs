@@ -203,7 +203,7 @@ impl World {
             let app = &self.people[friend].app;
             let later = app.offers.iter().filter(|(_, shown)| shown.later && !shown.decided).map(|(offer, _)| *offer);
             for offer in later.collect::<Vec<_>>() {
-                let wait = self.people[friend].chance.between(800.0, 20_000.0) as i64;
+                let wait = self.people[friend].chance.between(300.0, 8_000.0) as i64;
                 self.plan(wait, Event::Deed(friend, Deed::Decides(offer)));
             }
         }

@@ -14,10 +14,11 @@
 //! | `people`, `mind`, `app`, `shop`, `link` | who uses it: friends, partners, and the lines between |
 //! | `model` | what must be true |
 //! | `faults`, `crashes` | what goes wrong, and what can be broken on purpose to try the model |
-//! | `city`, `documents`, `chance` | places, terms, seeds |
+//! | `city`, `documents`, `calendar`, `chance` | places, terms, days and hours, seeds |
 //! | `report`, `page`, `story` | what came of it; two policies beside each other; what led to a failure |
 
 mod app;
+mod calendar;
 mod chance;
 mod city;
 mod crashes;

@@ -6,11 +6,13 @@ use std::sync::Arc;
 use kiez_protocol::directory::{Friend, Language, SkillLevel, Tier};
 use kiez_protocol::money::{Currency, Money};
 use kiez_protocol::place::Point;
+use kiez_protocol::profile::Account;
 use kiez_protocol::time::Time;
 use serde_json::json;
 
 use super::Setting;
 use super::app::App;
+use super::calendar::of_day;
 use super::chance::Chance;
 use super::city::{City, Map, between, corner, moved};
 use super::documents::{PHONE_COMPANY, SKILLS};
@@ -20,15 +22,8 @@ use super::streets::{FriendNo, friend_id};
 pub(crate) const MINUTE_MS: i64 = 60_000;
 pub(crate) const HOUR_MS: i64 = 60 * MINUTE_MS;
 pub(crate) const DAY_MS: i64 = 24 * HOUR_MS;
-/// Local time is one hour before UTC all winter long, and every simulation begins in November.
-const ZONE_MS: i64 = HOUR_MS;
 /// Monday 2 November 2026, midnight in Berlin and Zürich.
 pub(crate) const BEGINS: Time = Time(1_793_574_000_000);
-
-/// Ms since local midnight.
-pub(crate) fn of_day(at: Time) -> i64 {
-    (at.0 + ZONE_MS).rem_euclid(DAY_MS)
-}
 
 /// What somebody is like.
 #[derive(Clone, Debug)]
@@ -207,7 +202,9 @@ fn profile(number: FriendNo, city: City, chance: &mut Chance) -> Friend {
     .expect("a friend");
     friend.skills = skills;
     friend.tier = if chance.happens(if swiss { 0.15 } else { 0.05 }) { Tier::Pro } else { Tier::Friend };
-    friend.active = !chance.happens(0.01);
+    if chance.happens(0.01) {
+        friend.account = Account::Limited { reason: "a complaint is looked into".to_owned() };
+    }
     friend.radius_m = chance.pick(&[3_000, 5_000, 8_000, 15_000, 30_000, 30_000, 30_000]);
     friend.jobs_held_max = chance.pick(&[1, 2, 3, 3, 3, 5]);
     let currency = if swiss { Currency::Chf } else { Currency::Eur };

@@ -75,6 +75,7 @@ pub(crate) fn is_owed(message: &FriendMessage) -> bool {
         | FriendMessage::AcceptResult { .. }
         | FriendMessage::Job(_)
         | FriendMessage::Done { .. }
+        | FriendMessage::CapNear(_)
         | FriendMessage::Duty(_) => true,
         FriendMessage::Error { key, .. } => key.is_some(),
         FriendMessage::Welcome(_)

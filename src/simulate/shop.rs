@@ -11,11 +11,12 @@ use kiez_protocol::refusal::Code;
 use kiez_protocol::time::Time;
 use serde_json::json;
 
+use super::calendar::of_day;
 use super::chance::Chance;
 use super::city::{City, moved};
 use super::house::Asker;
 use super::model::Checked;
-use super::people::{DAY_MS, HOUR_MS, MINUTE_MS, of_day};
+use super::people::{DAY_MS, HOUR_MS, MINUTE_MS};
 use super::world::{Event, World};
 use crate::dispatch::effect::Answer;
 use crate::dispatch::input::{Input, PartnerKey};

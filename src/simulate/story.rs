@@ -92,6 +92,7 @@ impl World {
             | Input::Duty { .. }
             | Input::Joined { .. }
             | Input::Placed { .. }
+            | Input::Brake { .. }
             | Input::Woken
             | Input::Tick => None,
         };
@@ -146,7 +147,7 @@ impl World {
             Record::Duty(row) if story.job.is_none() && step >= story.from_step => {
                 story.write(now, &format!("{verb}: friend {} duty {:?}", friend_no(row.friend), row.duty));
             }
-            Record::Job(_) | Record::Duty(_) => {}
+            Record::Job(_) | Record::Duty(_) | Record::Waitlist(_) => {}
         }
     }
 
@@ -214,6 +215,7 @@ fn described(input: &Input) -> String {
         | Input::Duty { .. }
         | Input::Joined { .. }
         | Input::Placed { .. }
+        | Input::Brake { .. }
         | Input::Settled { .. }
         | Input::Woken
         | Input::Tick => format!("{input:?}"),

@@ -14,6 +14,7 @@ use kiez_protocol::time::Time;
 
 use super::Setting;
 use super::app::Deed;
+use super::calendar::{clock, day_of};
 use super::chance::Chance;
 use super::city::Map;
 use super::documents::Documents;
@@ -203,7 +204,7 @@ impl World {
         self.start_house()?;
         for friend in 0..self.people.len() {
             for day in 0..self.setting.days {
-                self.plan_at(BEGINS + i64::from(day) * DAY_MS, Event::Dawn(friend, day));
+                self.plan_at(clock(day_of(BEGINS) + i64::from(day), 0), Event::Dawn(friend, day));
             }
             if self.phone_is_on(friend) {
                 self.people[friend].app.wants_line = true;

@@ -123,10 +123,13 @@ fn all_decline_and_the_job_ends_unfilled_though_waves_are_left() {
 #[test]
 fn unfilled_renews_what_has_expired_and_a_late_yes_wins() {
     let mut town = Town::new();
+    town.community.policy.normal.offer_valid_ms = 20 * MINUTE;
     let [anna, ben] = town.friends([100, 200]);
     let job = town.post();
     town.decline(ben, job);
-    town.wait(30 * MINUTE);
+    town.wait(20 * MINUTE);
+    assert_eq!(town.asked(job), []);
+    town.wait(10 * MINUTE);
     assert_eq!((town.state(job), town.asked(job)), (JobState::Unfilled, vec![anna]));
     let end = town.job(job).expire_at;
     let Some(FriendMessage::OfferUpdate(OfferUpdate { expires_at, renewed, .. })) = town.hears(anna).last() else {
@@ -280,13 +283,7 @@ fn duty_ends_with_notice_and_before_what_is_due_later() {
     let mut town = Town::new();
     let anna = town.friend(100);
     let (now, until) = (town.now, town.now + HOUR);
-    town.send(kiez::dispatch::input::Input::Duty {
-        friend: anna,
-        on: true,
-        until: Some(until),
-        key: None,
-        received_at: now,
-    });
+    town.send(Input::Duty { friend: anna, on: true, until: Some(until), key: None, received_at: now });
     town.wait(45 * MINUTE);
     assert_eq!(town.hears(anna).last(), Some(&FriendMessage::DutyEnding { at: until }));
     town.wait(15 * MINUTE);

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use kiez_protocol::directory::{Friend, Pricing};
 use kiez_protocol::friend::{ClosedReason, Duty};
 use kiez_protocol::ids::{FriendId, JobId, OfferId, PartnerSlug};
+use kiez_protocol::money::Money;
 use kiez_protocol::partner::JobState;
 use kiez_protocol::time::Time;
 
@@ -15,7 +16,7 @@ use super::job::{Asked, GRACE_MS, Page, balance};
 use super::{Checked, Rule, Tally, choice, hold};
 use crate::dispatch::decision::{Decision, Outcome};
 use crate::dispatch::effect::{DutyRow, JobRecord, Record};
-use crate::dispatch::job::{Offer, OfferState, Visit};
+use crate::dispatch::job::{Offer, OfferState, Visit, VisitEnd};
 
 /// What one friend holds.
 #[derive(Clone, Debug, Default)]
@@ -23,6 +24,10 @@ pub(crate) struct Load {
     pub held: Vec<(JobId, u8)>,
     pub hand: Vec<OfferId>,
     pub beside: Vec<OfferId>,
+    /// Jobs held or done, when they were won and for how much.
+    pub taken: Vec<(JobId, Time, Money)>,
+    /// Asked for nothing until then, after a contact breach.
+    pub cool_until: Option<Time>,
     pub changed_at: Time,
 }
 
@@ -78,6 +83,7 @@ impl Book {
                 self.duties[friend_no(*friend)] = *duty;
                 Ok(())
             }
+            Record::Waitlist(_) => Ok(()),
             Record::Job(record) => self.apply_job(record, friends, tally, streets),
         }
     }
@@ -134,14 +140,14 @@ impl Book {
                     seated(decision).filter_map(|friend| of_choice(&new, decision, friend)).collect();
                 choice::check(self, &page, decision, &chosen, streets, tally)?;
                 for offer in &chosen {
-                    self.asked(&mut page, offer, now, tally)?;
+                    self.asked(&mut page, offer, friends, now, tally)?;
                 }
                 new.retain(|offer| chosen.iter().all(|made| made.id != offer.id));
             }
             hold(new.is_empty(), Rule::Nearest, id, || format!("{} was asked without a decision", new[0].friend))?;
         } else {
             for offer in new {
-                self.asked(&mut page, offer, now, tally)?;
+                self.asked(&mut page, offer, friends, now, tally)?;
             }
         }
         self.whole(&page, record, tally)?;
@@ -217,6 +223,21 @@ impl Book {
         let load = &mut self.loads[friend];
         load.changed_at = now;
         load.held.retain(|(held, _)| *held != id);
+        load.taken.retain(|(job, ..)| *job != id);
+        let how = visit.ended.map(|ended| ended.how);
+        if visit.active || how == Some(VisitEnd::Done) {
+            load.taken.push((id, visit.assigned_at, visit.pay.net));
+        }
+        if let Some(VisitEnd::NoContact { cool_until }) = how {
+            let right = now + page.terms.community.policy.cool_down_ms;
+            hold(cool_until == right, Rule::CoolDown, id, || {
+                format!("{} cools until {cool_until}, by the policy until {right}", visit.friend)
+            })?;
+            load.cool_until = load.cool_until.max(Some(cool_until));
+        }
+        hold(visit.active == how.is_none(), Rule::OneWinner, id, || {
+            format!("the visit of {} is active {} and ended {how:?}", visit.friend, visit.active)
+        })?;
         if visit.active {
             let shared = load.held.iter().find(|(_, place)| *place == visit.place).copied();
             load.held.push((id, visit.place));
@@ -262,7 +283,14 @@ impl Book {
     }
 
     /// A friend is asked.
-    fn asked(&mut self, page: &mut Page, offer: &Offer, now: Time, tally: &mut Tally) -> Checked {
+    fn asked(
+        &mut self,
+        page: &mut Page,
+        offer: &Offer,
+        friends: &[Arc<Friend>],
+        now: Time,
+        tally: &mut Tally,
+    ) -> Checked {
         let (id, friend) = (page.id, offer.friend);
         for rule in [Rule::Blocked, Rule::Net, Rule::Seats] {
             tally.looked(rule);
@@ -279,7 +307,7 @@ impl Book {
         hold(offer.pay.net.amount >= most, Rule::Net, id, || {
             format!("{friend} is offered {} after {most}", offer.pay.net)
         })?;
-        balance(page, offer, tally)?;
+        balance(page, offer, &friends[friend_no(friend)], tally)?;
         self.offers.insert(offer.id, id);
         self.loads[friend_no(friend)].changed_at = now;
         let arrives_by = offer.sent_at + page.terms.community.policy.delivery_ms;
@@ -358,6 +386,7 @@ impl Book {
                 load.hand.retain(|held| *held != asked.offer.id);
                 load.beside.retain(|held| *held != asked.offer.id);
                 load.held.retain(|(held, _)| *held != job);
+                load.taken.retain(|(taken, ..)| *taken != job);
                 load.changed_at = now;
             }
             self.open.remove(&job);
@@ -375,6 +404,10 @@ impl Book {
             }
             if let Some(visit) = page.holder() {
                 self.loads[friend_no(visit.friend)].held.push((job, visit.place));
+            }
+            let counts = |visit: &&Visit| visit.active || visit.ended.is_some_and(|end| end.how == VisitEnd::Done);
+            for visit in page.visits.iter().filter(counts) {
+                self.loads[friend_no(visit.friend)].taken.push((job, visit.assigned_at, visit.pay.net));
             }
             self.keys.extend(
                 committed.keys.iter().filter(|(_, made)| **made == job).map(|(key, made)| (key.clone(), *made)),

@@ -2,16 +2,18 @@
 //! from the rules of the trade and not from the core: everybody on the streets is weighed, whatever the search has
 //! seen.
 
-use kiez_protocol::directory::{Crowd, Pricing, Tier};
+use kiez_protocol::directory::{CountryPair, Crowd, Friend, Pricing, Site, Tier};
 use kiez_protocol::friend::ClosedReason;
-use kiez_protocol::ids::FriendId;
+use kiez_protocol::ids::{FriendId, Word};
 use kiez_protocol::partner::JobState;
 use kiez_protocol::place::rounded_m;
+use kiez_protocol::profile::{Account, Block, Check, CheckKind};
 use kiez_protocol::time::Time;
 
+use super::super::calendar;
 use super::super::streets::{FriendNo, Record, Streets, friend_id};
-use super::book::Book;
-use super::job::{Asked, Page};
+use super::book::{Book, Load};
+use super::job::{Asked, Page, net_of};
 use super::{Checked, Rule, Tally, hold};
 use crate::dispatch::decision::{Decision, Outcome};
 use crate::dispatch::gates::Gate;
@@ -81,7 +83,7 @@ fn nearest(book: &Book, page: &Page, decision: &Decision, chosen: &[&Offer], str
         .filter_map(|(friend, record)| {
             let distance_m = record.stands()?.distance_m(page.booking.place);
             (distance_m <= farthest_m).then(|| {
-                let gate = suitable(book, page, stage, friend, record, distance_m);
+                let gate = suitable(book, page, (stage, decision.at), friend, record, distance_m);
                 Weighed { friend, distance_m, rounded_m: rounded_m(distance_m), gate }
             })
         })
@@ -172,7 +174,7 @@ pub(super) fn stage(page: &Page, wave: u8, now: Time) -> u8 {
 pub(super) fn suitable(
     book: &Book,
     page: &Page,
-    stage: u8,
+    (stage, now): (u8, Time),
     number: FriendNo,
     record: &Record,
     distance_m: f64,
@@ -180,8 +182,8 @@ pub(super) fn suitable(
     let (friend, load) = (&*record.profile, &book.loads[number]);
     let (community, package, plan) = (&*page.terms.community, &*page.terms.package, page.plan());
     let open = |gate: Gate, open: bool| if open { Ok(()) } else { Err(gate) };
-    open(Gate::Active, friend.active)?;
-    open(Gate::OnDuty, record.on_duty)?;
+    open(Gate::Active, friend.account == Account::Active)?;
+    open(Gate::OnDuty, record.on_duty || calendar_has_time(page, friend, now))?;
     open(Gate::Reachable, record.session.is_some())?;
     let member = friend.communities.contains(&community.slug);
     let everybody = match community.crowd {
@@ -190,7 +192,9 @@ pub(super) fn suitable(
         Crowd::All => true,
     };
     open(Gate::Community, member || everybody)?;
-    open(Gate::Country, friend.country == community.country)?;
+    let pair = |pair: &CountryPair| (pair.friend, pair.job) == (friend.country, community.country);
+    let neighbours = friend.country == community.country || community.cross_border.iter().any(pair);
+    open(Gate::Country, neighbours)?;
     let tier = match (package.tier, friend.tier) {
         (Tier::Pro, tier) => tier == Tier::Pro,
         (Tier::Friend, Tier::Friend) => true,
@@ -201,8 +205,28 @@ pub(super) fn suitable(
         friend.skills.iter().any(|has| has.skill == skill.skill && has.level >= skill.level)
     };
     open(Gate::Skill, package.skills.iter().all(can))?;
-    let customer = !community.partner_customer || !member || friend.customer_of.contains(&page.partner);
-    open(Gate::PartnerCustomer, customer)?;
+    let lasts = |until: Option<Time>| until.is_none_or(|until| until > now);
+    let certified =
+        |need: &Word| friend.certificates.iter().any(|has| has.certificate == *need && lasts(has.valid_until));
+    open(Gate::Certificate, package.certificates.iter().all(certified))?;
+    let passed = |kind| friend.checks.iter().any(|check| check.kind == kind && lasts(check.valid_until));
+    let checked = |kind| !community.checks.contains(&kind) || passed(kind);
+    open(Gate::Identity, checked(CheckKind::IdentityAndBackground))?;
+    let least = community.age_min.or(community.checks.contains(&CheckKind::Age).then_some(18));
+    let old = |check: &Check| {
+        check.kind == CheckKind::Age && lasts(check.valid_until) && check.years.unwrap_or(18) >= least.unwrap_or(0)
+    };
+    open(Gate::Age, least.is_none() || friend.checks.iter().any(old))?;
+    open(Gate::Insurance, checked(CheckKind::Insurance))?;
+    open(Gate::Knowledge, checked(CheckKind::Knowledge))?;
+    let asks = community.partner_customer || community.checks.contains(&CheckKind::PartnerCustomer);
+    let theirs = |check: &Check| {
+        check.kind == CheckKind::PartnerCustomer
+            && check.partner.as_ref() == Some(&page.partner)
+            && lasts(check.valid_until)
+    };
+    let customer = friend.customer_of.contains(&page.partner) || friend.checks.iter().any(theirs);
+    open(Gate::PartnerCustomer, !asks || !member || customer)?;
     let speaks = friend.languages.is_empty() || friend.languages.contains(&page.booking.customer.language);
     open(Gate::Language, speaks)?;
     let rate = match package.pricing {
@@ -213,10 +237,55 @@ pub(super) fn suitable(
         }),
     };
     open(Gate::Rate, rate)?;
-    open(Gate::Distance, distance_m <= f64::from(friend.radius_m))?;
+    open(Gate::Distance, package.site == Site::Remote || distance_m <= f64::from(friend.radius_m))?;
     open(Gate::Capacity, load.held.len() < usize::from(friend.jobs_held_max))?;
-    open(Gate::Blocked, !page.blocked.contains(&friend.id) && !was_asked(page, friend.id))?;
+    open(Gate::Caps, within_caps(page, friend, load, now))?;
+    open(Gate::Blocked, !is_kept_away(page, friend, now))?;
+    open(Gate::CoolDown, load.cool_until.is_none_or(|until| until <= now))?;
     open(Gate::FullHand, load.hand.len() < usize::from(community.policy.hand_max))
+}
+
+/// Whether the calendar of somebody off duty has time when the customer does.
+fn calendar_has_time(page: &Page, friend: &Friend, now: Time) -> bool {
+    let windows = &page.booking.windows;
+    match windows.is_empty() {
+        true => calendar::meets(&friend.availability, now, page.expires_at),
+        false => windows.iter().any(|window| calendar::meets(&friend.availability, window.from.max(now), window.to)),
+    }
+}
+
+/// Whether one more job leaves the friend below what they want to do in a month or a year.
+fn within_caps(page: &Page, friend: &Friend, load: &Load, now: Time) -> bool {
+    let Some(net) = net_of(page, friend) else { return true };
+    friend.caps.iter().all(|cap| {
+        let began = calendar::began(cap.period, now);
+        let taken = || load.taken.iter().filter(|(_, at, _)| *at >= began);
+        let earned = |currency| taken().filter(move |(.., net)| net.currency == currency).map(|(.., net)| net.amount);
+        let too_many = cap.jobs.is_some_and(|most| taken().count() + 1 > most as usize);
+        let too_much = cap.income.is_some_and(|most| {
+            most.currency == net.currency && earned(net.currency).sum::<i64>() + net.amount > most.amount
+        });
+        !too_many && !too_much
+    })
+}
+
+/// Declined or handed back before, asked in this run, the customer, or kept apart from them.
+fn is_kept_away(page: &Page, friend: &Friend, now: Time) -> bool {
+    let customer = &page.booking.customer;
+    let digits = |text: &str| text.chars().filter(char::is_ascii_digit).collect::<String>();
+    let theirs = |phone: &str| !digits(phone).is_empty() && digits(phone) == digits(&customer.phone);
+    let lasts = |until: &Option<Time>| until.is_none_or(|until| until > now);
+    let apart = friend.blocks.iter().any(|block| match block {
+        Block::Partner { partner, until } => *partner == page.partner && lasts(until),
+        Block::Customer { phone, until } => theirs(phone) && lasts(until),
+    });
+    let lower = |text: &Option<String>| text.as_ref().map(|text| text.to_ascii_lowercase());
+    let same_mail = friend.email.is_some() && lower(&friend.email) == lower(&customer.email);
+    apart
+        || same_mail
+        || friend.phone.as_deref().is_some_and(theirs)
+        || page.blocked.contains(&friend.id)
+        || was_asked(page, friend.id)
 }
 
 fn was_asked(page: &Page, friend: FriendId) -> bool {

@@ -4,8 +4,9 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use kiez_protocol::directory::WavePlan;
+use kiez_protocol::directory::{Friend, Pricing, WavePlan};
 use kiez_protocol::ids::{FriendId, JobId, OfferId, PartnerSlug};
+use kiez_protocol::money::{Currency, Money, PaymentMethod};
 use kiez_protocol::partner::{JobState, Urgency};
 use kiez_protocol::time::Time;
 
@@ -180,15 +181,42 @@ fn may(from: Option<JobState>, to: JobState, actor: &Actor) -> bool {
 }
 
 /// The price by the package, the commission by the rule, rounded half to even; both by arithmetic of our own.
-pub(super) fn balance(page: &Page, offer: &Offer, tally: &mut Tally) -> Checked {
+pub(super) fn balance(page: &Page, offer: &Offer, friend: &Friend, tally: &mut Tally) -> Checked {
     tally.looked(Rule::Balance);
-    let pay = offer.pay;
-    let exact = i128::from(pay.gross.amount) * i128::from(page.terms.commission.basis_points);
-    let (low, rest) = (exact.div_euclid(10_000), exact.rem_euclid(10_000));
-    let up = rest > 5_000 || (rest == 5_000 && low % 2 == 1);
-    let commission = low + i128::from(up);
-    let adds_up = pay.commission.amount + pay.net.amount == pay.gross.amount;
-    hold(adds_up && i128::from(pay.commission.amount) == commission, Rule::Balance, page.id, || {
-        format!("{} of {} is kept and {} paid out", pay.commission, pay.gross, pay.net)
+    let (pay, gross) = (offer.pay, gross_of(page, friend));
+    let adds_up = pay.commission.amount + pay.net.amount == pay.gross.amount && gross == Some(pay.gross);
+    hold(adds_up && net_of(page, friend) == Some(pay.net), Rule::Balance, page.id, || {
+        format!("{} of {} is kept and {} paid out, the price is {gross:?}", pay.commission, pay.gross, pay.net)
     })
+}
+
+/// What the customer pays when this friend does it.
+fn gross_of(page: &Page, friend: &Friend) -> Option<Money> {
+    let package = &page.terms.package;
+    let gross = match package.pricing {
+        Pricing::Fixed { price } => price,
+        Pricing::Guide { from, .. } => from,
+        Pricing::Hourly { .. } => {
+            let rate = friend.hourly_rate?;
+            Money { amount: share(rate.amount, i64::from(package.duration_min), 60), ..rate }
+        }
+    };
+    // The smallest Swiss coin.
+    let coins = gross.currency == Currency::Chf && page.booking.payment_method == PaymentMethod::Cash;
+    Some(if coins { Money { amount: (gross.amount as f64 / 5.0).round() as i64 * 5, ..gross } } else { gross })
+}
+
+/// What is left for them.
+pub(super) fn net_of(page: &Page, friend: &Friend) -> Option<Money> {
+    let gross = gross_of(page, friend)?;
+    let kept = share(gross.amount, i64::from(page.terms.commission.basis_points), 10_000);
+    Some(Money { amount: gross.amount - kept, ..gross })
+}
+
+/// So many parts of a whole, rounded half to even.
+fn share(amount: i64, parts: i64, whole: i64) -> i64 {
+    let exact = i128::from(amount) * i128::from(parts);
+    let (low, rest) = (exact.div_euclid(whole.into()), 2 * exact.rem_euclid(whole.into()));
+    let up = rest > whole.into() || (rest == whole.into() && low % 2 == 1);
+    (low + i128::from(up)) as i64
 }

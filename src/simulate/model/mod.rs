@@ -63,6 +63,7 @@ rules! {
     Net: "net never falls between offers of a job";
     Blocked: "who declined or handed back never sees the job again";
     Restart: "after a restart stands what stood before";
+    CoolDown: "who lets the contact clock run out rests as long as the policy says";
     Balance: "commission and net make up the price, to the cent";
     OneKey: "one key makes one job, and one accept has one verdict";
     Kept: "what was acknowledged is never lost";

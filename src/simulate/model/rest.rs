@@ -77,7 +77,7 @@ impl Model {
                 let Some(at) = record.stands() else { continue };
                 let distance_m = at.distance_m(page.booking.place);
                 let forgotten = distance_m <= farthest_m
-                    && suitable(book, page, stage, friend, record, distance_m).is_ok()
+                    && suitable(book, page, (stage, since), friend, record, distance_m).is_ok()
                     // Beyond the number of any plan.
                     && page.run.wave < u8::MAX;
                 hold(!forgotten, Rule::Forgotten, *id, || {

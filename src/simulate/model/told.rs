@@ -3,7 +3,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use kiez_protocol::friend::{ClosedReason, Duty, FriendMessage, JobCard, LostReason, Offer, Snapshot, Verdict};
+use kiez_protocol::friend::{
+    CapNear, ClosedReason, Duty, FriendMessage, JobCard, LostReason, Offer, Snapshot, Verdict,
+};
 use kiez_protocol::ids::{FriendId, JobId, Key, OfferId, PartnerSlug, SessionId};
 use kiez_protocol::partner::JobState;
 use kiez_protocol::refusal::Code;
@@ -114,6 +116,7 @@ impl Model {
                     format!("{friend} is told {duty:?}, which is not written")
                 })?;
             }
+            FriendMessage::CapNear(near) => self.told_cap(friend, near)?,
             FriendMessage::Welcome(_)
             | FriendMessage::AcceptPending { .. }
             | FriendMessage::Done { .. }
@@ -132,6 +135,16 @@ impl Model {
     pub fn public(&mut self, text: &str) -> Checked {
         self.tally.looked(Rule::Private);
         hold(!names_somebody(text), Rule::Private, None, || format!("in {text}"))
+    }
+
+    /// Most of a cap is used: of one the friend has set, and so much of it.
+    fn told_cap(&mut self, friend: FriendId, near: &CapNear) -> Checked {
+        let profile = &self.friends[friend_no(friend)];
+        let jobs = near.cap.jobs.is_some_and(|most| u64::from(near.jobs) * 100 >= u64::from(most) * 80);
+        let income = near.cap.income.zip(near.income).is_some_and(|(most, got)| got.amount * 100 >= most.amount * 80);
+        hold(profile.caps.contains(&near.cap) && (jobs || income), Rule::ToldIsCommitted, None, || {
+            format!("{friend} is told that a cap is near: {near:?}")
+        })
     }
 
     fn written(&self, friend: FriendId, offer: OfferId) -> Checked {
