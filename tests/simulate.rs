@@ -4,6 +4,7 @@
 use std::process::{Command, Output};
 
 use kiez::simulate::{City, Faults, Mutation, Rule, Setting, Weather, simulate};
+use kiez_protocol::directory::Policy;
 
 /// A city small enough for a debug build: a few seeds of it take seconds.
 fn village(seed: u64) -> Setting {
@@ -127,7 +128,7 @@ fn a_policy_that_cannot_be_is_refused_in_words() {
 
 /// Weather in which what is broken comes to matter soon.
 fn wild() -> Faults {
-    Faults { refused_share: 0.3, outages_per_day: 2_000.0, rush_share: 0.9, network: 1.0, ..Faults::HARSH }
+    Faults { refused_share: 0.3, outages_per_day: 6_000.0, rush_share: 0.9, network: 1.0, ..Faults::HARSH }
 }
 
 /// Breaks one thing and looks for a seed in which the model sees it. The rules it may be seen by are named: red for the
@@ -168,7 +169,12 @@ fn what_is_broken_in_the_ledger_is_seen() {
 
 #[test]
 fn without_its_unique_index_the_ledger_takes_a_second_job_for_one_place() {
-    let crowded = Setting { friends: 6, jobs_per_day: 80.0, acceptance: 0.9, ..village(0) };
+    // Who is busy takes the next job the moment the last one is done: while that is not yet written.
+    let mut policy = Policy { hand_max: 12, ..Policy::default() };
+    for plan in [&mut policy.urgent, &mut policy.normal, &mut policy.relaxed] {
+        plan.offer_valid_ms = 12 * 3_600_000;
+    }
+    let crowded = Setting { friends: 16, jobs_per_day: 100.0, acceptance: 1.0, policy: Some(policy), ..village(0) };
     is_seen_in(&crowded, Mutation::NoUniqueIndex, 60, wild(), &[Rule::Capacity]);
 }
 

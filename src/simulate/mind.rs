@@ -198,7 +198,7 @@ impl World {
         if self.people[friend].app.visits.get(&job).is_none_or(|(held, _)| *held != attempt) {
             return;
         }
-        if event == VisitEvent::Completed {
+        if matches!(event, VisitEvent::Completed | VisitEvent::HandBack) {
             // Free again: what had to wait is taken now.
             let app = &self.people[friend].app;
             let later = app.offers.iter().filter(|(_, shown)| shown.later && !shown.decided).map(|(offer, _)| *offer);
