@@ -465,6 +465,9 @@ impl Engine {
         match input {
             Input::Accepted { offer, .. } | Input::Declined { offer, .. } => self.dispatcher.job_of(*offer),
             Input::Edited { job, .. }
+            | Input::Answered { job, .. }
+            | Input::Paused { job, .. }
+            | Input::Resumed { job, .. }
             | Input::Cancelled { job, .. }
             | Input::Visited { job, .. }
             | Input::Settled { job, .. }
@@ -501,6 +504,9 @@ impl Engine {
             Input::Brake { community, on } => tracing::info!(%community, on, "the brake"),
             Input::Posted { .. }
             | Input::Edited { .. }
+            | Input::Answered { .. }
+            | Input::Paused { .. }
+            | Input::Resumed { .. }
             | Input::Cancelled { .. }
             | Input::Declined { .. }
             | Input::Visited { .. }

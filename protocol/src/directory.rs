@@ -145,6 +145,7 @@ pub struct Community {
     pub checks: Vec<CheckKind>,
     /// Its friends must be proven to be at least so many years old, 14 to 99. Without it 18 where `age` is among `checks`,
     /// else any age.
+    #[cfg_attr(feature = "schemas", schemars(range(min = 14, max = 99)))]
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub age_min: Option<u8>,
     /// Friends of another country who may be asked. Without a pair a friend's country is the job's.
@@ -239,10 +240,15 @@ pub struct Policy {
     pub contact_grace_ms: i64,
     /// A job may be handed back this often, by whomever; once more and it is unfilled. 0 to 255.
     pub hand_backs_max: u8,
+    /// Dispatch is held and the customer asked to say more when so many friends have declined as too vague, 1 to 16.
+    #[cfg_attr(feature = "schemas", schemars(range(min = 1, max = 16)))]
+    pub vague_max: u8,
     /// Who let the contact clock run out is asked for no job for so long, ms, 0 to 30 days.
+    #[cfg_attr(feature = "schemas", schemars(range(min = 0, max = 2_592_000_000_i64)))]
     pub cool_down_ms: i64,
     /// How many metres a rating may change a friend's distance by in the ranking, 0 to 2,000; 0: ratings do not count. Of no
     /// effect until friends have ratings.
+    #[cfg_attr(feature = "schemas", schemars(range(max = 2_000)))]
     pub rating_metres: u32,
     /// Jobs posted before this go by an older version.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -302,6 +308,7 @@ impl Default for Policy {
             contact_ms: 12 * HOUR,
             contact_grace_ms: 30 * MINUTE,
             hand_backs_max: 3,
+            vague_max: 2,
             cool_down_ms: 24 * HOUR,
             rating_metres: 0,
             valid_from: None,
@@ -482,6 +489,7 @@ pub struct Package {
     #[serde(default, skip_serializing_if = "is_on_site")]
     pub site: Site,
     /// How hard it is, 1 to 5, for people to know; no gate.
+    #[cfg_attr(feature = "schemas", schemars(range(min = 1, max = 5)))]
     #[serde(default = "complexity", skip_serializing_if = "is_simple")]
     pub complexity: u8,
     /// Planned time on site, minutes, 5 to 480.

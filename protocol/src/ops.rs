@@ -163,6 +163,8 @@ pub enum AlarmKind {
     ContactBreach,
     /// The winner has contacted the customer, and nothing has happened for 72 h.
     Stalled,
+    /// Dispatch has been held for 24 h.
+    Paused,
     /// The ledger refused a record of this job.
     Quarantined,
 }
@@ -174,6 +176,7 @@ impl AlarmKind {
             AlarmKind::Unfilled => "unfilled",
             AlarmKind::ContactBreach => "contact_breach",
             AlarmKind::Stalled => "stalled",
+            AlarmKind::Paused => "paused",
             AlarmKind::Quarantined => "quarantined",
         }
     }

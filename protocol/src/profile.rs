@@ -58,6 +58,47 @@ impl Account {
     }
 }
 
+/// An account as it is written. Read by way of this, because serde lets every strange field pass beside a state that has
+/// none of its own.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Stated {
+    state: State,
+    #[serde(default)]
+    reason: Option<String>,
+}
+
+#[derive(Clone, Copy, Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum State {
+    Applied,
+    Checked,
+    Tested,
+    Active,
+    Limited,
+    Suspended,
+    Left,
+}
+
+impl Stated {
+    fn account(self) -> Result<Account, &'static str> {
+        let account = match (self.state, self.reason) {
+            (State::Limited, Some(reason)) => return Ok(Account::Limited { reason }),
+            (State::Suspended, Some(reason)) => return Ok(Account::Suspended { reason }),
+            (State::Limited | State::Suspended, None) => return Err("missing field `reason`"),
+            (State::Applied, None) => Account::Applied,
+            (State::Checked, None) => Account::Checked,
+            (State::Tested, None) => Account::Tested,
+            (State::Active, None) => Account::Active,
+            (State::Left, None) => Account::Left,
+            (State::Applied | State::Checked | State::Tested | State::Active | State::Left, Some(_)) => {
+                return Err("`reason` belongs to `limited` and `suspended` alone");
+            }
+        };
+        Ok(account)
+    }
+}
+
 /// Reads an account as it stands in a document: a state, or the true and false of before.
 pub(crate) fn account<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Account, D::Error> {
     struct Either;
@@ -70,7 +111,8 @@ pub(crate) fn account<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Acco
             Ok(if active { Account::Active } else { Account::Suspended { reason: "switched off".to_owned() } })
         }
         fn visit_map<A: de::MapAccess<'de>>(self, map: A) -> Result<Account, A::Error> {
-            Account::deserialize(de::value::MapAccessDeserializer::new(map))
+            let stated = Stated::deserialize(de::value::MapAccessDeserializer::new(map))?;
+            stated.account().map_err(de::Error::custom)
         }
     }
     deserializer.deserialize_any(Either)
@@ -108,6 +150,7 @@ pub struct Check {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub valid_until: Option<Time>,
     /// `age` only: proven to be at least so many years old, 14 to 99; 18 without it.
+    #[cfg_attr(feature = "schemas", schemars(range(min = 14, max = 99)))]
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub years: Option<u8>,
     /// `partner_customer` only, and there it must be: whose customer.

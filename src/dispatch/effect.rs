@@ -17,7 +17,7 @@ use super::caps::Taken;
 use super::claim::{Claim, Seat};
 use super::decision::Decision;
 use super::input::{PartnerKey, Request, Terms};
-use super::job::{Booking, Offer, Run, Visit};
+use super::job::{Booking, Offer, Pause, Run, Visit};
 
 /// What one input led to. Filled by the dispatcher, emptied by the engine.
 #[derive(Debug, Default)]
@@ -121,6 +121,16 @@ pub struct Progress {
     /// Why it waits.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
+    /// What dispatch waits for while it is held.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pause: Option<Pause>,
+    /// Friends who found it too vague since it was described last.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub vague: u8,
+}
+
+fn is_zero(count: &u8) -> bool {
+    *count == 0
 }
 
 /// A dispatch run's row.
@@ -170,6 +180,10 @@ pub enum Actor {
     Partner(PartnerSlug),
     /// A friend.
     Friend(FriendId),
+    /// The customer of the job, by their link.
+    Customer,
+    /// Somebody of ops: the subject of their token.
+    Ops(String),
 }
 
 /// A friend's duty.

@@ -6,10 +6,10 @@ use std::sync::Arc;
 use kiez_protocol::directory::{CommissionRule, Community, Friend, Language, Package};
 use kiez_protocol::friend::{DeclineReason, VisitEvent};
 use kiez_protocol::ids::{CommunitySlug, FriendId, JobId, Key, OfferId, PartnerSlug, SessionId};
-use kiez_protocol::partner::EditJob;
+use kiez_protocol::partner::{Answers, EditJob};
 use kiez_protocol::time::Time;
 
-use super::effect::StoredJob;
+use super::effect::{Actor, StoredJob};
 use super::job::Booking;
 
 /// Pairs a request with its answer; chosen by who sends the input.
@@ -57,12 +57,12 @@ pub enum Input {
         /// When the request was taken.
         received_at: Time,
     },
-    /// A partner changes a job.
+    /// What was booked is changed.
     Edited {
         /// To be answered.
         request: Request,
-        /// Whose; another partner's job is answered like one that does not exist.
-        partner: PartnerSlug,
+        /// By whom; another partner's job is answered like one that does not exist.
+        by: Actor,
         /// Which.
         job: JobId,
         /// What changes.
@@ -70,12 +70,51 @@ pub enum Input {
         /// When the request was taken.
         received_at: Time,
     },
-    /// A partner cancels a job.
+    /// Questions are answered: the package's that were left open, or those that hold the job up.
+    Answered {
+        /// To be answered.
+        request: Request,
+        /// By whom.
+        by: Actor,
+        /// On which job.
+        job: JobId,
+        /// The answers.
+        answers: Answers,
+        /// When the request was taken.
+        received_at: Time,
+    },
+    /// Dispatch is held: the offers end, and nobody is asked.
+    Paused {
+        /// To be answered.
+        request: Request,
+        /// By whom.
+        by: Actor,
+        /// Which job.
+        job: JobId,
+        /// Why.
+        reason: String,
+        /// When the request was taken.
+        received_at: Time,
+    },
+    /// Dispatch goes on, with a run of its own.
+    Resumed {
+        /// To be answered.
+        request: Request,
+        /// By whom.
+        by: Actor,
+        /// Which job.
+        job: JobId,
+        /// Why.
+        reason: String,
+        /// When the request was taken.
+        received_at: Time,
+    },
+    /// A job is cancelled.
     Cancelled {
         /// To be answered.
         request: Request,
-        /// Whose.
-        partner: PartnerSlug,
+        /// By whom.
+        by: Actor,
         /// Which.
         job: JobId,
         /// Why.

@@ -15,6 +15,7 @@ use serde::{Deserialize, Serialize};
 
 use super::caps::Taken;
 use super::claim::{Claim, Seat};
+use super::effect::Actor;
 use super::input::{Request, Terms};
 
 /// What the partner booked; an edit makes a new one.
@@ -217,6 +218,8 @@ pub enum Aside {
     Cancel {
         /// To be answered.
         request: Request,
+        /// Who calls it off.
+        by: Actor,
         /// Why.
         reason: Option<String>,
         /// When it was taken.
@@ -226,13 +229,47 @@ pub enum Aside {
     Edit {
         /// To be answered.
         request: Request,
+        /// Who changes it.
+        by: Actor,
         /// What changes.
         edit: Box<kiez_protocol::partner::EditJob>,
         /// When it was taken.
         received_at: Time,
     },
+    /// Answers that friends must look at.
+    Answer {
+        /// To be answered.
+        request: Request,
+        /// By whom.
+        by: Actor,
+        /// The answers.
+        answers: Answers,
+        /// When they were taken.
+        received_at: Time,
+    },
     /// The job's end without a winner.
     Expire,
+    /// A pause.
+    Pause {
+        /// To be answered, if somebody asked for it.
+        request: Option<Request>,
+        /// Who holds it.
+        by: Actor,
+        /// What it waits for.
+        pause: Pause,
+        /// Why, in words.
+        reason: Option<String>,
+    },
+}
+
+/// What dispatch waits for while it is held.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Pause {
+    /// Ops, who held it.
+    Ops,
+    /// The customer, who is asked to say more: too many friends found it too vague.
+    Vague,
 }
 
 /// A job in the dispatcher's hands.
@@ -274,6 +311,10 @@ pub struct Job {
     pub winner: Option<FriendName>,
     /// Why it ended or waits.
     pub reason: Option<String>,
+    /// What dispatch waits for, while it is held.
+    pub pause: Option<Pause>,
+    /// Friends who found it too vague since it was described last.
+    pub vague: u8,
     /// The word of the present attempt and revision.
     pub claim: Arc<Claim>,
     /// Accepts behind the first, in order of arrival.

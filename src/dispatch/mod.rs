@@ -6,7 +6,8 @@
 //! | --- | --- |
 //! | [`input`], [`effect`] | the two closed lists: what can happen, what can be wanted |
 //! | [`job`] | a job, its run, offers and visit: the data |
-//! | `posting`, `editing` | post, cancel, edit |
+//! | `posting`, `editing`, `answers`, `pausing` | post, cancel, edit; what is missing; dispatch that is held |
+//! | [`edges`] | who may do what to a job, in which states |
 //! | `wave`, `hand`, `silence` | whom to ask next, the offers they hold, and when to stop |
 //! | [`claim`], `race`, `verdict` | who was first, whether it counts, and what those behind hear |
 //! | `visit` | what the winner does |
@@ -14,6 +15,7 @@
 //! | `area` | where a community's jobs are, and its brake |
 //! | `duty`, `restore` | friends coming and going, and the server itself |
 
+mod answers;
 mod area;
 pub mod capacity;
 pub mod caps;
@@ -22,6 +24,7 @@ mod change;
 pub mod claim;
 pub mod decision;
 mod duty;
+pub mod edges;
 mod editing;
 pub mod effect;
 pub mod gates;
@@ -31,6 +34,7 @@ pub mod input;
 pub mod job;
 mod mint;
 pub mod nearest;
+mod pausing;
 pub mod pay;
 mod posting;
 mod race;
@@ -50,8 +54,9 @@ use kiez_protocol::ids::{CommunitySlug, FriendId, JobId, OfferId, PartnerSlug};
 use kiez_protocol::partner::JobState;
 use kiez_protocol::time::Time;
 
+pub use answers::fits;
 use capacity::Capacity;
-pub use card::{fits, missing_answers};
+pub use card::missing_answers;
 pub use change::is_final;
 use effect::Effects;
 use input::Input;
@@ -112,11 +117,20 @@ impl Dispatcher {
             Input::Posted { request, partner, key, booking, terms, received_at } => {
                 self.posted(request, partner, key, booking, terms, received_at, now, nearby, effects);
             }
-            Input::Edited { request, partner, job, edit, received_at } => {
-                self.edited(request, &partner, job, edit, received_at, now, nearby, effects);
+            Input::Edited { request, by, job, edit, received_at } => {
+                self.edited(request, by, job, edit, received_at, now, nearby, effects);
             }
-            Input::Cancelled { request, partner, job, reason, received_at } => {
-                self.cancelled(request, &partner, job, reason, received_at, now, nearby, effects);
+            Input::Answered { request, by, job, answers, received_at } => {
+                self.answered(request, by, job, answers, received_at, now, nearby, effects);
+            }
+            Input::Paused { request, by, job, reason, received_at: _ } => {
+                self.paused(request, by, job, reason, now, effects);
+            }
+            Input::Resumed { request, by, job, reason, received_at: _ } => {
+                self.resumed(request, by, job, reason, now, nearby, effects);
+            }
+            Input::Cancelled { request, by, job, reason, received_at } => {
+                self.cancelled(request, by, job, reason, received_at, now, nearby, effects);
             }
             Input::Accepted { friend, offer, key, revision, received_at, first } => {
                 let accept = job::Standby { friend, offer, key, revision, received_at };

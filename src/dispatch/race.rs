@@ -114,11 +114,17 @@ impl Dispatcher {
         let mut freed = None;
         for aside in std::mem::take(&mut job.aside) {
             match aside {
-                Aside::Cancel { request, reason, received_at } => {
-                    freed = freed.or(self.cancel(job, request, reason, received_at, now, effects));
+                Aside::Cancel { request, by, reason, received_at } => {
+                    freed = freed.or(self.cancel(job, request, by, reason, received_at, now, effects));
                 }
-                Aside::Edit { request, edit, received_at } => {
-                    self.edit(job, request, edit, received_at, now, nearby, effects);
+                Aside::Edit { request, by, edit, received_at } => {
+                    self.edit(job, request, by, edit, received_at, now, nearby, effects);
+                }
+                Aside::Answer { request, by, answers, received_at } => {
+                    self.answer(job, request, by, answers, received_at, now, nearby, effects);
+                }
+                Aside::Pause { request, by, pause, reason } => {
+                    self.hold_or_wait(job, request, by, pause, reason, now, effects);
                 }
                 Aside::Expire => {
                     if takes_accepts(job) {

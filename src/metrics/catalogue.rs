@@ -167,6 +167,10 @@ pub const JOB_EVENTS: &[&str] = &[
     "stalled",
     "edited",
     "answers_complete",
+    "answered",
+    "reminder",
+    "paused",
+    "resumed",
     "unfilled",
     "alarm",
     "cancelled",
@@ -192,8 +196,8 @@ pub(super) const OPEN_STATES: [JobState; 13] = [
     JobState::Disputed,
 ];
 
-const ALARMS: [AlarmKind; 4] =
-    [AlarmKind::Unfilled, AlarmKind::ContactBreach, AlarmKind::Stalled, AlarmKind::Quarantined];
+const ALARMS: [AlarmKind; 5] =
+    [AlarmKind::Unfilled, AlarmKind::ContactBreach, AlarmKind::Stalled, AlarmKind::Paused, AlarmKind::Quarantined];
 
 const VERDICTS: [(Verdict, Option<LostReason>); 12] = [
     (Verdict::Won, None),

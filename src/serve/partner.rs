@@ -11,7 +11,7 @@ use kiez_protocol::directory::{Community, Package};
 use kiez_protocol::ids::{JobId, PartnerSlug};
 use kiez_protocol::money::PRICE_MAX;
 use kiez_protocol::partner::{
-    Address, Answers, CancelJob, Customer, EditJob, JobList, JobState, PackageList, PostJob, Window,
+    Address, Answers, CancelJob, Customer, EditJob, GiveAnswers, JobList, JobState, PackageList, PostJob, Window,
 };
 use kiez_protocol::refusal::{Code, Fault};
 use sha2::{Digest, Sha256};
@@ -21,7 +21,7 @@ use super::auth::PartnerCaller;
 use super::limit::{Allowance, Quota};
 use super::places::Place;
 use super::problem::{Answered, Refusal, about, answer, body, json};
-use crate::dispatch::effect::Answer;
+use crate::dispatch::effect::{Actor, Answer};
 use crate::dispatch::fits;
 use crate::dispatch::input::{Input, PartnerKey, Terms};
 use crate::dispatch::job::Booking;
@@ -36,6 +36,7 @@ pub fn routes() -> Router<Arc<App>> {
     Router::new()
         .route("/v1/jobs", post(post_job).get(list))
         .route("/v1/jobs/{id}", get(one).patch(edit))
+        .route("/v1/jobs/{id}/answers", post(give_answers))
         .route("/v1/jobs/{id}/cancel", post(cancel))
         .route("/v1/packages", get(packages))
 }
@@ -265,7 +266,23 @@ async fn edit(State(app): State<Arc<App>>, headers: HeaderMap, Path(id): Path<St
     }
     let received_at = app.clock.now();
     let edit = Box::new(edit);
-    let asked = app.mailbox.ask(|request| Input::Edited { request, partner: partner.clone(), job, edit, received_at });
+    let by = Actor::Partner(partner.clone());
+    let asked = app.mailbox.ask(|request| Input::Edited { request, by, job, edit, received_at });
+    changed(&app, partner, job, asked.await?, None).await
+}
+
+async fn give_answers(
+    State(app): State<Arc<App>>,
+    headers: HeaderMap,
+    Path(id): Path<String>,
+    request: Request,
+) -> Answered {
+    let caller = Caller::of(&app, &headers).await?;
+    let partner = &caller.partner;
+    let job = job_id(&id)?;
+    let GiveAnswers { answers } = json(&body(request, app.limits.body_bytes_max, &app.limits).await?)?;
+    let (received_at, by) = (app.clock.now(), Actor::Partner(partner.clone()));
+    let asked = app.mailbox.ask(|request| Input::Answered { request, by, job, answers, received_at });
     changed(&app, partner, job, asked.await?, None).await
 }
 
@@ -278,8 +295,8 @@ async fn cancel(State(app): State<Arc<App>>, headers: HeaderMap, Path(id): Path<
         return Err(Refusal::param(Code::Invalid, "reason", "takes at most 300 characters, none of them NUL"));
     }
     let received_at = app.clock.now();
-    let asked =
-        app.mailbox.ask(|request| Input::Cancelled { request, partner: partner.clone(), job, reason, received_at });
+    let by = Actor::Partner(partner.clone());
+    let asked = app.mailbox.ask(|request| Input::Cancelled { request, by, job, reason, received_at });
     changed(&app, partner, job, asked.await?, Some(JobState::Cancelled)).await
 }
 

@@ -22,9 +22,16 @@ impl Table {
     }
 }
 
-/// Word for word, as far as `…` where the rest is a list that grows.
+/// Word for word, as far as `…` where the rest is a list that grows. Of two deadlines that end together either may come
+/// first: ` or ` stands between their answers.
 fn fits(answer: &str, wanted: &str) -> bool {
-    answer == wanted || wanted.strip_suffix('…').is_some_and(|beginning| answer.starts_with(beginning))
+    let fits = |wanted: &str| {
+        answer == wanted || wanted.strip_suffix('…').is_some_and(|beginning| answer.starts_with(beginning))
+    };
+    wanted.split(" or close ").enumerate().any(|(nth, wanted)| match nth {
+        0 => fits(wanted),
+        _ => fits(&format!("close {wanted}")),
+    })
 }
 
 /// A town with a partner, a rival, two friends, and one of them connected: the neighbour of every bad input.

@@ -86,14 +86,14 @@ async fn of_too_many_fixes_the_newest_counts_and_a_flood_is_cut() {
     let (mut neighbour, ..) = on_duty(&server, friends[1], places[1]).await;
     let live = server.running.as_ref().expect("it runs").app.live.clone();
     let fix =
-        |step: u32| FriendFrame::Fix { lat: 52.5 + f64::from(step) / 10_000.0, lng: 13.4, accuracy_m: None, at: None };
+        |step: u32| FriendFrame::Fix { lat: 52.5 + f64::from(step) / 100_000.0, lng: 13.4, accuracy_m: None, at: None };
     for step in 1..=60 {
         line.say(&fix(step)).await;
     }
     line.nothing_more().await;
     let at = |step: u32| {
         let position = live.roster.position(friends[0]).expect("placed").at;
-        (position.lat() - 52.5 - f64::from(step) / 10_000.0).abs() < 1e-9
+        (position.lat() - 52.5 - f64::from(step) / 100_000.0).abs() < 1e-9
     };
     assert!(!at(60), "not at once");
     soon("the newest is placed", || at(60)).await;
