@@ -137,9 +137,9 @@ impl World {
             }
             Deed::Decides(offer) => self.decide(friend, offer),
             Deed::DeclinesLate(offer) => {
-                let key = Some(self.key(friend));
-                let frame = FriendFrame::Decline { offer, reason: DeclineReason::Other, key };
-                self.send_keyed(friend, key.expect("just made"), frame);
+                let key = self.key(friend);
+                let frame = FriendFrame::Decline { offer, reason: DeclineReason::Other, key: Some(key) };
+                self.send_keyed(friend, key, frame);
             }
             Deed::Repeats(key) => self.repeat(friend, key),
             Deed::Reports(job, attempt, event) => self.report(friend, job, attempt, event),

@@ -48,7 +48,7 @@ impl Documents {
             }
             Arc::new(community)
         };
-        let communities = vec![
+        let communities = [
             community("neighbours", "own_then_all", 1_000, false),
             community("customers", "own_then_all", 800, true),
             community("everybody", "all", 1_250, false),

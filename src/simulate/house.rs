@@ -300,7 +300,7 @@ impl World {
         house.ticks = (self.now, ticks);
         hold(ticks < TICKS_MAX, Rule::Deadline, None, || "time stands still: what is due does not move".to_owned())?;
         self.count.ticks += 1;
-        if self.setting.mutation == Some(Mutation::DeafClock) && self.count.ticks % 20 == 0 {
+        if self.setting.mutation == Some(Mutation::DeafClock) && self.count.ticks.is_multiple_of(20) {
             house.deaf_until = self.now + 20 * 60_000;
             return Ok(());
         }

@@ -82,7 +82,7 @@ impl World {
         if person.app.line.is_some() || !person.app.wants_line {
             return Ok(());
         }
-        let current = self.current.filter(|number| self.houses.get(number).is_some_and(|house| house.takes_in()));
+        let current = self.current.filter(|number| self.houses.get(number).is_some_and(super::house::House::takes_in));
         let Some(number) = current else {
             // At random within five seconds, then up to thirty.
             let wait = person.chance.between(500.0, if turn == 0 { 5_000.0 } else { 30_000.0 }) as i64;

@@ -61,10 +61,10 @@ impl World {
         let mind = if chance.happens(yes) {
             Mind::Yes
         } else if chance.happens(0.4) {
-            Mind::No(match chance.below(6) {
-                0 => DeclineReason::Pay,
-                1 => DeclineReason::Skill,
-                2 => DeclineReason::TooVague,
+            Mind::No(match chance.below(24) {
+                0..4 => DeclineReason::Pay,
+                4..8 => DeclineReason::Skill,
+                8 => DeclineReason::TooVague,
                 _ if offer.distance_m > 8_000 => DeclineReason::TooFar,
                 _ => DeclineReason::NoTime,
             })

@@ -157,11 +157,12 @@ impl std::error::Error for Violation {}
 pub fn simulate(setting: &Setting) -> Result<Report, Box<Violation>> {
     match attempt(setting, None) {
         Ok(world) => Ok(Report::of(&world)),
-        Err((broken, step, _)) => {
+        Err(failed) => {
+            let (broken, step, _) = *failed;
             let story = broken.job.map_or_else(|| Story::until(step), Story::of);
             let story = match attempt(setting, Some(story)) {
                 Ok(world) => world.story,
-                Err((_, _, story)) => story,
+                Err(failed) => failed.2,
             };
             let story = story.map(Story::lines).unwrap_or_default();
             Err(Box::new(Violation { command: setting.command(), seed: setting.seed, step, broken, story }))
@@ -169,7 +170,7 @@ pub fn simulate(setting: &Setting) -> Result<Report, Box<Violation>> {
     }
 }
 
-type Failed = (Broken, u64, Option<Story>);
+type Failed = Box<(Broken, u64, Option<Story>)>;
 
 fn attempt(setting: &Setting, story: Option<Story>) -> Result<Box<World>, Failed> {
     let last: Last = Rc::new(Cell::new((0, None)));
@@ -177,7 +178,7 @@ fn attempt(setting: &Setting, story: Option<Story>) -> Result<Box<World>, Failed
     // What the core asserts of itself is a rule like the others.
     match catch_unwind(AssertUnwindSafe(|| world.run())) {
         Ok(Ok(())) => Ok(world),
-        Ok(Err(broken)) => Err((broken, world.steps, world.story)),
+        Ok(Err(broken)) => Err(Box::new((broken, world.steps, world.story))),
         Err(panic) => {
             let (step, job) = last.get();
             let what = panic
@@ -185,7 +186,7 @@ fn attempt(setting: &Setting, story: Option<Story>) -> Result<Box<World>, Failed
                 .cloned()
                 .or_else(|| panic.downcast_ref::<&str>().map(|text| (*text).to_owned()))
                 .unwrap_or_else(|| "without a word".to_owned());
-            Err((Broken { rule: Rule::NoPanic, job: job.map(JobId), what }, step, world.story))
+            Err(Box::new((Broken { rule: Rule::NoPanic, job: job.map(JobId), what }, step, world.story)))
         }
     }
 }

@@ -122,6 +122,9 @@ pub struct Report {
     pub steps: u64,
 }
 
+/// When a friend was first asked, and when they first won.
+type Firsts = (Option<Time>, Option<Time>);
+
 impl Report {
     pub(crate) fn of(world: &World) -> Report {
         let setting = &world.setting;
@@ -130,7 +133,7 @@ impl Report {
         let (mut assign_ms, mut offers_per_job, mut winner_m) = (Vec::new(), Vec::new(), Vec::new());
         let friends = setting.friends as usize;
         let (mut offers, mut income) = (vec![0_u32; friends], vec![0_i64; friends]);
-        let mut firsts: Vec<(Option<Time>, Option<Time>)> = vec![(None, None); friends];
+        let mut firsts: Vec<Firsts> = vec![(None, None); friends];
         let number = |friend| super::streets::friend_no(friend);
         let earlier = |at: &mut Option<Time>, other: Time| *at = Some(at.map_or(other, |at: Time| at.min(other)));
         for page in book.pages.values() {
@@ -168,7 +171,7 @@ impl Report {
             }
         }
         let made: u32 = offers.iter().sum();
-        let waits = |first: fn(&(Option<Time>, Option<Time>)) -> Option<Time>| {
+        let waits = |first: fn(&Firsts) -> Option<Time>| {
             let since = world.first_duty.iter().zip(&firsts);
             let wait = since.filter_map(|(on, firsts)| Some(first(firsts).unwrap_or(world.ends).since((*on)?).max(0)));
             sorted(wait.collect())

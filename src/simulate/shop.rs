@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use kiez_protocol::ids::{JobId, PartnerSlug};
-use kiez_protocol::partner::{Answer as Given, EditJob, Urgency, Window};
+use kiez_protocol::partner::{Answer as Given, Answers, EditJob, Urgency, Window};
 use kiez_protocol::refusal::Code;
 use kiez_protocol::time::Time;
 use serde_json::json;
@@ -14,13 +14,13 @@ use serde_json::json;
 use super::calendar::of_day;
 use super::chance::Chance;
 use super::city::{City, moved};
-use super::house::Asker;
+use super::house::{Asker, House};
 use super::model::Checked;
 use super::people::{DAY_MS, HOUR_MS, MINUTE_MS};
 use super::world::{Event, World};
-use crate::dispatch::effect::Answer;
+use crate::dispatch::effect::{Actor, Answer};
 use crate::dispatch::input::{Input, PartnerKey};
-use crate::dispatch::job::Booking;
+use crate::dispatch::job::{Booking, Pause};
 
 /// How likely a job is posted in each hour of the day, against the others.
 const HOURS: [f64; 24] = [
@@ -60,6 +60,11 @@ pub(crate) enum What {
     /// The same key with another body.
     PostOther,
     Edit(Box<EditJob>),
+    /// The customer says more.
+    Answer(Answers),
+    /// Ops hold it, and let it go on.
+    Pause,
+    Resume,
     Cancel,
 }
 
@@ -115,13 +120,15 @@ impl World {
         let mut plans = Vec::new();
         let mood = Chance::of(self.setting.seed, "change of mind", number.into()).unit();
         if !complete && mood < 0.85 {
-            plans.push(later(What::Edit(Box::new(answers("Fritz!Box 7590"))), HOUR_MS));
+            let answers = answers("Fritz!Box 7590");
+            let what = if mood < 0.4 { What::Answer(answers) } else { edit(answers) };
+            plans.push(later(what, HOUR_MS));
         }
         match mood {
             0.0..0.05 => plans.push(later(What::Cancel, 90 * MINUTE_MS)),
             0.05..0.08 => plans.push(later(What::Cancel, 20_000)),
             0.08..0.11 => {
-                plans.push(later(What::Edit(Box::new(answers("Speedport, Kanari@example.org"))), 40 * MINUTE_MS))
+                plans.push(later(edit(answers("Speedport, Kanari@example.org")), 40 * MINUTE_MS));
             }
             0.11..0.13 => plans.push(later(What::Edit(Box::new(self.moves(number))), 20 * MINUTE_MS)),
             0.13..0.15 => plans.push(later(What::Edit(Box::new(self.other_windows())), 30 * MINUTE_MS)),
@@ -129,8 +136,13 @@ impl World {
             0.17..0.18 => plans.push(later(What::PostOther, 5 * MINUTE_MS)),
             // Twice at once: an edit meets an accept.
             0.18..0.19 => {
-                plans.push(later(What::Edit(Box::new(answers("EasyBox"))), 15_000));
+                plans.push(later(edit(answers("EasyBox")), 15_000));
                 plans.push(later(What::Cancel, 16_000));
+            }
+            0.19..0.20 => plans.push(later(What::Answer(answers("Speedport Smart 4")), 10 * MINUTE_MS)),
+            0.20..0.21 => {
+                plans.push(later(What::Pause, 15 * MINUTE_MS));
+                plans.push(later(What::Resume, HOUR_MS));
             }
             _ => {}
         }
@@ -138,6 +150,26 @@ impl World {
             self.plan(wait, Event::Asks(draft, what));
         }
         self.plan_demand();
+    }
+
+    /// A job waits for its customer, or for ops: they may do what it waits for.
+    pub(crate) fn called_on(&mut self, job: JobId, kind: &str, waits_for: Option<Pause>) {
+        let draft = self.job_no(job);
+        if draft as usize >= self.shop.drafts.len() {
+            return;
+        }
+        let mut chance = Chance::of(self.setting.seed, "called on", u64::from(draft));
+        let (what, wait) = match (kind, waits_for) {
+            ("paused", Some(Pause::Vague)) if chance.happens(0.8) => {
+                (What::Answer(answers("Fritz!Box 7590, blinkt rot")), chance.span_ms(40 * MINUTE_MS, 1.0))
+            }
+            ("alarm", Some(_)) => (What::Resume, chance.span_ms(20 * MINUTE_MS, 1.0)),
+            ("reminder", _) if chance.happens(0.4) => {
+                (What::Answer(answers("Fritz!Box 7530")), chance.span_ms(HOUR_MS, 1.0))
+            }
+            (_, _) => return,
+        };
+        self.plan(wait.clamp(1_000, 2 * DAY_MS), Event::Asks(draft, what));
     }
 
     fn draft(&self, number: u32, chance: &mut Chance) -> Draft {
@@ -240,8 +272,7 @@ impl World {
 
     /// A request arrives at the server, if there is one.
     pub(crate) fn request(&mut self, number: u64) -> Checked {
-        let Some(house) = self.current.filter(|house| self.houses.get(house).is_some_and(|house| house.takes_in()))
-        else {
+        let Some(house) = self.current.filter(|house| self.houses.get(house).is_some_and(House::takes_in)) else {
             return Ok(());
         };
         let Some(ask) = self.shop.asks.get(&number).cloned() else { return Ok(()) };
@@ -251,6 +282,8 @@ impl World {
             let (partner, received_at): (PartnerSlug, Time) = (offering.partner.clone(), world.now);
             world.requests += 1;
             let (request, job) = (world.requests, draft.job);
+            let theirs = || Actor::Partner(partner.clone());
+            let ops = || Actor::Ops("kim".to_owned());
             let input = match (&ask.what, job) {
                 (What::Post | What::PostOther, _) => {
                     let mut key = draft.key.clone();
@@ -261,20 +294,31 @@ impl World {
                     Input::Posted { request, partner: partner.clone(), key, booking, terms, received_at }
                 }
                 (What::Edit(edit), Some(job)) => {
-                    Input::Edited { request, partner: partner.clone(), job, edit: edit.clone(), received_at }
+                    Input::Edited { request, by: theirs(), job, edit: edit.clone(), received_at }
+                }
+                (What::Answer(answers), Some(job)) => {
+                    let by = if number % 2 == 0 { Actor::Customer } else { theirs() };
+                    Input::Answered { request, by, job, answers: answers.clone(), received_at }
+                }
+                (What::Pause, Some(job)) => {
+                    Input::Paused { request, by: ops(), job, reason: "the customer is ill".to_owned(), received_at }
+                }
+                (What::Resume, Some(job)) => {
+                    Input::Resumed { request, by: ops(), job, reason: "the customer is well".to_owned(), received_at }
                 }
                 (What::Cancel, Some(job)) => {
                     let reason = Some("the customer has changed their mind".to_owned());
-                    Input::Cancelled { request, partner: partner.clone(), job, reason, received_at }
+                    let by = if number % 3 == 0 { Actor::Customer } else { theirs() };
+                    Input::Cancelled { request, by, job, reason, received_at }
                 }
-                (What::Edit(_) | What::Cancel, None) => return Ok(()),
+                (What::Edit(_) | What::Answer(_) | What::Pause | What::Resume | What::Cancel, None) => return Ok(()),
             };
             if !house.admits(&input, world.now) {
                 world.count.overloaded += 1;
                 world.unavailable(number);
                 return Ok(());
             }
-            let job = job.filter(|_| matches!(ask.what, What::Edit(_) | What::Cancel));
+            let job = job.filter(|_| !matches!(ask.what, What::Post | What::PostOther));
             house.askers.insert(request, Asker { ask: number, partner, job });
             if world.put(house, input).is_err() {
                 house.askers.remove(&request);
@@ -313,10 +357,13 @@ impl World {
     }
 }
 
-fn answers(device: &str) -> EditJob {
-    let answers = BTreeMap::from([
+fn answers(device: &str) -> Answers {
+    BTreeMap::from([
         ("device".parse().expect("a word"), Given::Text(device.to_owned())),
         ("note".parse().expect("a word"), Given::Text("Kanari am Fenster".to_owned())),
-    ]);
-    EditJob { answers: Some(answers), ..EditJob::default() }
+    ])
+}
+
+fn edit(answers: Answers) -> What {
+    What::Edit(Box::new(EditJob { answers: Some(answers), ..EditJob::default() }))
 }

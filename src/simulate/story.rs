@@ -80,6 +80,9 @@ impl World {
     pub(crate) fn about_to(&mut self, house: &House, input: &Input) {
         let job = match input {
             Input::Edited { job, .. }
+            | Input::Answered { job, .. }
+            | Input::Paused { job, .. }
+            | Input::Resumed { job, .. }
             | Input::Cancelled { job, .. }
             | Input::Visited { job, .. }
             | Input::Settled { job, .. }
@@ -208,6 +211,9 @@ fn described(input: &Input) -> String {
             format!("reread of {job}, stored as {state:?}")
         }
         Input::Edited { .. }
+        | Input::Answered { .. }
+        | Input::Paused { .. }
+        | Input::Resumed { .. }
         | Input::Cancelled { .. }
         | Input::Declined { .. }
         | Input::Delivered { .. }

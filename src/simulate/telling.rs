@@ -70,10 +70,10 @@ impl World {
             (Some(Mutation::StreetInOffer), FriendMessage::Offer(offer)) => {
                 offer.district = super::shop::street(7);
             }
-            (Some(Mutation::WinnerTwice), FriendMessage::AcceptResult { result, reason, .. }) => {
-                if *reason == Some(LostReason::Taken) {
-                    (*result, *reason) = (Verdict::Won, None);
-                }
+            (Some(Mutation::WinnerTwice), FriendMessage::AcceptResult { result, reason, .. })
+                if *reason == Some(LostReason::Taken) =>
+            {
+                (*result, *reason) = (Verdict::Won, None);
             }
             (Some(Mutation::SwallowedVerdict), FriendMessage::AcceptResult { key, .. })
                 if key.0.as_u128() % 10 == 3 =>

@@ -337,6 +337,13 @@ impl World {
         {
             self.first_duty[friend_no(row.friend)].get_or_insert(self.now);
         }
+        if let Record::Job(record) = record {
+            for event in &record.events {
+                if let "paused" | "alarm" | "reminder" = event.kind {
+                    self.called_on(record.job.id, event.kind, record.job.progress.pause);
+                }
+            }
+        }
         self.model.committed(record)
     }
 

@@ -322,7 +322,7 @@ impl Writer {
         }
         let Some(Taken::Part(part)) = self.taken.front() else { return Ok(()) };
         self.commits += 1;
-        if self.mutation == Some(Mutation::LostRecord) && self.commits % 50 == 0 {
+        if self.mutation == Some(Mutation::LostRecord) && self.commits.is_multiple_of(50) {
             return Ok(());
         }
         let open = || part.iter().filter(|submission| !self.quarantine.contains(&submission.subject));

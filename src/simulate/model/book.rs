@@ -192,6 +192,7 @@ impl Book {
             asked: Vec::new(),
             visits: Vec::new(),
             blocked: BTreeSet::new(),
+            found_vague: 0,
             changed_at: row.updated_at,
             wave_at: None,
             due: None,
@@ -323,9 +324,9 @@ impl Book {
         }
         let load = &mut self.loads[friend_no(offer.friend)];
         if offer.renewed {
-            load.beside.push(offer.id)
+            load.beside.push(offer.id);
         } else {
-            load.hand.push(offer.id)
+            load.hand.push(offer.id);
         }
         if offer.expires_at < job_ends {
             self.ends.insert((offer.expires_at, offer.id));

@@ -55,6 +55,8 @@ pub(crate) struct Page {
     pub visits: Vec<Visit>,
     /// Who declined or handed back.
     pub blocked: BTreeSet<FriendId>,
+    /// How many found it too vague since its customer last said more.
+    pub found_vague: usize,
     /// When its last event happened.
     pub changed_at: Time,
     /// When the newest wave of this run opened.
@@ -119,13 +121,14 @@ impl Page {
             }
             let policy = &self.terms.community.policy;
             self.due = match event.to {
-                JobState::NeedsInfo | JobState::Contacted | JobState::Done => Some(event.at + 72 * HOUR_MS),
+                JobState::NeedsInfo => Some(self.reminder_after(event.at)),
+                JobState::Contacted | JobState::Done => Some(event.at + 72 * HOUR_MS),
+                JobState::Paused => Some(event.at + 24 * HOUR_MS),
                 JobState::Assigned => Some(event.at + policy.contact_ms + policy.contact_grace_ms),
                 // The customer may dispute until 14 days after the work, of which three went to the confirming.
                 JobState::Confirmed => Some(event.at + 11 * 24 * HOUR_MS),
                 JobState::Unsuccessful => Some(event.at + 72 * HOUR_MS),
                 JobState::Dispatching
-                | JobState::Paused
                 | JobState::Unfilled
                 | JobState::Appointed
                 | JobState::OnTheWay
@@ -136,8 +139,35 @@ impl Page {
                 | JobState::Expired
                 | JobState::Closed => None,
             };
-        } else if event.kind == "stalled" {
+        } else if let "stalled" | "alarm" = event.kind {
             self.due = Some(event.at + 24 * HOUR_MS);
+        } else if event.kind == "reminder" {
+            self.due = Some(self.reminder_after(event.at));
+        }
+        self.vague(event)
+    }
+
+    /// The customer is reminded of missing answers an hour and a day after the post; three days after it, it is over.
+    fn reminder_after(&self, at: Time) -> Time {
+        let due = [1, 24].map(|hours| self.created_at + hours * HOUR_MS).into_iter().find(|due| *due > at);
+        due.unwrap_or(self.created_at + 72 * HOUR_MS)
+    }
+
+    /// Found too vague by so many friends, it is held until its customer has said more, and nobody else is asked.
+    fn vague(&mut self, event: &EventRow) -> Checked {
+        let most = usize::from(self.terms.community.policy.vague_max);
+        match event.kind {
+            "offer_declined" if event.reason.as_deref() == Some("too_vague") => self.found_vague += 1,
+            "resumed" => self.found_vague = 0,
+            "paused" if event.actor == Actor::System => {
+                let found = self.found_vague;
+                hold(found >= most, Rule::Seats, self.id, || format!("held as too vague, as {found} found it"))?;
+            }
+            "wave_opened" | "seat_refilled" => {
+                let found = self.found_vague;
+                hold(found < most, Rule::Seats, self.id, || format!("{found} found it too vague, and it asks on"))?;
+            }
+            _ => {}
         }
         Ok(())
     }
@@ -151,17 +181,20 @@ impl Page {
 /// Who may take a job from where to where.
 fn may(from: Option<JobState>, to: JobState, actor: &Actor) -> bool {
     use JobState::{
-        Assigned, Cancelled, Closed, Confirmed, Contacted, Dispatching, Done, Expired, NeedsInfo, Unfilled,
+        Assigned, Cancelled, Closed, Confirmed, Contacted, Dispatching, Done, Expired, NeedsInfo, Paused, Unfilled,
     };
     let Some(from) = from else {
         return matches!((to, actor), (NeedsInfo | Dispatching, Actor::Partner(_)));
     };
     from == to
         || match actor {
-            Actor::Partner(_) => matches!(
-                (from, to),
-                (NeedsInfo, Dispatching) | (NeedsInfo | Dispatching | Unfilled | Assigned | Contacted, Cancelled)
-            ),
+            Actor::Partner(_) | Actor::Customer | Actor::Ops(_) => {
+                let gives = matches!((from, to), (NeedsInfo | Paused, Dispatching));
+                let cancels = to == Cancelled
+                    && matches!(from, NeedsInfo | Dispatching | Paused | Unfilled | Assigned | Contacted);
+                let holds = to == Paused && matches!(from, Dispatching | Unfilled) && matches!(actor, Actor::Ops(_));
+                gives || cancels || holds
+            }
             Actor::Friend(_) => matches!(
                 (from, to),
                 (Dispatching | Unfilled, Assigned)
@@ -173,6 +206,7 @@ fn may(from: Option<JobState>, to: JobState, actor: &Actor) -> bool {
                 (from, to),
                 (NeedsInfo | Dispatching | Unfilled, Expired)
                     | (Dispatching, Unfilled)
+                    | (Dispatching | Unfilled, Paused)
                     | (Assigned, Dispatching)
                     | (Done, Confirmed)
                     | (Confirmed, Closed)
