@@ -12,8 +12,9 @@ use kiez_protocol::time::Time;
 use super::faults::Mutation;
 use crate::dispatch::caps::PERIOD_MS;
 use crate::dispatch::effect::{
-    BreachRow, DutyRow, JobRecord, JobRow, Record, Stored, StoredJob, StoredKey, TakenRow, WaitRow,
+    BreachRow, DutyRow, JobRecord, JobRow, Record, Stored, StoredJob, StoredKey, TakenRow, WaitRow, WaitingRow,
 };
+use crate::dispatch::fairness::day;
 use crate::dispatch::job::{Booking, Delivery, Offer, OfferState, Visit, VisitEnd};
 
 /// All rows of one job.
@@ -254,7 +255,28 @@ impl Ledger {
         let mut verdicts: Vec<(FriendId, ToldVerdict)> = recent.map(|visit| (visit.friend, won(visit))).collect();
         verdicts.sort_by_key(|(_, told)| (told.at, told.key));
         let (taken, breaches) = self.counted(now);
-        Stored { jobs, duties, keys, verdicts, taken, breaches }
+        Stored { jobs, duties, keys, verdicts, taken, breaches, waiting: self.waiting() }
+    }
+
+    /// Since when everybody waits for an offer, and how many they had on each day.
+    fn waiting(&self) -> Vec<WaitingRow> {
+        let mut waiting: BTreeMap<FriendId, WaitingRow> = BTreeMap::new();
+        for row in self.duties.values() {
+            let waits = waiting.entry(row.friend).or_insert_with(|| WaitingRow::of(row.friend));
+            (waits.first_duty, waits.off_since) = (row.first_on, (!row.duty.on).then_some(row.at));
+        }
+        let mut offers: Vec<(FriendId, Time)> =
+            self.jobs.values().flat_map(|rows| &rows.offers).map(|offer| (offer.friend, offer.sent_at)).collect();
+        offers.sort_unstable();
+        for (friend, at) in offers {
+            let waits = waiting.entry(friend).or_insert_with(|| WaitingRow::of(friend));
+            waits.last_offer = Some(at);
+            match waits.by_day.last_mut() {
+                Some((last, offers)) if *last == day(at) => *offers += 1,
+                Some(_) | None => waits.by_day.push((day(at), 1)),
+            }
+        }
+        waiting.into_values().collect()
     }
 
     /// What counts towards caps, and breaches whose cool-down lasts.

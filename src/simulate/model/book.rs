@@ -17,6 +17,9 @@ use super::{Checked, Rule, Tally, choice, hold};
 use crate::dispatch::decision::{Decision, Outcome};
 use crate::dispatch::effect::{DutyRow, JobRecord, Record};
 use crate::dispatch::job::{Offer, OfferState, Visit, VisitEnd};
+use crate::dispatch::rank::Wait;
+
+const DAY_MS: i64 = 24 * 3_600_000;
 
 /// What one friend holds.
 #[derive(Clone, Debug, Default)]
@@ -28,7 +31,24 @@ pub(crate) struct Load {
     pub taken: Vec<(JobId, Time, Money)>,
     /// Asked for nothing until then, after a contact breach.
     pub cool_until: Option<Time>,
+    /// When they were first on duty.
+    pub first_on: Option<Time>,
+    /// When they were asked, each time.
+    pub offered: Vec<Time>,
+    /// An offer was never written: the dispatcher may have lost count of their wait.
+    pub hazy: bool,
     pub changed_at: Time,
+}
+
+impl Load {
+    /// How long they have waited for an offer: in whole days, and against how many of the last thirty.
+    pub fn wait(&self, now: Time) -> Wait {
+        let last = self.offered.iter().max().copied();
+        let since = last.or(self.first_on).unwrap_or(now);
+        let today = now.0.div_euclid(DAY_MS);
+        let offers = self.offered.iter().rev().take_while(|at| at.0.div_euclid(DAY_MS) + 30 > today).count();
+        Wait { days: (now.since(since) / DAY_MS) as u32, newcomer: last.is_none(), offers: offers as u32 }
+    }
 }
 
 #[derive(Clone, Debug)]
@@ -79,9 +99,14 @@ impl Book {
         streets: Option<&Streets>,
     ) -> Checked {
         match record {
-            Record::Duty(DutyRow { friend, duty, .. }) => {
-                self.duties[friend_no(*friend)] = *duty;
-                Ok(())
+            Record::Duty(DutyRow { friend, duty, at, first_on }) => {
+                let number = friend_no(*friend);
+                self.duties[number] = *duty;
+                let load = &mut self.loads[number];
+                load.first_on = load.first_on.or(duty.on.then_some(*at));
+                hold(load.first_on == *first_on, Rule::Fair, None, || {
+                    format!("{friend} was first on duty at {:?}, says the record {first_on:?}", load.first_on)
+                })
             }
             Record::Waitlist(_) => Ok(()),
             Record::Job(record) => self.apply_job(record, friends, tally, streets),
@@ -310,7 +335,9 @@ impl Book {
         })?;
         balance(page, offer, &friends[friend_no(friend)], tally)?;
         self.offers.insert(offer.id, id);
-        self.loads[friend_no(friend)].changed_at = now;
+        let load = &mut self.loads[friend_no(friend)];
+        load.changed_at = now;
+        load.offered.push(offer.sent_at);
         let arrives_by = offer.sent_at + page.terms.community.policy.delivery_ms;
         page.asked.push(Asked { offer: offer.clone(), states: vec![OfferState::Live], arrived_at: None, arrives_by });
         self.lay_down(offer, page.expires_at);
@@ -389,6 +416,11 @@ impl Book {
                 load.held.retain(|(held, _)| *held != job);
                 load.taken.retain(|(taken, ..)| *taken != job);
                 load.changed_at = now;
+                let written = committed.page_of(asked.offer.id).is_some();
+                if !written {
+                    load.hazy = true;
+                    load.offered.retain(|at| *at != asked.offer.sent_at);
+                }
             }
             self.open.remove(&job);
             self.keys.retain(|_, made| *made != job);

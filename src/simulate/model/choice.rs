@@ -3,7 +3,7 @@
 //! seen.
 
 use kiez_protocol::directory::{CountryPair, Crowd, Friend, Pricing, Site, Tier};
-use kiez_protocol::friend::ClosedReason;
+use kiez_protocol::friend::{ClosedReason, WhyReason};
 use kiez_protocol::ids::{FriendId, Word};
 use kiez_protocol::partner::JobState;
 use kiez_protocol::place::rounded_m;
@@ -15,9 +15,15 @@ use super::super::streets::{FriendNo, Record, Streets, friend_id};
 use super::book::{Book, Load};
 use super::job::{Asked, Page, net_of};
 use super::{Checked, Rule, Tally, hold};
-use crate::dispatch::decision::{Decision, Outcome};
+use crate::dispatch::decision::{Candidate, Decision, Outcome, Waited};
 use crate::dispatch::gates::Gate;
 use crate::dispatch::job::{Offer, OfferState};
+use crate::dispatch::rank::Wait;
+
+/// The seat of a wave that is for the longest wait.
+const KEPT_SEAT: u8 = 0;
+/// Half round the earth, metres.
+const ANYWHERE_M: f64 = 20_015_200.0;
 
 /// Somebody on the streets, weighed for a job.
 struct Weighed {
@@ -46,7 +52,7 @@ pub(super) fn check(
     let looks = page.state != JobState::Dispatching || asked <= most;
     hold(looks, Rule::Seats, page.id, || format!("{asked} friends are asked in one run, of at most {most}"))?;
     tally.looked(Rule::Nearest);
-    nearest(book, page, decision, chosen, streets)
+    nearest(book, page, decision, chosen, streets, tally)
 }
 
 /// A seat is given to one friend at a time. Only one whose offer did not arrive in time may be passed over, and keeps
@@ -74,11 +80,26 @@ fn seat_is_free(page: &Page, offer: &Offer, now: Time) -> Checked {
     Ok(())
 }
 
-fn nearest(book: &Book, page: &Page, decision: &Decision, chosen: &[&Offer], streets: &Streets) -> Checked {
-    let caps = &page.plan().caps_m;
+/// The caps of its waves, metres. Remote work is done from anywhere.
+pub(super) fn caps_m(page: &Page) -> Vec<f64> {
+    match page.terms.package.site {
+        Site::OnSite => page.plan().caps_m.iter().copied().map(f64::from).collect(),
+        Site::Remote => vec![ANYWHERE_M],
+    }
+}
+
+fn nearest(
+    book: &Book,
+    page: &Page,
+    decision: &Decision,
+    chosen: &[&Offer],
+    streets: &Streets,
+    tally: &mut Tally,
+) -> Checked {
+    let caps = caps_m(page);
     let first = usize::from(decision.wave.saturating_sub(1)).min(caps.len().saturating_sub(1));
     let stage = stage(page, decision.wave, decision.at);
-    let farthest_m = caps.last().copied().map_or(0.0, f64::from);
+    let farthest_m = caps.last().copied().unwrap_or(0.0);
     let mut round: Vec<Weighed> = standing(streets)
         .filter_map(|(friend, record)| {
             let distance_m = record.stands()?.distance_m(page.booking.place);
@@ -89,39 +110,59 @@ fn nearest(book: &Book, page: &Page, decision: &Decision, chosen: &[&Offer], str
         })
         .collect();
     round.sort_by_key(|weighed| (weighed.rounded_m, weighed.friend));
-    let wanted = usize::from(decision.wanted);
+    let wanted = decision.seats.len();
     // The first cap that holds enough; if none does, the last.
-    let within = |cap_m: u32| round.iter().filter(move |weighed| weighed.distance_m <= f64::from(cap_m));
-    let enough = |cap_m: &u32| within(*cap_m).filter(|weighed| weighed.gate.is_ok()).count() >= wanted;
-    let cap_m = caps.iter().skip(first).copied().find(enough).or(caps.last().copied()).unwrap_or(0);
-    let suitable: Vec<&Weighed> = within(cap_m).filter(|weighed| weighed.gate.is_ok()).collect();
-    let last_m = suitable.get(wanted.saturating_sub(1)).map_or(u32::MAX, |weighed| weighed.rounded_m);
-
+    let within = |cap_m: f64| round.iter().filter(move |weighed| weighed.distance_m <= cap_m);
+    let fit = |cap_m: f64| within(cap_m).filter(|weighed| weighed.gate.is_ok());
+    let enough = |cap_m: &f64| fit(*cap_m).count() >= wanted;
+    let cap_m = caps.iter().skip(first).copied().find(enough).or(caps.last().copied()).unwrap_or(0.0);
     let fault = |what: String| hold(false, Rule::Nearest, page.id, || what);
-    if decision.cap_m != cap_m {
+    if f64::from(decision.cap_m) != cap_m {
         return fault(format!("looked within {} m, and {cap_m} m hold enough", decision.cap_m));
     }
-    let right = suitable.iter().take(wanted);
-    let seats = chosen.iter().map(|offer| (offer.friend, offer.distance_m));
-    if !right.clone().map(|weighed| (friend_id(weighed.friend), weighed.rounded_m)).eq(seats.clone()) {
-        let (right, seats): (Vec<_>, Vec<_>) = (right.map(|weighed| shown(weighed)).collect(), seats.collect());
-        let why = explain(&round, chosen);
-        return fault(format!("asked {seats:?} in wave {}, and the nearest are {right:?}{why}", decision.wave));
+    // Beyond the last of the nearest the seat that is kept for the longest wait reaches, if it is to be given.
+    let policy = &page.terms.community.policy;
+    let kept = policy.fairness_seat && policy.seats > 1 && decision.seats.contains(&KEPT_SEAT);
+    let last = wanted.checked_sub(1).and_then(|last| fit(cap_m).nth(last));
+    let last_m = last.map_or(u32::MAX, |last| {
+        let reach_m = f64::from(last.rounded_m) * f64::from(policy.fairness_reach_percent) / 100.0;
+        if kept { last.rounded_m.max((reach_m / 50.0).floor() as u32 * 50) } else { last.rounded_m }
+    });
+    let pool: Vec<&Weighed> = fit(cap_m).take_while(|weighed| weighed.rounded_m <= last_m).collect();
+    let ranked = ranked(book, &pool, decision);
+    let right = seated(&ranked, &decision.seats, kept && last.is_some());
+
+    for offer in chosen.iter().filter(|offer| offer.why == WhyReason::Fairness) {
+        tally.looked(Rule::Fair);
+        let deficit = |friend| ranked.iter().find(|ranked| ranked.friend == friend).map(|ranked| ranked.deficit);
+        let theirs = deficit(offer.friend);
+        let longer = ranked.iter().find(|other| Some(other.deficit) > theirs);
+        hold(kept && longer.is_none(), Rule::Fair, page.id, || {
+            format!("{} got it with {theirs:?} days, and {longer:?} waits longer", offer.friend)
+        })?;
     }
-    let ranks = chosen.iter().zip(1..).all(|(offer, rank)| offer.rank == rank);
-    hold(ranks, Rule::Nearest, page.id, || "the ranks of the offers are not those of the choice".to_owned())?;
+    let seats: Vec<Place> = chosen
+        .iter()
+        .map(|offer| (offer.friend, offer.distance_m, offer.wave_seat, usize::from(offer.rank), offer.why))
+        .collect();
+    if right != seats {
+        let why = explain(&round, chosen);
+        return fault(format!("asked {seats:?} in wave {}, and by the rule it is {right:?}{why}", decision.wave));
+    }
     // The record of the choice tells of everybody up to the last one's step, and of nobody else.
     let mut told = decision.candidates.iter();
-    let listed = |weighed: &&&Weighed| weighed.rounded_m <= last_m;
-    for (index, weighed) in suitable.iter().filter(listed).enumerate() {
-        let fits = told.next().is_some_and(|candidate| {
-            let seat = matches!(candidate.outcome, Outcome::Seat { .. });
-            let ranked = matches!(candidate.outcome, Outcome::Ranked { .. });
-            let outcome = if index < chosen.len() { seat } else { ranked };
-            outcome && (candidate.friend, candidate.distance_m) == (friend_id(weighed.friend), weighed.rounded_m)
-        });
-        if !fits {
-            return fault(format!("the decision leaves out {}", shown(weighed)));
+    for (rank, ranked) in (1..).zip(&ranked) {
+        let seat = right.iter().find(|(friend, ..)| *friend == ranked.friend);
+        let rank = u16::try_from(rank).unwrap_or(u16::MAX);
+        let outcome = match seat {
+            Some((_, _, seat, _, why)) => Outcome::Seat { seat: *seat, rank, why: *why },
+            None => Outcome::Ranked { rank },
+        };
+        let waited = Waited { wait: ranked.wait, deficit_days: ranked.deficit };
+        let expected = Candidate { friend: ranked.friend, distance_m: ranked.rounded_m, waited: Some(waited), outcome };
+        let candidate = told.next();
+        if candidate != Some(&expected) {
+            return fault(format!("the decision says {candidate:?}, by the rule it is {expected:?}"));
         }
     }
     for weighed in within(cap_m).filter(|weighed| weighed.rounded_m <= last_m) {
@@ -141,7 +182,72 @@ fn nearest(book: &Book, page: &Page, decision: &Decision, chosen: &[&Offer], str
     let silent = beyond.filter(|weighed| decision.beyond_m.is_none_or(|beyond_m| weighed.rounded_m + 50 < beyond_m));
     hold(silent.is_none(), Rule::Nearest, page.id, || {
         format!("nobody else nearer than {:?} m, says the decision", decision.beyond_m)
-    })
+    })?;
+    tally.looked(Rule::Replay);
+    let again = decision.again();
+    hold(again == *decision, Rule::Replay, page.id, || format!("{decision:?} becomes {again:?}"))
+}
+
+/// Friend, rounded metres, seat, rank and reason of somebody who was asked.
+type Place = (FriendId, u32, u8, usize, WhyReason);
+
+/// A suitable friend in their order.
+#[derive(Debug)]
+struct Ranked {
+    friend: FriendId,
+    rounded_m: u32,
+    wait: Wait,
+    deficit: u32,
+}
+
+/// The suitable by distance, then by how much longer they have waited than the others, then by id.
+fn ranked(book: &Book, pool: &[&Weighed], decision: &Decision) -> Vec<Ranked> {
+    let wait = |weighed: &Weighed| {
+        let (load, friend) = (&book.loads[weighed.friend], friend_id(weighed.friend));
+        // After a refused record the dispatcher may have lost count: then its own word is taken.
+        let said = || decision.candidates.iter().find(|candidate| candidate.friend == friend)?.waited;
+        match said().filter(|_| load.hazy) {
+            Some(said) => said.wait,
+            None => load.wait(decision.at),
+        }
+    };
+    let waits: Vec<Wait> = pool.iter().map(|weighed| wait(weighed)).collect();
+    let mut counts: Vec<u32> = waits.iter().map(|wait| wait.offers).collect();
+    counts.sort_unstable();
+    // Of two in the middle the lower one.
+    let median = if counts.is_empty() { 0 } else { counts[(counts.len() - 1) / 2] };
+    let mut ranked: Vec<Ranked> = std::iter::zip(pool, waits)
+        .map(|(weighed, wait)| {
+            let waited = wait.days + if wait.newcomer { 7 } else { 0 };
+            let more = wait.offers.max(median) - median;
+            let deficit = waited.max(more) - more;
+            Ranked { friend: friend_id(weighed.friend), rounded_m: weighed.rounded_m, wait, deficit }
+        })
+        .collect();
+    ranked.sort_by(|a, b| a.rounded_m.cmp(&b.rounded_m).then(b.deficit.cmp(&a.deficit)).then(a.friend.cmp(&b.friend)));
+    ranked
+}
+
+/// Who sits where, by rank: the nearest, but where one seat is kept it is for the longest wait in reach.
+fn seated(ranked: &[Ranked], seats: &[u8], kept: bool) -> Vec<Place> {
+    let mut places: Vec<Place> = Vec::new();
+    let mut place = |index: usize, seat: u8, why: WhyReason| {
+        places.push((ranked[index].friend, ranked[index].rounded_m, seat, index + 1, why));
+    };
+    let most = ranked.iter().map(|ranked| ranked.deficit).max().filter(|_| kept);
+    let longest = most.and_then(|most| ranked.iter().position(|ranked| ranked.deficit == most));
+    match longest.filter(|longest| *longest >= seats.len()) {
+        Some(longest) => {
+            let others = seats.iter().filter(|seat| **seat != KEPT_SEAT);
+            others.enumerate().for_each(|(index, seat)| place(index, *seat, WhyReason::Nearest));
+            place(longest, KEPT_SEAT, WhyReason::Fairness);
+        }
+        None => {
+            let taken = seats.iter().take(ranked.len());
+            taken.enumerate().for_each(|(index, seat)| place(index, *seat, WhyReason::Nearest));
+        }
+    }
+    places
 }
 
 fn shown(weighed: &Weighed) -> String {

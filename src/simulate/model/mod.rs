@@ -56,6 +56,8 @@ rules! {
     ToldIsCommitted: "nothing is told before its commit";
     Capacity: "nobody holds more jobs than they have places for";
     Nearest: "who was asked is suitable, and nobody suitable is nearer";
+    Fair: "the seat for the longest wait goes past nobody who has waited longer";
+    Replay: "a choice made again from its record comes out the same";
     Seats: "one live offer a seat, and each is closed exactly once";
     Deadline: "every job that is not final has its next deadline";
     Events: "every change is one event, and the events replay to the state";

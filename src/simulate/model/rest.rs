@@ -9,7 +9,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::super::streets::{FriendNo, Streets, friend_id};
 use super::book::Book;
-use super::choice::{stage, standing, suitable};
+use super::choice::{caps_m, stage, standing, suitable};
 use super::job::Page;
 use super::{Checked, Model, Rule, hold};
 use crate::dispatch::Dispatcher;
@@ -68,7 +68,7 @@ impl Model {
             if page.changed_at > since || glance.free_since > since || book.restored_until > since {
                 continue;
             }
-            let farthest_m = page.plan().caps_m.last().copied().map_or(0.0, f64::from);
+            let farthest_m = caps_m(page).last().copied().unwrap_or(0.0);
             let stage = stage(page, page.run.wave, since);
             for (friend, record) in standing(streets) {
                 if record.changed_at > since || book.loads[friend].changed_at > since {
