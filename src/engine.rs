@@ -466,6 +466,7 @@ impl Engine {
             Input::Accepted { offer, .. } | Input::Declined { offer, .. } => self.dispatcher.job_of(*offer),
             Input::Edited { job, .. }
             | Input::Cancelled { job, .. }
+            | Input::Steered { job, .. }
             | Input::Visited { job, .. }
             | Input::Settled { job, .. }
             | Input::Reread { job, .. } => Some(*job),
@@ -502,6 +503,7 @@ impl Engine {
             Input::Posted { .. }
             | Input::Edited { .. }
             | Input::Cancelled { .. }
+            | Input::Steered { .. }
             | Input::Declined { .. }
             | Input::Visited { .. }
             | Input::Joined { .. }

@@ -22,6 +22,7 @@
 
 #[cfg(feature = "schemas")]
 pub mod asyncapi;
+pub mod desk;
 pub mod directory;
 pub mod friend;
 pub mod health;

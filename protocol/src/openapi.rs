@@ -60,6 +60,18 @@ pub fn openapi(examples: &Examples) -> String {
                         "scheme": "bearer",
                         "description": "A partner's API key, `kz_live_…`. It says whose the jobs are.",
                     },
+                    "viewer": {
+                        "type": "http",
+                        "scheme": "bearer",
+                        "bearerFormat": "JWT",
+                        "description": "An ops token (`aud` `kiez-ops`) of any role.",
+                    },
+                    "dispatcher": {
+                        "type": "http",
+                        "scheme": "bearer",
+                        "bearerFormat": "JWT",
+                        "description": "An ops token (`aud` `kiez-ops`) of the role `dispatcher` or `admin`.",
+                    },
                     "admin": {
                         "type": "http",
                         "scheme": "bearer",
@@ -101,6 +113,8 @@ fn operation(route: &Route, components: &Components, examples: &Examples) -> Val
         "security": match route.who {
             Who::Anybody | Who::Operator => json!([]),
             Who::Partner => json!([{"partner": []}]),
+            Who::Viewer => json!([{"viewer": []}]),
+            Who::Dispatcher => json!([{"dispatcher": []}]),
             Who::Admin => json!([{"admin": []}]),
         },
     });

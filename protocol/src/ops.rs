@@ -163,6 +163,8 @@ pub enum AlarmKind {
     ContactBreach,
     /// The winner has contacted the customer, and nothing has happened for 72 h.
     Stalled,
+    /// The job has been held for a day.
+    Paused,
     /// The ledger refused a record of this job.
     Quarantined,
 }
@@ -174,6 +176,7 @@ impl AlarmKind {
             AlarmKind::Unfilled => "unfilled",
             AlarmKind::ContactBreach => "contact_breach",
             AlarmKind::Stalled => "stalled",
+            AlarmKind::Paused => "paused",
             AlarmKind::Quarantined => "quarantined",
         }
     }

@@ -3,6 +3,7 @@
 
 use std::sync::Arc;
 
+use kiez_protocol::desk::OpsAction;
 use kiez_protocol::friend::{Duty, FriendMessage, ToldVerdict};
 use kiez_protocol::ids::{CommunitySlug, FriendId, JobId, Key, OfferId, PartnerSlug, SessionId};
 use kiez_protocol::ops::{AlarmKind, JobDot, RaceView};
@@ -169,6 +170,8 @@ pub enum Actor {
     Partner(PartnerSlug),
     /// A friend.
     Friend(FriendId),
+    /// Somebody of ops, by the subject of their token.
+    Ops(String),
 }
 
 /// A friend's duty.
@@ -311,6 +314,13 @@ pub enum Answer {
     },
     /// The job as it is now.
     Job(Box<JobView>),
+    /// The job's state does not allow what ops want.
+    WrongState {
+        /// Where it stands.
+        state: JobState,
+        /// What ops may do there.
+        allowed: &'static [OpsAction],
+    },
     /// No.
     Refused {
         /// Why.

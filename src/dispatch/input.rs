@@ -3,6 +3,7 @@
 
 use std::sync::Arc;
 
+use kiez_protocol::desk::OpsAction;
 use kiez_protocol::directory::{CommissionRule, Community, Friend, Language, Package};
 use kiez_protocol::friend::{DeclineReason, VisitEvent};
 use kiez_protocol::ids::{CommunitySlug, FriendId, JobId, Key, OfferId, PartnerSlug, SessionId};
@@ -39,6 +40,56 @@ pub struct PartnerKey {
     pub body: [u8; 32],
 }
 
+/// Who of ops acts, and why.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ByOps {
+    /// The subject of their token.
+    pub who: String,
+    /// Why, in their words, at most 300 characters.
+    pub reason: String,
+}
+
+/// What ops do to a job.
+#[derive(Clone, Debug)]
+pub enum Act {
+    /// Hold it.
+    Pause,
+    /// Let a held one go on.
+    Resume,
+    /// Give it to this friend.
+    Assign(Arc<Friend>),
+    /// Ask friends anew.
+    Redispatch,
+    /// Cancel it.
+    Cancel,
+}
+
+impl Act {
+    /// The action by its name.
+    pub fn action(&self) -> OpsAction {
+        match self {
+            Act::Pause => OpsAction::Pause,
+            Act::Resume => OpsAction::Resume,
+            Act::Assign(_) => OpsAction::Assign,
+            Act::Redispatch => OpsAction::Redispatch,
+            Act::Cancel => OpsAction::Cancel,
+        }
+    }
+}
+
+/// One action of ops on one job.
+#[derive(Clone, Debug)]
+pub struct Steering {
+    /// To be answered.
+    pub request: Request,
+    /// Who, and why.
+    pub by: ByOps,
+    /// What.
+    pub act: Act,
+    /// When the request was taken.
+    pub received_at: Time,
+}
+
 /// Something has happened.
 #[derive(Clone, Debug)]
 pub enum Input {
@@ -48,6 +99,8 @@ pub enum Input {
         request: Request,
         /// Whose.
         partner: PartnerSlug,
+        /// Who of ops posted it in the partner's name, if they did.
+        ops: Option<ByOps>,
         /// The idempotency key, if the request has one.
         key: Option<PartnerKey>,
         /// The job itself.
@@ -82,6 +135,13 @@ pub enum Input {
         reason: Option<String>,
         /// When the request was taken.
         received_at: Time,
+    },
+    /// Ops act on a job.
+    Steered {
+        /// Which.
+        job: JobId,
+        /// Who does what, and why.
+        steering: Box<Steering>,
     },
     /// A friend accepts. The session has tried the word before.
     Accepted {

@@ -15,7 +15,8 @@ use serde::{Deserialize, Serialize};
 
 use super::caps::Taken;
 use super::claim::{Claim, Seat};
-use super::input::{Request, Terms};
+use super::effect::Actor;
+use super::input::{Request, Steering, Terms};
 
 /// What the partner booked; an edit makes a new one.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -217,6 +218,8 @@ pub enum Aside {
     Cancel {
         /// To be answered.
         request: Request,
+        /// By whom.
+        actor: Actor,
         /// Why.
         reason: Option<String>,
         /// When it was taken.
@@ -231,6 +234,8 @@ pub enum Aside {
         /// When it was taken.
         received_at: Time,
     },
+    /// An action of ops that ends the present run.
+    Steer(Box<Steering>),
     /// The job's end without a winner.
     Expire,
 }

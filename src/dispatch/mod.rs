@@ -7,6 +7,7 @@
 //! | [`input`], [`effect`] | the two closed lists: what can happen, what can be wanted |
 //! | [`job`] | a job, its run, offers and visit: the data |
 //! | `posting`, `editing` | post, cancel, edit |
+//! | `steering` | what ops do by hand: pause, resume, assign, ask anew |
 //! | `wave`, `hand`, `silence` | whom to ask next, the offers they hold, and when to stop |
 //! | [`claim`], `race`, `verdict` | who was first, whether it counts, and what those behind hear |
 //! | `visit` | what the winner does |
@@ -36,6 +37,7 @@ mod posting;
 mod race;
 mod restore;
 mod silence;
+pub mod steering;
 mod timers;
 mod verdict;
 mod visit;
@@ -109,8 +111,8 @@ impl Dispatcher {
     /// Handles one input. `now` is the trade's time and never goes back; `nearby` is who is near at this moment.
     pub fn handle(&mut self, input: Input, now: Time, nearby: &dyn Nearby, effects: &mut Effects) {
         match input {
-            Input::Posted { request, partner, key, booking, terms, received_at } => {
-                self.posted(request, partner, key, booking, terms, received_at, now, nearby, effects);
+            Input::Posted { request, partner, ops, key, booking, terms, received_at } => {
+                self.posted(request, partner, ops, key, booking, terms, received_at, now, nearby, effects);
             }
             Input::Edited { request, partner, job, edit, received_at } => {
                 self.edited(request, &partner, job, edit, received_at, now, nearby, effects);
@@ -118,6 +120,7 @@ impl Dispatcher {
             Input::Cancelled { request, partner, job, reason, received_at } => {
                 self.cancelled(request, &partner, job, reason, received_at, now, nearby, effects);
             }
+            Input::Steered { job, steering } => self.steered(job, *steering, now, nearby, effects),
             Input::Accepted { friend, offer, key, revision, received_at, first } => {
                 let accept = job::Standby { friend, offer, key, revision, received_at };
                 self.accepted(accept, first, now, nearby, effects);

@@ -11,7 +11,7 @@ use kiez_protocol::time::Time;
 use super::change::Change;
 use super::claim::{Claim, Closed};
 use super::effect::{Actor, Answer, Commit, Effects, Message, Subject};
-use super::input::{PartnerKey, Request, Terms};
+use super::input::{ByOps, PartnerKey, Request, Terms};
 use super::job::{Aside, Booking, Job, Run, VisitEnd};
 use super::nearest::Nearby;
 use super::{Dispatcher, KEY_KEPT_MS, area, card};
@@ -25,6 +25,7 @@ impl Dispatcher {
         &mut self,
         request: Request,
         partner: PartnerSlug,
+        ops: Option<ByOps>,
         key: Option<PartnerKey>,
         booking: Arc<Booking>,
         terms: Terms,
@@ -86,7 +87,11 @@ impl Dispatcher {
         }
         let complete = card::missing_answers(&job).is_empty();
         let state = if complete { JobState::Dispatching } else { JobState::NeedsInfo };
-        change.event(&mut job, state, "posted", Actor::Partner(partner), None);
+        let (actor, reason) = match ops {
+            Some(by) => (Actor::Ops(by.who), Some(by.reason)),
+            None => (Actor::Partner(partner), None),
+        };
+        change.event(&mut job, state, "posted", actor, reason);
         if complete {
             self.start_run(&mut job, &mut change, nearby);
         } else {
@@ -110,7 +115,8 @@ impl Dispatcher {
         effects: &mut Effects,
     ) {
         let Some(mut job) = self.theirs(request, partner, id, effects) else { return };
-        let friend = self.cancel(&mut job, request, reason, received_at, now, effects);
+        let actor = Actor::Partner(partner.clone());
+        let friend = self.cancel(&mut job, request, actor, reason, received_at, now, effects);
         self.put(job, now);
         if let Some(friend) = friend {
             self.consider(friend, now, nearby, effects);
@@ -118,10 +124,12 @@ impl Dispatcher {
     }
 
     /// Cancels, or sets the cancel aside when the word is taken. The friend whose place it freed, if any.
+    #[expect(clippy::too_many_arguments, reason = "who, what, why and when")]
     pub(super) fn cancel(
         &mut self,
         job: &mut Job,
         request: Request,
+        actor: Actor,
         reason: Option<String>,
         received_at: Time,
         now: Time,
@@ -130,7 +138,7 @@ impl Dispatcher {
         match job.state {
             JobState::Dispatching | JobState::Unfilled => {
                 if job.claim.close(Closed::Cancelled).is_err() {
-                    job.aside.push(Aside::Cancel { request, reason, received_at });
+                    job.aside.push(Aside::Cancel { request, actor, reason, received_at });
                     return None;
                 }
             }
@@ -157,8 +165,11 @@ impl Dispatcher {
         if matches!(job.state, JobState::Dispatching | JobState::Unfilled) {
             change.run_ended(job, JobState::Cancelled);
         }
-        job.reason.clone_from(&reason);
-        let actor = Actor::Partner(job.partner.clone());
+        // What ops write is for ops; the partner hears who it was.
+        job.reason = match &actor {
+            Actor::Ops(_) => Some("ops cancelled it".to_owned()),
+            Actor::Partner(_) | Actor::Friend(_) | Actor::System => reason.clone(),
+        };
         change.event(job, JobState::Cancelled, "cancelled", actor, reason);
         self.close_offers(job, &mut change, ClosedReason::Cancelled);
         let friend = self.end_visit(job, &mut change, VisitEnd::Cancelled);

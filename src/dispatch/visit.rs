@@ -24,7 +24,7 @@ const CONFIRM_MS: i64 = 72 * HOUR_MS;
 /// The customer may dispute this long after the job was done.
 const DISPUTE_MS: i64 = 14 * DAY_MS;
 /// A paused job is shown to ops after this, and again.
-const PAUSED_MS: i64 = 24 * HOUR_MS;
+pub(super) const PAUSED_MS: i64 = 24 * HOUR_MS;
 
 /// A step a friend reports.
 #[derive(Debug)]
@@ -135,7 +135,7 @@ impl Dispatcher {
         let cool_until = change.now + job.terms.community.policy.cool_down_ms;
         let (kind, how) = match actor {
             Actor::System => ("no_contact", VisitEnd::NoContact { cool_until }),
-            Actor::Partner(_) | Actor::Friend(_) => ("handed_back", VisitEnd::HandedBack),
+            Actor::Partner(_) | Actor::Friend(_) | Actor::Ops(_) => ("handed_back", VisitEnd::HandedBack),
         };
         let friend = self.end_visit(job, change, how);
         // Who waited behind a win that was told belongs to the attempt that ends here.
@@ -167,6 +167,7 @@ impl Dispatcher {
             JobState::Paused => {
                 job.state_due = Some(now + PAUSED_MS);
                 change.event(&mut job, JobState::Paused, "alarm", Actor::System, None);
+                change.then.push(Message::Alarm { kind: AlarmKind::Paused, job: id, at: now });
             }
             JobState::Assigned => {
                 change.then.push(Message::Alarm { kind: AlarmKind::ContactBreach, job: id, at: now });

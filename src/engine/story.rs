@@ -131,7 +131,7 @@ impl Line {
 
 fn line<'r>(event: &EventRow, record: &'r JobRecord, asked: &mut impl Iterator<Item = &'r Decision>) -> Line {
     let (partner, friend) = match &event.actor {
-        Actor::System => (None, None),
+        Actor::System | Actor::Ops(_) => (None, None),
         Actor::Partner(partner) => (Some(partner.clone()), None),
         Actor::Friend(friend) => (None, Some(*friend)),
     };
@@ -163,8 +163,8 @@ fn line<'r>(event: &EventRow, record: &'r JobRecord, asked: &mut impl Iterator<I
             },
             (_, _) => Part::Nothing,
         },
-        // From whom it was taken. Why is in people's own words.
-        "cancelled" | "no_contact" => {
+        // From whom it was taken, or to whom it was given. Why is in people's own words.
+        "cancelled" | "no_contact" | "assigned_by_ops" => {
             whom = record.visits.last().map(|visit| visit.friend);
             Part::Nothing
         }

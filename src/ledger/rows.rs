@@ -121,6 +121,7 @@ impl Rows {
                 Actor::System => ("system", None),
                 Actor::Partner(partner) => ("partner", Some(partner.as_str().to_owned())),
                 Actor::Friend(friend) => ("friend", Some(friend.to_string())),
+                Actor::Ops(who) => ("ops", Some(who.clone())),
             };
             EventLine {
                 job,
@@ -175,6 +176,7 @@ fn offer_line(job: Uuid, offer: &Offer) -> OfferLine {
         why: match offer.why {
             WhyReason::Nearest => "nearest",
             WhyReason::Fairness => "fairness",
+            WhyReason::Assigned => "assigned",
         },
         rank: offer.rank.into(),
     }

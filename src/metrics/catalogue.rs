@@ -160,6 +160,10 @@ pub const JOB_EVENTS: &[&str] = &[
     "offers_expired",
     "accept_over_capacity",
     "assigned",
+    "assigned_by_ops",
+    "paused",
+    "resumed",
+    "redispatched",
     "contacted",
     "completed",
     "handed_back",
@@ -192,8 +196,8 @@ pub(super) const OPEN_STATES: [JobState; 13] = [
     JobState::Disputed,
 ];
 
-const ALARMS: [AlarmKind; 4] =
-    [AlarmKind::Unfilled, AlarmKind::ContactBreach, AlarmKind::Stalled, AlarmKind::Quarantined];
+const ALARMS: [AlarmKind; 5] =
+    [AlarmKind::Unfilled, AlarmKind::ContactBreach, AlarmKind::Stalled, AlarmKind::Paused, AlarmKind::Quarantined];
 
 const VERDICTS: [(Verdict, Option<LostReason>); 12] = [
     (Verdict::Won, None),

@@ -24,6 +24,8 @@ const FRIEND: &str = "kiez-friend";
 const OPS: &str = "kiez-ops";
 /// A token longer than this is not looked at, bytes.
 const TOKEN_BYTES_MAX: usize = 4_096;
+/// Of the name of somebody of ops so much is written down, characters.
+const WHO_CHARS_MAX: usize = 100;
 /// A partner's key is read from the ledger again after this, so that a revoked one is refused within it, ms.
 const KEY_FRESH_MS: i64 = 5_000;
 /// Partner keys remembered between reads.
@@ -54,6 +56,15 @@ pub struct FriendClaim {
     pub subject: String,
     /// When it ends, real time.
     pub expires_at: Time,
+}
+
+/// Somebody of ops who has shown a good token.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct OpsCaller {
+    /// `sub` of the token: the name under which it is written down what they did.
+    pub who: String,
+    /// What they may do.
+    pub role: OpsRole,
 }
 
 /// Why a token or key is refused.
@@ -190,6 +201,25 @@ impl Auth {
 
     fn is_development(&self, token: &str) -> bool {
         self.development_key.as_ref().is_some_and(|key| key.as_bytes().ct_eq(token.as_bytes()).into())
+    }
+
+    /// Who of ops asks, if their role is at least `least`.
+    ///
+    /// # Errors
+    /// [`Code::Unauthorized`] or [`Code::Forbidden`].
+    pub fn caller(&self, headers: &HeaderMap, least: OpsRole) -> Result<OpsCaller, Refusal> {
+        let role = self.require(headers, least)?;
+        let token = bearer(headers)?;
+        let who = if self.is_development(token) { Ok("development".to_owned()) } else { self.subject(token) };
+        let who = who.map_err(|denied| Refusal::new(Code::Unauthorized, denied.to_string()))?;
+        Ok(OpsCaller { who, role })
+    }
+
+    /// The name of an ops token's holder: no more than a column of names takes.
+    fn subject(&self, token: &str) -> Result<String, Denied> {
+        let who: String =
+            self.claims(token, OPS)?.sub.chars().filter(|c| !c.is_control()).take(WHO_CHARS_MAX).collect();
+        if who.trim().is_empty() { Err(Denied::Bad) } else { Ok(who) }
     }
 
     /// The role of whoever asks, if it is at least `least`.

@@ -7,6 +7,7 @@ mod assembly;
 pub mod auth;
 mod contract;
 mod depth;
+mod desk;
 pub mod files;
 pub mod friend;
 mod health;
@@ -192,6 +193,7 @@ pub fn public(app: Arc<App>) -> Router {
         .merge(friend::routes())
         .merge(partner::routes())
         .merge(ops::routes())
+        .merge(desk::routes())
         .merge(admin::routes())
         .merge(contract::routes())
         .merge(health::routes())

@@ -10,7 +10,9 @@ use axum::middleware::Next;
 use axum::response::IntoResponse;
 use bytes::BytesMut;
 use http_body_util::BodyExt;
+use kiez_protocol::desk::OpsAction;
 use kiez_protocol::ids::JobId;
+use kiez_protocol::partner::JobState;
 use kiez_protocol::refusal::{Code, Fault, Problem};
 use serde::de::DeserializeOwned;
 use tracing::{Instrument, Span, field};
@@ -32,6 +34,7 @@ pub struct Refusal {
     code: Code,
     detail: String,
     errors: Vec<Fault>,
+    stands: Option<(JobState, &'static [OpsAction])>,
     retry_after: Option<Duration>,
 }
 
@@ -39,7 +42,7 @@ impl Refusal {
     /// A refusal with a code, in words.
     pub fn new(code: Code, detail: impl Into<String>) -> Refusal {
         let retry_after = matches!(code, Code::Unavailable | Code::TooMany).then_some(Duration::from_secs(1));
-        Refusal { code, detail: detail.into(), errors: Vec::new(), retry_after }
+        Refusal { code, detail: detail.into(), errors: Vec::new(), stands: None, retry_after }
     }
 
     /// One field is wrong.
@@ -54,6 +57,14 @@ impl Refusal {
         let detail =
             errors.iter().map(|fault| format!("{}: {}", fault.param, fault.detail)).collect::<Vec<_>>().join("; ");
         Refusal { errors, ..Refusal::new(Code::Invalid, detail) }
+    }
+
+    /// The job's state does not allow what ops want; what it does allow.
+    pub fn wrong_state(state: JobState, allowed: &'static [OpsAction]) -> Refusal {
+        let words: Vec<_> = allowed.iter().map(|action| action.as_str()).collect();
+        let may = if words.is_empty() { "nothing more can be done".to_owned() } else { words.join(", ") };
+        let refusal = Refusal::new(Code::WrongState, format!("the job is {state}; here is allowed: {may}"));
+        Refusal { stands: Some((state, allowed)), ..refusal }
     }
 
     /// A thing that does not exist, or is not theirs.
@@ -193,6 +204,8 @@ fn problem(refusal: &Refusal, request_id: &str) -> Problem {
         code: refusal.code,
         param: refusal.errors.first().map(|fault| fault.param.clone()),
         errors: if refusal.errors.len() > 1 { refusal.errors.clone() } else { Vec::new() },
+        state: refusal.stands.map(|(state, _)| state),
+        allowed: refusal.stands.map_or_else(Vec::new, |(_, allowed)| allowed.to_vec()),
         request_id: request_id.to_owned(),
     }
 }

@@ -58,7 +58,7 @@ fn post(request: u64) -> Input {
         commission: community().commission,
     };
     let (partner, booking) = ("shop".parse().unwrap(), record.booking.unwrap());
-    Input::Posted { request, partner, key: None, booking, terms, received_at: START }
+    Input::Posted { request, ops: None, partner, key: None, booking, terms, received_at: START }
 }
 
 fn cancel(request: u64) -> Input {

@@ -93,10 +93,19 @@ impl Ledger {
         }
         for offer in &record.offers {
             let old = rows.offers.insert(offer.id, Offer { delivery: Delivery::Arrived, ..offer.clone() });
-            // From the offers alone, not from whom the core says it has blocked: who declined, or won and gave it back.
-            let over = [ClosedReason::Declined, ClosedReason::Won].map(OfferState::Closed);
-            let theirs = before.iter().flat_map(|rows| rows.offers.values());
-            let blocked = theirs.filter(|old| old.friend == offer.friend).any(|old| over.contains(&old.state));
+            // From the rows alone, not from whom the core says it has blocked: who declined, or won and gave it back.
+            let is_over = |rows: &Rows, old: &Offer| match old.state {
+                OfferState::Closed(ClosedReason::Declined) => true,
+                OfferState::Closed(ClosedReason::Won) => rows.visits.values().any(|visit| {
+                    let gave_back =
+                        |ended: Ended| matches!(ended.how, VisitEnd::HandedBack | VisitEnd::NoContact { .. });
+                    visit.offer == old.id && visit.ended.is_some_and(gave_back)
+                }),
+                OfferState::Live | OfferState::Closed(_) => false,
+            };
+            let blocked = before
+                .iter()
+                .any(|rows| rows.offers.values().any(|old| old.friend == offer.friend && is_over(rows, old)));
             match old.map(|old| old.state) {
                 None => assert!(!blocked, "who declined or handed back is never asked again"),
                 Some(OfferState::Live) => {}

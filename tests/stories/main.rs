@@ -11,6 +11,7 @@ mod posts;
 mod quarantine;
 mod races;
 mod restarts;
+mod steering;
 mod visits;
 mod walk;
 mod waves;

@@ -227,7 +227,7 @@ impl Town {
         let request = self.request();
         let key = key.map(|(key, body)| PartnerKey { key: key.to_owned(), body: [body; 32] });
         let (booking, terms, received_at) = (Arc::new(booking), self.terms(), self.now);
-        self.send(Input::Posted { request, partner: ada(), key, booking, terms, received_at });
+        self.send(Input::Posted { request, ops: None, partner: ada(), key, booking, terms, received_at });
         request
     }
 
