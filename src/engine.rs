@@ -465,8 +465,12 @@ impl Engine {
         match input {
             Input::Accepted { offer, .. } | Input::Declined { offer, .. } => self.dispatcher.job_of(*offer),
             Input::Edited { job, .. }
+            | Input::Answered { job, .. }
+            | Input::Paused { job, .. }
+            | Input::Resumed { job, .. }
             | Input::Cancelled { job, .. }
-            | Input::Steered { job, .. }
+            | Input::Assigned { job, .. }
+            | Input::Redispatched { job, .. }
             | Input::Visited { job, .. }
             | Input::Settled { job, .. }
             | Input::Reread { job, .. } => Some(*job),
@@ -502,8 +506,12 @@ impl Engine {
             Input::Brake { community, on } => tracing::info!(%community, on, "the brake"),
             Input::Posted { .. }
             | Input::Edited { .. }
+            | Input::Answered { .. }
+            | Input::Paused { .. }
+            | Input::Resumed { .. }
             | Input::Cancelled { .. }
-            | Input::Steered { .. }
+            | Input::Assigned { .. }
+            | Input::Redispatched { .. }
             | Input::Declined { .. }
             | Input::Visited { .. }
             | Input::Joined { .. }

@@ -126,6 +126,9 @@ fn check_community(community: &Community, wrong: Wrong<'_>) {
     if !(1..=16).contains(&policy.hand_max) {
         wrong("policy.hand_max: takes 1 to 16");
     }
+    if !(1..=16).contains(&policy.vague_max) {
+        wrong("policy.vague_max: takes 1 to 16");
+    }
     if policy.delivery_ms < 1_000 || policy.contact_ms < 60_000 || policy.contact_grace_ms < 0 {
         wrong("policy: delivery_ms is at least 1,000, contact_ms at least 60,000, contact_grace_ms not negative");
     }

@@ -37,6 +37,8 @@ pub struct Takes {
 const QUICK: Takes = Takes { median_ms: 2_000.0, sigma: 0.1 };
 /// A friend asks again after so many of their wins at most.
 const WINS_KEPT_MAX: usize = 4;
+/// Nobody is faster, metres a second of the trade's time: well below the 200 km/h that a server believes.
+const PACE_MAX_M_S: f64 = 40.0;
 /// Who would have accepted within this time of the end of an offer may have the finger on its way, ms of the trade's time.
 const RUSH_MS: u64 = 30_000;
 
@@ -340,8 +342,17 @@ impl Life {
         }
     }
 
+    /// Where the friend is. A trace lets them vanish here and appear there; no server would believe it at once, so they stay
+    /// until they may have come so far.
+    fn here(&mut self) -> Option<Point> {
+        let there = self.route.at(self.shared.clock.run_ms())?;
+        let Some((said, place)) = self.last_fix else { return Some(there) };
+        let trade_s = said.elapsed().as_secs_f64() * f64::from(self.shared.habits.time_scale);
+        Some(if place.distance_m(there) <= PACE_MAX_M_S * trade_s { there } else { place })
+    }
+
     fn fix(&mut self) {
-        let Some(here) = self.route.at(self.shared.clock.run_ms()) else { return };
+        let Some(here) = self.here() else { return };
         if self.client.fix(here) {
             self.last_fix = Some((Instant::now(), here));
             if !self.was_ready {
@@ -480,7 +491,7 @@ impl Life {
         let rest_ms = if stays { habits.fix_again_ms / u64::from(habits.time_scale) / 2 } else { 0 };
         let next = now + Duration::from_millis((habits.fix_every_ms.max(rest_ms) as f64 * jitter) as u64);
         self.plan.push((next, Deed::Fix));
-        let Some(here) = self.route.at(self.shared.clock.run_ms()) else { return };
+        let Some(here) = self.here() else { return };
         if !self.on_duty {
             self.go_on_duty();
             return;

@@ -126,14 +126,14 @@ create table events (
     from_state text,
     to_state text not null,
     kind text not null,
-    actor text not null check (actor in ('system', 'partner', 'friend', 'ops')),
+    actor text not null check (actor in ('system', 'partner', 'friend', 'customer', 'ops')),
     actor_id text,
     reason text,
     at integer not null,
     client_at integer,
     primary key (job, sequence),
-    -- The system has no name; everybody else has one.
-    check ((actor = 'system') = (actor_id is null))
+    -- The system has no name, and a job has one customer; everybody else has one.
+    check ((actor in ('system', 'customer')) = (actor_id is null))
 ) strict, without rowid;
 
 -- Why these four: one row per choice.

@@ -42,33 +42,3 @@ pub struct AssignJob {
     #[cfg_attr(feature = "schemas", schemars(length(min = 1, max = 300), regex(pattern = r"^[^\x00]*\S[^\x00]*$")))]
     pub reason: String,
 }
-
-/// What ops may do to a job.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[cfg_attr(feature = "schemas", derive(schemars::JsonSchema))]
-#[serde(rename_all = "snake_case")]
-pub enum OpsAction {
-    /// Hold it: nobody is asked, and offers are taken back.
-    Pause,
-    /// Ask friends again.
-    Resume,
-    /// Give it to a friend.
-    Assign,
-    /// Ask friends anew, from the nearest on.
-    Redispatch,
-    /// End it before the work begins.
-    Cancel,
-}
-
-impl OpsAction {
-    /// The name on the wire, which is the end of the route.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            OpsAction::Pause => "pause",
-            OpsAction::Resume => "resume",
-            OpsAction::Assign => "assign",
-            OpsAction::Redispatch => "redispatch",
-            OpsAction::Cancel => "cancel",
-        }
-    }
-}

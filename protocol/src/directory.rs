@@ -240,6 +240,9 @@ pub struct Policy {
     pub contact_grace_ms: i64,
     /// A job may be handed back this often, by whomever; once more and it is unfilled. 0 to 255.
     pub hand_backs_max: u8,
+    /// Dispatch is held and the customer asked to say more when so many friends have declined as too vague, 1 to 16.
+    #[cfg_attr(feature = "schemas", schemars(range(min = 1, max = 16)))]
+    pub vague_max: u8,
     /// Who let the contact clock run out is asked for no job for so long, ms, 0 to 30 days.
     #[cfg_attr(feature = "schemas", schemars(range(min = 0, max = 2_592_000_000_i64)))]
     pub cool_down_ms: i64,
@@ -305,6 +308,7 @@ impl Default for Policy {
             contact_ms: 12 * HOUR,
             contact_grace_ms: 30 * MINUTE,
             hand_backs_max: 3,
+            vague_max: 2,
             cool_down_ms: 24 * HOUR,
             rating_metres: 0,
             valid_from: None,

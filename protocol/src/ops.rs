@@ -163,7 +163,7 @@ pub enum AlarmKind {
     ContactBreach,
     /// The winner has contacted the customer, and nothing has happened for 72 h.
     Stalled,
-    /// The job has been held for a day.
+    /// Dispatch has been held for 24 h.
     Paused,
     /// The ledger refused a record of this job.
     Quarantined,

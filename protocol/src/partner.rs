@@ -154,6 +154,16 @@ pub struct EditJob {
     pub partner_ref: Option<String>,
 }
 
+/// `POST /v1/jobs/{id}/answers`: answers that are missing, or better ones. The rest stays.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schemas", derive(schemars::JsonSchema))]
+#[serde(deny_unknown_fields)]
+pub struct GiveAnswers {
+    /// The package's questions, answered. A required answer can be replaced and not taken away.
+    #[serde(default)]
+    pub answers: Answers,
+}
+
 /// `POST /v1/jobs/{id}/cancel`.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schemas", derive(schemars::JsonSchema))]

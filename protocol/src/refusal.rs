@@ -3,7 +3,6 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::desk::OpsAction;
 use crate::partner::JobState;
 
 macro_rules! codes {
@@ -113,9 +112,9 @@ pub struct Problem {
     /// Where the job stands, if that is why.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub state: Option<JobState>,
-    /// What would be allowed there, to ops.
+    /// What the same person may do there: `edit`, `answers`, `cancel`, and to ops `pause`, `resume`, `assign`, `redispatch`.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub allowed: Vec<OpsAction>,
+    pub allowed: Vec<String>,
     /// Everything that is wrong, if it is several.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub errors: Vec<Fault>,

@@ -311,6 +311,20 @@ pub const ROUTES: &[Route] = &[
     },
     Route {
         method: "post",
+        path: "/v1/jobs/{id}/answers",
+        name: "answerJob",
+        part: Part::Partners,
+        does: "Answers what is open",
+        about: "With the last required answer friends are asked. A job that is held because friends found it too vague goes \
+            on with any answer. May be repeated.",
+        who: Who::Partner,
+        parameters: &[JOB_ID],
+        body: Some(Body { message: "give_answers", examples: &["give_answers"], required: false, lines: false }),
+        answers: &[answer(200, "The job after the answers.", JOB)],
+        refusals: &[KEY, OF_JOB, BODY, CHANGE],
+    },
+    Route {
+        method: "post",
         path: "/v1/jobs/{id}/cancel",
         name: "cancelJob",
         part: Part::Partners,

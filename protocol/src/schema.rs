@@ -17,7 +17,7 @@ use crate::friend::{Envelope, FriendFrame};
 use crate::health::{Liveness, Readiness};
 use crate::ids::{FriendId, JobId, PackageSlug};
 use crate::ops::{OpsFrame, OpsMessage};
-use crate::partner::{CancelJob, EditJob, JobList, JobState, JobView, PackageList, PostJob};
+use crate::partner::{CancelJob, EditJob, GiveAnswers, JobList, JobState, JobView, PackageList, PostJob};
 use crate::refusal::Problem;
 
 /// Who writes a message.
@@ -47,6 +47,7 @@ pub const MESSAGES: &[Message] = &[
     told::<OpsMessage>("ops_message"),
     taken::<PostJob>("post_job"),
     taken::<EditJob>("edit_job"),
+    taken::<GiveAnswers>("give_answers"),
     taken::<CancelJob>("cancel_job"),
     told::<JobView>("job_view"),
     told::<JobList>("job_list"),

@@ -207,6 +207,7 @@ fn readable(name: &str, value: &Value) -> bool {
         "ops_message" => reads::<o::OpsMessage>(value),
         "post_job" => reads::<p::PostJob>(value),
         "edit_job" => reads::<p::EditJob>(value),
+        "give_answers" => reads::<p::GiveAnswers>(value),
         "cancel_job" => reads::<p::CancelJob>(value),
         "job_view" => reads::<p::JobView>(value),
         "job_list" => reads::<p::JobList>(value),

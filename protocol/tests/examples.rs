@@ -11,7 +11,7 @@ use kiez_protocol::directory::{
 use kiez_protocol::friend::{Envelope, FRIEND_FRAME_TYPES, FriendFrame, FriendMessage};
 use kiez_protocol::health::{Liveness, Readiness};
 use kiez_protocol::ops::{OpsFrame, OpsMessage};
-use kiez_protocol::partner::{CancelJob, EditJob, JobList, JobView, PackageList, PostJob};
+use kiez_protocol::partner::{CancelJob, EditJob, GiveAnswers, JobList, JobView, PackageList, PostJob};
 use kiez_protocol::refusal::Problem;
 use serde::{Serialize, de::DeserializeOwned};
 use serde_json::Value;
@@ -91,6 +91,7 @@ type Check = fn(&str, Value);
 const PLAIN: &[(&str, Check)] = &[
     ("post_job", same::<PostJob>),
     ("edit_job", same::<EditJob>),
+    ("give_answers", same::<GiveAnswers>),
     ("cancel_job", same::<CancelJob>),
     ("post_for_partner", same::<PostForPartner>),
     ("act_on_job", same::<ActOnJob>),

@@ -3,12 +3,13 @@
 
 use std::collections::BTreeMap;
 
-use kiez_protocol::directory::{AnswerKind, Language};
+use kiez_protocol::directory::{Language, Package};
 use kiez_protocol::friend::{self, CommunityName, JobCard, VisitEvent, Why};
 use kiez_protocol::ids::{FriendId, Word};
 use kiez_protocol::ops::JobDot;
 use kiez_protocol::partner::{Answer, Answers, JobState, JobView};
 
+use super::answers::is_blank;
 use super::job::{Job, Offer, OfferState, Visit, shown_cell};
 use super::pay;
 
@@ -142,32 +143,14 @@ pub fn dot(job: &Job, cell_of: impl Fn(&Offer) -> Option<String>) -> JobDot {
 
 /// The required questions without an answer.
 pub fn missing_answers(job: &Job) -> Vec<Word> {
-    let answers = &job.booking.answers;
-    let required = job.terms.package.questions.iter().filter(|question| question.required);
-    // A blank text answers nothing.
-    let given = |name: &Word| match answers.get(name) {
-        Some(Answer::Text(text)) => !text.trim().is_empty(),
-        Some(Answer::YesNo(_) | Answer::Number(_)) => true,
-        None => false,
-    };
-    required.filter(|question| !given(&question.name)).map(|question| question.name.clone()).collect()
+    missing_of(&job.terms.package, &job.booking.answers)
 }
 
-/// Whether an answer is of the kind its question takes.
-///
-/// # Errors
-/// What the question takes, in words.
-pub fn fits(answer: &Answer, kind: &AnswerKind) -> Result<(), String> {
-    match (kind, answer) {
-        (AnswerKind::Text {}, Answer::Text(text)) if text.chars().count() <= 500 => Ok(()),
-        (AnswerKind::Number { min, max }, Answer::Number(number)) if (min..=max).contains(&number) => Ok(()),
-        (AnswerKind::YesNo {}, Answer::YesNo(_)) => Ok(()),
-        (AnswerKind::Choice { options }, Answer::Text(choice)) if options.contains(choice) => Ok(()),
-        (AnswerKind::Text {}, _) => Err("takes a text of at most 500 characters".to_owned()),
-        (AnswerKind::Number { min, max }, _) => Err(format!("takes a whole number from {min} to {max}")),
-        (AnswerKind::YesNo {}, _) => Err("takes true or false".to_owned()),
-        (AnswerKind::Choice { options }, _) => Err(format!("takes one of {}", options.join(", "))),
-    }
+/// The required questions of a package that these answers leave open.
+pub(super) fn missing_of(package: &Package, answers: &Answers) -> Vec<Word> {
+    let required = package.questions.iter().filter(|question| question.required);
+    let open = required.filter(|question| answers.get(&question.name).is_none_or(is_blank));
+    open.map(|question| question.name.clone()).collect()
 }
 
 fn community(job: &Job) -> CommunityName {

@@ -131,6 +131,8 @@ impl Dispatcher {
                 state_due: job.state_due,
                 blocked: job.blocked.iter().copied().collect(),
                 reason: job.reason.clone(),
+                pause: job.pause,
+                vague: job.vague,
             },
         };
         assert!(is_final(job.state) || row.next_deadline.is_some(), "a job that is not final has a next deadline");

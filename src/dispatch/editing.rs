@@ -1,22 +1,25 @@
-//! Edits: a partner changes what was booked. What friends were shown makes a new revision, which they must confirm anew;
+//! Edits: what was booked is changed. What friends were shown makes a new revision, which they must confirm anew;
 //! a missing answer that comes sets the job going.
 
 use std::sync::Arc;
 
 use kiez_protocol::friend::{FriendMessage, OfferUpdate};
-use kiez_protocol::ids::{JobId, PartnerSlug};
+use kiez_protocol::ids::JobId;
 use kiez_protocol::partner::{Answers, EditJob, JobState};
 use kiez_protocol::place::rounded_m;
+use kiez_protocol::refusal::Code;
 use kiez_protocol::time::Time;
 
 use super::change::Change;
 use super::claim::{Claim, Closed};
+use super::edges::Deed;
 use super::effect::{Actor, Answer, Effects, Message};
 use super::hand::after_all;
 use super::input::Request;
 use super::job::{Aside, Booking, Job, OfferState};
 use super::nearest::Nearby;
 use super::posting::{expire_at, leave_a_round};
+use super::silence::takes_accepts;
 use super::{Dispatcher, area, card};
 
 impl Dispatcher {
@@ -24,7 +27,7 @@ impl Dispatcher {
     pub(super) fn edited(
         &mut self,
         request: Request,
-        partner: &PartnerSlug,
+        by: Actor,
         id: JobId,
         edit: Box<EditJob>,
         received_at: Time,
@@ -32,8 +35,8 @@ impl Dispatcher {
         nearby: &dyn Nearby,
         effects: &mut Effects,
     ) {
-        let Some(mut job) = self.theirs(request, partner, id, effects) else { return };
-        self.edit(&mut job, request, edit, received_at, now, nearby, effects);
+        let Some(mut job) = self.theirs(request, &by, id, effects) else { return };
+        self.edit(&mut job, request, by, edit, received_at, now, nearby, effects);
         self.put(job, now);
     }
 
@@ -43,30 +46,16 @@ impl Dispatcher {
         &mut self,
         job: &mut Job,
         request: Request,
+        by: Actor,
         edit: Box<EditJob>,
         received_at: Time,
         now: Time,
         nearby: &dyn Nearby,
         effects: &mut Effects,
     ) {
-        let open = match job.state {
-            JobState::Dispatching | JobState::Unfilled => true,
-            JobState::NeedsInfo
-            | JobState::Paused
-            | JobState::Assigned
-            | JobState::Contacted
-            | JobState::Appointed
-            | JobState::OnTheWay => false,
-            JobState::InProgress
-            | JobState::Done
-            | JobState::Unsuccessful
-            | JobState::Confirmed
-            | JobState::Disputed
-            | JobState::Refunded
-            | JobState::Cancelled
-            | JobState::Expired
-            | JobState::Closed => return self.refuse_state(job, request, effects),
-        };
+        if !by.role().is_some_and(|role| Deed::Edit.may(job.state, role)) {
+            return self.refuse_state(job, request, &by, effects);
+        }
         let booking = edited(&job.booking, &edit);
         if booking.place != job.booking.place && !area::serves(&job.terms, booking.place) {
             // The job stays where it was: nobody waits for anything.
@@ -74,12 +63,34 @@ impl Dispatcher {
             effects.commits.push(after_all(job.id, then));
             return;
         }
-        let material = is_material(job, &booking);
-        if open && material && job.claim.close(Closed::Edited).is_err() {
-            job.aside.push(Aside::Edit { request, edit, received_at });
+        let missing = card::missing_of(&job.terms.package, &booking.answers);
+        if let Some(name) = missing.first().filter(|_| job.state != JobState::NeedsInfo) {
+            let detail = format!("answers.{name}: an answer is required");
+            let answer = Answer::Refused { code: Code::Invalid, detail };
+            effects.commits.push(after_all(job.id, vec![Message::Answer { request, answer }]));
+            return;
+        }
+        if takes_accepts(job) && is_material(job, &booking) && job.claim.close(Closed::Edited).is_err() {
+            job.aside.push(Aside::Edit { request, by, edit, received_at });
             return;
         }
         let mut change = Change::new(now);
+        self.rebook(job, &mut change, booking, by, "edited", nearby);
+        change.then.push(Message::Answer { request, answer: Answer::Job(Box::new(card::view(job))) });
+        self.commit(job, change, effects);
+    }
+
+    /// The job stands for a new booking from now on. If that is material and the job takes accepts, its word is closed.
+    pub(super) fn rebook(
+        &mut self,
+        job: &mut Job,
+        change: &mut Change,
+        booking: Booking,
+        by: Actor,
+        kind: &'static str,
+        nearby: &dyn Nearby,
+    ) {
+        let (open, material, now) = (takes_accepts(job), is_material(job, &booking), change.now);
         change.booking = true;
         let (moved, shifted) = (job.booking.place != booking.place, job.booking.windows != booking.windows);
         job.booking = Arc::new(booking);
@@ -90,25 +101,22 @@ impl Dispatcher {
         if material {
             job.revision += 1;
         }
-        let actor = Actor::Partner(job.partner.clone());
         if job.state == JobState::NeedsInfo && card::missing_answers(job).is_empty() {
             job.state_due = None;
             leave_a_round(job, now);
-            change.event(job, JobState::Dispatching, "answers_complete", actor, None);
-            self.start_run(job, &mut change, nearby);
+            change.event(job, JobState::Dispatching, "answers_complete", by, None);
+            self.start_run(job, change, nearby);
         } else {
-            change.event(job, job.state, "edited", actor, None);
+            change.event(job, job.state, kind, by, None);
         }
         if open && material {
             job.claim = Arc::new(Claim::new());
-            self.renew_offers(job, &mut change, moved.then_some(nearby));
+            self.renew_offers(job, change, moved.then_some(nearby));
         }
         if let Some(visit) = job.visit.as_ref().filter(|visit| visit.active) {
             let card = card::job(job, visit, self.language(visit.friend));
             change.tell(visit.friend, FriendMessage::Job(Box::new(card)));
         }
-        change.then.push(Message::Answer { request, answer: Answer::Job(Box::new(card::view(job))) });
-        self.commit(job, change, effects);
     }
 
     /// The live offers now offer the new revision; if the place has moved, at the distance at which their friends stand
@@ -135,7 +143,7 @@ impl Dispatcher {
     }
 }
 
-fn edited(booking: &Booking, edit: &EditJob) -> Booking {
+pub(super) fn edited(booking: &Booking, edit: &EditJob) -> Booking {
     let mut booking = booking.clone();
     if let Some(place) = edit.location {
         booking.place = place;
@@ -159,7 +167,7 @@ fn edited(booking: &Booking, edit: &EditJob) -> Booking {
 }
 
 /// Whether friends must look again: place, windows, the language to speak, or an answer shown in the offer.
-fn is_material(job: &Job, new: &Booking) -> bool {
+pub(super) fn is_material(job: &Job, new: &Booking) -> bool {
     let old = &*job.booking;
     let shown = |answers: &Answers| -> Vec<_> {
         let questions = job.terms.package.questions.iter().filter(|question| question.in_offer);

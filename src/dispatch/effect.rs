@@ -3,7 +3,6 @@
 
 use std::sync::Arc;
 
-use kiez_protocol::desk::OpsAction;
 use kiez_protocol::friend::{Duty, FriendMessage, ToldVerdict};
 use kiez_protocol::ids::{CommunitySlug, FriendId, JobId, Key, OfferId, PartnerSlug, SessionId};
 use kiez_protocol::ops::{AlarmKind, JobDot, RaceView};
@@ -17,7 +16,7 @@ use super::caps::Taken;
 use super::claim::{Claim, Seat};
 use super::decision::Decision;
 use super::input::{PartnerKey, Request, Terms};
-use super::job::{Booking, Offer, Run, Visit};
+use super::job::{Booking, Offer, Pause, Run, Visit};
 
 /// What one input led to. Filled by the dispatcher, emptied by the engine.
 #[derive(Debug, Default)]
@@ -121,6 +120,16 @@ pub struct Progress {
     /// Why it waits.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
+    /// What dispatch waits for while it is held.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pause: Option<Pause>,
+    /// Friends who found it too vague since it was described last.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub vague: u8,
+}
+
+fn is_zero(count: &u8) -> bool {
+    *count == 0
 }
 
 /// A dispatch run's row.
@@ -170,7 +179,9 @@ pub enum Actor {
     Partner(PartnerSlug),
     /// A friend.
     Friend(FriendId),
-    /// Somebody of ops, by the subject of their token.
+    /// The customer of the job, by their link.
+    Customer,
+    /// Somebody of ops: the subject of their token.
     Ops(String),
 }
 
@@ -314,12 +325,12 @@ pub enum Answer {
     },
     /// The job as it is now.
     Job(Box<JobView>),
-    /// The job's state does not allow what ops want.
+    /// The job's state does not allow it.
     WrongState {
         /// Where it stands.
         state: JobState,
-        /// What ops may do there.
-        allowed: &'static [OpsAction],
+        /// What the same person may do there, by the names on the wire.
+        allowed: Vec<&'static str>,
     },
     /// No.
     Refused {

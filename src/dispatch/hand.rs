@@ -60,7 +60,10 @@ impl Dispatcher {
                 let why = Some(decline_reason(reason).to_owned());
                 let state = job.state;
                 change.event(&mut job, state, "offer_declined", Actor::Friend(friend), why);
-                if job.state == JobState::Dispatching {
+                job.vague = job.vague.saturating_add(u8::from(reason == DeclineReason::TooVague));
+                if self.hold_if_vague(&mut job, &mut change) {
+                    // Nobody is asked until it is clearer.
+                } else if job.state == JobState::Dispatching {
                     self.refill(&mut job, &mut change, nearby);
                     self.unfilled_if_silent(&mut job, &mut change);
                 }

@@ -3,14 +3,13 @@
 
 use std::sync::Arc;
 
-use kiez_protocol::desk::OpsAction;
 use kiez_protocol::directory::{CommissionRule, Community, Friend, Language, Package};
 use kiez_protocol::friend::{DeclineReason, VisitEvent};
 use kiez_protocol::ids::{CommunitySlug, FriendId, JobId, Key, OfferId, PartnerSlug, SessionId};
-use kiez_protocol::partner::EditJob;
+use kiez_protocol::partner::{Answers, EditJob};
 use kiez_protocol::time::Time;
 
-use super::effect::StoredJob;
+use super::effect::{Actor, StoredJob};
 use super::job::Booking;
 
 /// Pairs a request with its answer; chosen by who sends the input.
@@ -40,67 +39,19 @@ pub struct PartnerKey {
     pub body: [u8; 32],
 }
 
-/// Who of ops acts, and why.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ByOps {
-    /// The subject of their token.
-    pub who: String,
-    /// Why, in their words, at most 300 characters.
-    pub reason: String,
-}
-
-/// What ops do to a job.
-#[derive(Clone, Debug)]
-pub enum Act {
-    /// Hold it.
-    Pause,
-    /// Let a held one go on.
-    Resume,
-    /// Give it to this friend.
-    Assign(Arc<Friend>),
-    /// Ask friends anew.
-    Redispatch,
-    /// Cancel it.
-    Cancel,
-}
-
-impl Act {
-    /// The action by its name.
-    pub fn action(&self) -> OpsAction {
-        match self {
-            Act::Pause => OpsAction::Pause,
-            Act::Resume => OpsAction::Resume,
-            Act::Assign(_) => OpsAction::Assign,
-            Act::Redispatch => OpsAction::Redispatch,
-            Act::Cancel => OpsAction::Cancel,
-        }
-    }
-}
-
-/// One action of ops on one job.
-#[derive(Clone, Debug)]
-pub struct Steering {
-    /// To be answered.
-    pub request: Request,
-    /// Who, and why.
-    pub by: ByOps,
-    /// What.
-    pub act: Act,
-    /// When the request was taken.
-    pub received_at: Time,
-}
-
 /// Something has happened.
 #[derive(Clone, Debug)]
 pub enum Input {
-    /// A partner posts a job.
+    /// A job is posted, by its partner or in its name.
     Posted {
         /// To be answered.
         request: Request,
         /// Whose.
         partner: PartnerSlug,
-        /// Who of ops posted it in the partner's name, if they did.
-        ops: Option<ByOps>,
+        /// Who posted it: the partner, or ops in its name.
+        by: Actor,
+        /// Why, where ops did.
+        reason: Option<String>,
         /// The idempotency key, if the request has one.
         key: Option<PartnerKey>,
         /// The job itself.
@@ -110,12 +61,12 @@ pub enum Input {
         /// When the request was taken.
         received_at: Time,
     },
-    /// A partner changes a job.
+    /// What was booked is changed.
     Edited {
         /// To be answered.
         request: Request,
-        /// Whose; another partner's job is answered like one that does not exist.
-        partner: PartnerSlug,
+        /// By whom; another partner's job is answered like one that does not exist.
+        by: Actor,
         /// Which.
         job: JobId,
         /// What changes.
@@ -123,12 +74,51 @@ pub enum Input {
         /// When the request was taken.
         received_at: Time,
     },
-    /// A partner cancels a job.
+    /// Questions are answered: the package's that were left open, or those that hold the job up.
+    Answered {
+        /// To be answered.
+        request: Request,
+        /// By whom.
+        by: Actor,
+        /// On which job.
+        job: JobId,
+        /// The answers.
+        answers: Answers,
+        /// When the request was taken.
+        received_at: Time,
+    },
+    /// Dispatch is held: the offers end, and nobody is asked.
+    Paused {
+        /// To be answered.
+        request: Request,
+        /// By whom.
+        by: Actor,
+        /// Which job.
+        job: JobId,
+        /// Why.
+        reason: String,
+        /// When the request was taken.
+        received_at: Time,
+    },
+    /// Dispatch goes on, with a run of its own.
+    Resumed {
+        /// To be answered.
+        request: Request,
+        /// By whom.
+        by: Actor,
+        /// Which job.
+        job: JobId,
+        /// Why.
+        reason: String,
+        /// When the request was taken.
+        received_at: Time,
+    },
+    /// A job is cancelled.
     Cancelled {
         /// To be answered.
         request: Request,
-        /// Whose.
-        partner: PartnerSlug,
+        /// By whom.
+        by: Actor,
         /// Which.
         job: JobId,
         /// Why.
@@ -136,12 +126,33 @@ pub enum Input {
         /// When the request was taken.
         received_at: Time,
     },
-    /// Ops act on a job.
-    Steered {
-        /// Which.
+    /// A job is given to a friend, whatever the gates say.
+    Assigned {
+        /// To be answered.
+        request: Request,
+        /// By whom.
+        by: Actor,
+        /// Which job.
         job: JobId,
-        /// Who does what, and why.
-        steering: Box<Steering>,
+        /// To whom.
+        friend: Arc<Friend>,
+        /// Why.
+        reason: String,
+        /// When the request was taken.
+        received_at: Time,
+    },
+    /// Friends are asked anew, in a run of its own.
+    Redispatched {
+        /// To be answered.
+        request: Request,
+        /// By whom.
+        by: Actor,
+        /// For which job.
+        job: JobId,
+        /// Why.
+        reason: String,
+        /// When the request was taken.
+        received_at: Time,
     },
     /// A friend accepts. The session has tried the word before.
     Accepted {

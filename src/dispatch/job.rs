@@ -16,7 +16,8 @@ use serde::{Deserialize, Serialize};
 use super::caps::Taken;
 use super::claim::{Claim, Seat};
 use super::effect::Actor;
-use super::input::{Request, Steering, Terms};
+use super::input::{Request, Terms};
+use super::steering::Assign;
 
 /// What the partner booked; an edit makes a new one.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -218,8 +219,8 @@ pub enum Aside {
     Cancel {
         /// To be answered.
         request: Request,
-        /// By whom.
-        actor: Actor,
+        /// Who calls it off.
+        by: Actor,
         /// Why.
         reason: Option<String>,
         /// When it was taken.
@@ -229,15 +230,58 @@ pub enum Aside {
     Edit {
         /// To be answered.
         request: Request,
+        /// Who changes it.
+        by: Actor,
         /// What changes.
         edit: Box<kiez_protocol::partner::EditJob>,
         /// When it was taken.
         received_at: Time,
     },
-    /// An action of ops that ends the present run.
-    Steer(Box<Steering>),
+    /// Answers that friends must look at.
+    Answer {
+        /// To be answered.
+        request: Request,
+        /// By whom.
+        by: Actor,
+        /// The answers.
+        answers: Answers,
+        /// When they were taken.
+        received_at: Time,
+    },
     /// The job's end without a winner.
     Expire,
+    /// The job goes to a friend by the hand of ops.
+    Assign(Box<Assign>),
+    /// Friends are asked anew.
+    Redispatch {
+        /// To be answered.
+        request: Request,
+        /// By whom.
+        by: Actor,
+        /// Why.
+        reason: String,
+    },
+    /// A pause.
+    Pause {
+        /// To be answered, if somebody asked for it.
+        request: Option<Request>,
+        /// Who holds it.
+        by: Actor,
+        /// What it waits for.
+        pause: Pause,
+        /// Why, in words.
+        reason: Option<String>,
+    },
+}
+
+/// What dispatch waits for while it is held.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Pause {
+    /// Ops, who held it.
+    Ops,
+    /// The customer, who is asked to say more: too many friends found it too vague.
+    Vague,
 }
 
 /// A job in the dispatcher's hands.
@@ -279,6 +323,10 @@ pub struct Job {
     pub winner: Option<FriendName>,
     /// Why it ended or waits.
     pub reason: Option<String>,
+    /// What dispatch waits for, while it is held.
+    pub pause: Option<Pause>,
+    /// Friends who found it too vague since it was described last.
+    pub vague: u8,
     /// The word of the present attempt and revision.
     pub claim: Arc<Claim>,
     /// Accepts behind the first, in order of arrival.

@@ -6,8 +6,9 @@
 //! | --- | --- |
 //! | [`input`], [`effect`] | the two closed lists: what can happen, what can be wanted |
 //! | [`job`] | a job, its run, offers and visit: the data |
-//! | `posting`, `editing` | post, cancel, edit |
-//! | `steering` | what ops do by hand: pause, resume, assign, ask anew |
+//! | `posting`, `editing`, `answers`, `pausing` | post, cancel, edit; what is missing; dispatch that is held |
+//! | [`edges`] | who may do what to a job, in which states |
+//! | `steering` | what ops do by hand: give a job to a friend, have friends asked anew |
 //! | `wave`, `hand`, `silence` | whom to ask next, the offers they hold, and when to stop |
 //! | [`claim`], `race`, `verdict` | who was first, whether it counts, and what those behind hear |
 //! | `visit` | what the winner does |
@@ -15,6 +16,7 @@
 //! | `area` | where a community's jobs are, and its brake |
 //! | `duty`, `restore` | friends coming and going, and the server itself |
 
+mod answers;
 mod area;
 pub mod capacity;
 pub mod caps;
@@ -23,6 +25,7 @@ mod change;
 pub mod claim;
 pub mod decision;
 mod duty;
+pub mod edges;
 mod editing;
 pub mod effect;
 pub mod gates;
@@ -32,12 +35,13 @@ pub mod input;
 pub mod job;
 mod mint;
 pub mod nearest;
+mod pausing;
 pub mod pay;
 mod posting;
 mod race;
 mod restore;
 mod silence;
-pub mod steering;
+mod steering;
 mod timers;
 mod verdict;
 mod visit;
@@ -52,8 +56,9 @@ use kiez_protocol::ids::{CommunitySlug, FriendId, JobId, OfferId, PartnerSlug};
 use kiez_protocol::partner::JobState;
 use kiez_protocol::time::Time;
 
+pub use answers::fits;
 use capacity::Capacity;
-pub use card::{fits, missing_answers};
+pub use card::missing_answers;
 pub use change::is_final;
 use effect::Effects;
 use input::Input;
@@ -111,16 +116,32 @@ impl Dispatcher {
     /// Handles one input. `now` is the trade's time and never goes back; `nearby` is who is near at this moment.
     pub fn handle(&mut self, input: Input, now: Time, nearby: &dyn Nearby, effects: &mut Effects) {
         match input {
-            Input::Posted { request, partner, ops, key, booking, terms, received_at } => {
-                self.posted(request, partner, ops, key, booking, terms, received_at, now, nearby, effects);
+            Input::Posted { request, partner, by, reason, key, booking, terms, received_at } => {
+                let by = posting::Poster { by, reason };
+                self.posted(request, partner, by, key, booking, terms, received_at, now, nearby, effects);
             }
-            Input::Edited { request, partner, job, edit, received_at } => {
-                self.edited(request, &partner, job, edit, received_at, now, nearby, effects);
+            Input::Edited { request, by, job, edit, received_at } => {
+                self.edited(request, by, job, edit, received_at, now, nearby, effects);
             }
-            Input::Cancelled { request, partner, job, reason, received_at } => {
-                self.cancelled(request, &partner, job, reason, received_at, now, nearby, effects);
+            Input::Answered { request, by, job, answers, received_at } => {
+                self.answered(request, by, job, answers, received_at, now, nearby, effects);
             }
-            Input::Steered { job, steering } => self.steered(job, *steering, now, nearby, effects),
+            Input::Paused { request, by, job, reason, received_at: _ } => {
+                self.paused(request, by, job, reason, now, effects);
+            }
+            Input::Resumed { request, by, job, reason, received_at: _ } => {
+                self.resumed(request, by, job, reason, now, nearby, effects);
+            }
+            Input::Cancelled { request, by, job, reason, received_at } => {
+                self.cancelled(request, by, job, reason, received_at, now, nearby, effects);
+            }
+            Input::Assigned { request, by, job, friend, reason, received_at } => {
+                let assign = steering::Assign { request, by, friend, reason, received_at };
+                self.assigned(job, assign, now, nearby, effects);
+            }
+            Input::Redispatched { request, by, job, reason, received_at: _ } => {
+                self.redispatched(request, by, job, reason, now, nearby, effects);
+            }
             Input::Accepted { friend, offer, key, revision, received_at, first } => {
                 let accept = job::Standby { friend, offer, key, revision, received_at };
                 self.accepted(accept, first, now, nearby, effects);

@@ -1,4 +1,4 @@
-//! Post and cancel: what partners do to a job.
+//! Post and cancel: how a job begins, and how it ends before the work does.
 
 use std::sync::Arc;
 
@@ -10,14 +10,20 @@ use kiez_protocol::time::Time;
 
 use super::change::Change;
 use super::claim::{Claim, Closed};
+use super::edges::Deed;
 use super::effect::{Actor, Answer, Commit, Effects, Message, Subject};
-use super::input::{ByOps, PartnerKey, Request, Terms};
+use super::input::{PartnerKey, Request, Terms};
 use super::job::{Aside, Booking, Job, Run, VisitEnd};
 use super::nearest::Nearby;
-use super::{Dispatcher, KEY_KEPT_MS, area, card};
+use super::silence::takes_accepts;
+use super::{Dispatcher, KEY_KEPT_MS, answers, area, card};
 
-/// A job without its answers expires after this many ms (rules of the trade, §3).
-const NEEDS_INFO_MS: i64 = 72 * 3_600_000;
+/// Who posts, and why where that is asked.
+#[derive(Debug)]
+pub(super) struct Poster {
+    pub by: Actor,
+    pub reason: Option<String>,
+}
 
 impl Dispatcher {
     #[expect(clippy::too_many_arguments, reason = "the fields of one input, taken apart once")]
@@ -25,7 +31,7 @@ impl Dispatcher {
         &mut self,
         request: Request,
         partner: PartnerSlug,
-        ops: Option<ByOps>,
+        by: Poster,
         key: Option<PartnerKey>,
         booking: Arc<Booking>,
         terms: Terms,
@@ -72,6 +78,8 @@ impl Dispatcher {
             visit: None,
             winner: None,
             reason: None,
+            pause: None,
+            vague: 0,
             claim: Arc::new(Claim::new()),
             standbys: Vec::new(),
             aside: Vec::new(),
@@ -87,15 +95,11 @@ impl Dispatcher {
         }
         let complete = card::missing_answers(&job).is_empty();
         let state = if complete { JobState::Dispatching } else { JobState::NeedsInfo };
-        let (actor, reason) = match ops {
-            Some(by) => (Actor::Ops(by.who), Some(by.reason)),
-            None => (Actor::Partner(partner), None),
-        };
-        change.event(&mut job, state, "posted", actor, reason);
+        change.event(&mut job, state, "posted", by.by, by.reason);
         if complete {
             self.start_run(&mut job, &mut change, nearby);
         } else {
-            job.state_due = Some(now + NEEDS_INFO_MS);
+            job.state_due = Some(answers::next_reminder(&job, now));
         }
         change.then.push(Message::Answer { request, answer: Answer::Posted(Box::new(card::view(&job))) });
         self.commit(&job, change, effects);
@@ -106,7 +110,7 @@ impl Dispatcher {
     pub(super) fn cancelled(
         &mut self,
         request: Request,
-        partner: &PartnerSlug,
+        by: Actor,
         id: JobId,
         reason: Option<String>,
         received_at: Time,
@@ -114,9 +118,8 @@ impl Dispatcher {
         nearby: &dyn Nearby,
         effects: &mut Effects,
     ) {
-        let Some(mut job) = self.theirs(request, partner, id, effects) else { return };
-        let actor = Actor::Partner(partner.clone());
-        let friend = self.cancel(&mut job, request, actor, reason, received_at, now, effects);
+        let Some(mut job) = self.theirs(request, &by, id, effects) else { return };
+        let friend = self.cancel(&mut job, request, by, reason, received_at, now, effects);
         self.put(job, now);
         if let Some(friend) = friend {
             self.consider(friend, now, nearby, effects);
@@ -124,53 +127,31 @@ impl Dispatcher {
     }
 
     /// Cancels, or sets the cancel aside when the word is taken. The friend whose place it freed, if any.
-    #[expect(clippy::too_many_arguments, reason = "who, what, why and when")]
+    #[expect(clippy::too_many_arguments, reason = "the fields of one input, taken apart once")]
     pub(super) fn cancel(
         &mut self,
         job: &mut Job,
         request: Request,
-        actor: Actor,
+        by: Actor,
         reason: Option<String>,
         received_at: Time,
         now: Time,
         effects: &mut Effects,
     ) -> Option<kiez_protocol::ids::FriendId> {
-        match job.state {
-            JobState::Dispatching | JobState::Unfilled => {
-                if job.claim.close(Closed::Cancelled).is_err() {
-                    job.aside.push(Aside::Cancel { request, actor, reason, received_at });
-                    return None;
-                }
-            }
-            JobState::NeedsInfo
-            | JobState::Paused
-            | JobState::Assigned
-            | JobState::Contacted
-            | JobState::Appointed
-            | JobState::OnTheWay => {}
-            JobState::InProgress
-            | JobState::Done
-            | JobState::Unsuccessful
-            | JobState::Confirmed
-            | JobState::Disputed
-            | JobState::Refunded
-            | JobState::Cancelled
-            | JobState::Expired
-            | JobState::Closed => {
-                self.refuse_state(job, request, effects);
-                return None;
-            }
+        if !by.role().is_some_and(|role| Deed::Cancel.may(job.state, role)) {
+            self.refuse_state(job, request, &by, effects);
+            return None;
+        }
+        if takes_accepts(job) && job.claim.close(Closed::Cancelled).is_err() {
+            job.aside.push(Aside::Cancel { request, by, reason, received_at });
+            return None;
         }
         let mut change = Change::new(now);
-        if matches!(job.state, JobState::Dispatching | JobState::Unfilled) {
+        if takes_accepts(job) {
             change.run_ended(job, JobState::Cancelled);
         }
-        // What ops write is for ops; the partner hears who it was.
-        job.reason = match &actor {
-            Actor::Ops(_) => Some("ops cancelled it".to_owned()),
-            Actor::Partner(_) | Actor::Friend(_) | Actor::System => reason.clone(),
-        };
-        change.event(job, JobState::Cancelled, "cancelled", actor, reason);
+        job.reason = by.shown(reason.as_deref(), "cancelled_by_ops");
+        change.event(job, JobState::Cancelled, "cancelled", by, reason);
         self.close_offers(job, &mut change, ClosedReason::Cancelled);
         let friend = self.end_visit(job, &mut change, VisitEnd::Cancelled);
         if let Some(friend) = friend {
@@ -181,16 +162,16 @@ impl Dispatcher {
         friend
     }
 
-    /// The job, if it is this partner's; otherwise the request is answered as if there were none.
+    /// The job, if it is theirs; otherwise the request is answered as if there were none.
     pub(super) fn theirs(
         &mut self,
         request: Request,
-        partner: &PartnerSlug,
+        by: &Actor,
         id: JobId,
         effects: &mut Effects,
     ) -> Option<Box<Job>> {
         match self.jobs.get(&id) {
-            Some(job) if job.partner == *partner => self.take(id),
+            Some(job) if by.knows(job) => self.take(id),
             Some(_) | None => {
                 let detail = "there is no open job of yours with this id".to_owned();
                 let answer = Answer::Refused { code: Code::NotFound, detail };
@@ -198,15 +179,6 @@ impl Dispatcher {
                 None
             }
         }
-    }
-
-    pub(super) fn refuse_state(&self, job: &Job, request: Request, effects: &mut Effects) {
-        let view = card::view(job);
-        let state = view.state;
-        let detail = format!("the job is {state}; this is possible only before the work begins");
-        let answer = Answer::Refused { code: Code::WrongState, detail };
-        let then = vec![Message::Answer { request, answer }];
-        effects.commits.push(Commit { subject: Subject::Job(job.id), record: None, then });
     }
 
     pub(super) fn forget_keys(&mut self, now: Time) {

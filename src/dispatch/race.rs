@@ -131,12 +131,21 @@ impl Dispatcher {
         let mut freed = None;
         for aside in std::mem::take(&mut job.aside) {
             match aside {
-                Aside::Cancel { request, actor, reason, received_at } => {
-                    freed = freed.or(self.cancel(job, request, actor, reason, received_at, now, effects));
+                Aside::Cancel { request, by, reason, received_at } => {
+                    freed = freed.or(self.cancel(job, request, by, reason, received_at, now, effects));
                 }
-                Aside::Steer(steering) => freed = freed.or(self.steer(job, *steering, now, nearby, effects)),
-                Aside::Edit { request, edit, received_at } => {
-                    self.edit(job, request, edit, received_at, now, nearby, effects);
+                Aside::Edit { request, by, edit, received_at } => {
+                    self.edit(job, request, by, edit, received_at, now, nearby, effects);
+                }
+                Aside::Answer { request, by, answers, received_at } => {
+                    self.answer(job, request, by, answers, received_at, now, nearby, effects);
+                }
+                Aside::Pause { request, by, pause, reason } => {
+                    self.hold_or_wait(job, request, by, pause, reason, now, effects);
+                }
+                Aside::Assign(assign) => self.assign(job, *assign, now, nearby, effects),
+                Aside::Redispatch { request, by, reason } => {
+                    self.redispatch(job, request, by, reason, now, nearby, effects);
                 }
                 Aside::Expire => {
                     if takes_accepts(job) {
@@ -303,7 +312,7 @@ impl Dispatcher {
         change.run_ended(job, JobState::Assigned);
         let kind = match &actor {
             Actor::Ops(_) => "assigned_by_ops",
-            Actor::Friend(_) | Actor::Partner(_) | Actor::System => "assigned",
+            Actor::Friend(_) | Actor::Partner(_) | Actor::Customer | Actor::System => "assigned",
         };
         change.event(job, JobState::Assigned, kind, actor, reason);
         let policy = &job.terms.community.policy;

@@ -129,6 +129,8 @@ impl Dispatcher {
             winner: row.view.friend,
             visit,
             reason: row.progress.reason,
+            pause: row.progress.pause,
+            vague: row.progress.vague,
             claim: Arc::new(Claim::new()),
             standbys: Vec::new(),
             aside: Vec::new(),

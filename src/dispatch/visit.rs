@@ -13,7 +13,7 @@ use super::hand::{after_all, refused};
 use super::job::{Ended, Job, OfferState, VisitEnd};
 use super::nearest::Nearby;
 use super::verdict::behind_verdict;
-use super::{Dispatcher, card, is_final, posting};
+use super::{Dispatcher, answers, card, is_final, pausing, posting};
 
 const HOUR_MS: i64 = 3_600_000;
 const DAY_MS: i64 = 24 * HOUR_MS;
@@ -23,8 +23,6 @@ const STALLED_MS: i64 = 72 * HOUR_MS;
 const CONFIRM_MS: i64 = 72 * HOUR_MS;
 /// The customer may dispute this long after the job was done.
 const DISPUTE_MS: i64 = 14 * DAY_MS;
-/// A paused job is shown to ops after this, and again.
-pub(super) const PAUSED_MS: i64 = 24 * HOUR_MS;
 
 /// A step a friend reports.
 #[derive(Debug)]
@@ -135,7 +133,9 @@ impl Dispatcher {
         let cool_until = change.now + job.terms.community.policy.cool_down_ms;
         let (kind, how) = match actor {
             Actor::System => ("no_contact", VisitEnd::NoContact { cool_until }),
-            Actor::Partner(_) | Actor::Friend(_) | Actor::Ops(_) => ("handed_back", VisitEnd::HandedBack),
+            Actor::Partner(_) | Actor::Friend(_) | Actor::Customer | Actor::Ops(_) => {
+                ("handed_back", VisitEnd::HandedBack)
+            }
         };
         let friend = self.end_visit(job, change, how);
         // Who waited behind a win that was told belongs to the attempt that ends here.
@@ -160,15 +160,8 @@ impl Dispatcher {
         let mut freed = None;
         match job.state {
             JobState::Dispatching | JobState::Unfilled => self.open_job_due(&mut job, &mut change, nearby),
-            JobState::NeedsInfo => {
-                job.reason = Some("the required answers did not come".to_owned());
-                change.event(&mut job, JobState::Expired, "expired", Actor::System, None);
-            }
-            JobState::Paused => {
-                job.state_due = Some(now + PAUSED_MS);
-                change.event(&mut job, JobState::Paused, "alarm", Actor::System, None);
-                change.then.push(Message::Alarm { kind: AlarmKind::Paused, job: id, at: now });
-            }
+            JobState::NeedsInfo => answers::remind(&mut job, &mut change),
+            JobState::Paused => pausing::remind(&mut job, &mut change),
             JobState::Assigned => {
                 change.then.push(Message::Alarm { kind: AlarmKind::ContactBreach, job: id, at: now });
                 freed = self.hand_back(&mut job, &mut change, Actor::System, None, nearby);

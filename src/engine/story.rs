@@ -131,7 +131,7 @@ impl Line {
 
 fn line<'r>(event: &EventRow, record: &'r JobRecord, asked: &mut impl Iterator<Item = &'r Decision>) -> Line {
     let (partner, friend) = match &event.actor {
-        Actor::System | Actor::Ops(_) => (None, None),
+        Actor::System | Actor::Customer | Actor::Ops(_) => (None, None),
         Actor::Partner(partner) => (Some(partner.clone()), None),
         Actor::Friend(friend) => (None, Some(*friend)),
     };
@@ -168,7 +168,7 @@ fn line<'r>(event: &EventRow, record: &'r JobRecord, asked: &mut impl Iterator<I
             whom = record.visits.last().map(|visit| visit.friend);
             Part::Nothing
         }
-        "edited" | "answers_complete" => Part::Edited { revision: record.job.view.revision },
+        "edited" | "answers_complete" | "answered" => Part::Edited { revision: record.job.view.revision },
         _ => Part::Nothing,
     };
     Line {

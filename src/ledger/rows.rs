@@ -121,7 +121,8 @@ impl Rows {
                 Actor::System => ("system", None),
                 Actor::Partner(partner) => ("partner", Some(partner.as_str().to_owned())),
                 Actor::Friend(friend) => ("friend", Some(friend.to_string())),
-                Actor::Ops(who) => ("ops", Some(who.clone())),
+                Actor::Customer => ("customer", None),
+                Actor::Ops(name) => ("ops", Some(name.clone())),
             };
             EventLine {
                 job,

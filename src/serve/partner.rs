@@ -11,7 +11,7 @@ use kiez_protocol::directory::{Community, Package};
 use kiez_protocol::ids::{JobId, PartnerSlug};
 use kiez_protocol::money::PRICE_MAX;
 use kiez_protocol::partner::{
-    Address, Answers, CancelJob, Customer, EditJob, JobList, JobState, PackageList, PostJob, Window,
+    Address, Answers, CancelJob, Customer, EditJob, GiveAnswers, JobList, JobState, PackageList, PostJob, Window,
 };
 use kiez_protocol::refusal::{Code, Fault};
 use sha2::{Digest, Sha256};
@@ -21,9 +21,9 @@ use super::auth::PartnerCaller;
 use super::limit::{Allowance, Quota};
 use super::places::Place;
 use super::problem::{Answered, Refusal, about, answer, body, json};
-use crate::dispatch::effect::Answer;
+use crate::dispatch::effect::{Actor, Answer};
 use crate::dispatch::fits;
-use crate::dispatch::input::{ByOps, Input, PartnerKey, Terms};
+use crate::dispatch::input::{Input, PartnerKey, Terms};
 use crate::dispatch::job::Booking;
 use crate::engine::Overloaded;
 
@@ -36,6 +36,7 @@ pub fn routes() -> Router<Arc<App>> {
     Router::new()
         .route("/v1/jobs", post(post_job).get(list))
         .route("/v1/jobs/{id}", get(one).patch(edit))
+        .route("/v1/jobs/{id}/answers", post(give_answers))
         .route("/v1/jobs/{id}/cancel", post(cancel))
         .route("/v1/packages", get(packages))
 }
@@ -90,14 +91,15 @@ async fn post_job(State(app): State<Arc<App>>, headers: HeaderMap, request: Requ
     let key = idempotency_key(&headers)?;
     let bytes = body(request, app.limits.body_bytes_max, &app.limits).await?;
     let key = key.map(|key| PartnerKey { key, body: Sha256::digest(&bytes).into() });
-    submit(&app, partner, None, key, || json(&bytes)).await
+    let by = (Actor::Partner(partner.clone()), None);
+    submit(&app, partner, by, key, || json(&bytes)).await
 }
 
 /// Checks a post and puts it before the dispatcher; the answer is the job.
 pub(super) async fn submit(
     app: &App,
     partner: &PartnerSlug,
-    ops: Option<ByOps>,
+    by: (Actor, Option<String>),
     key: Option<PartnerKey>,
     posted: impl FnOnce() -> Result<PostJob, Refusal>,
 ) -> Answered {
@@ -114,9 +116,17 @@ pub(super) async fn submit(
     }
     let received_at = app.clock.now();
     let name = key.as_ref().map(|key| key.key.clone());
-    let (booking, asker) = (Arc::new(booking), partner.clone());
-    let answered =
-        app.mailbox.ask(|request| Input::Posted { request, partner: asker, ops, key, booking, terms, received_at });
+    let (booking, asker, (by, reason)) = (Arc::new(booking), partner.clone(), by);
+    let answered = app.mailbox.ask(|request| Input::Posted {
+        request,
+        partner: asker,
+        by,
+        reason,
+        key,
+        booking,
+        terms,
+        received_at,
+    });
     let view = match answered.await? {
         Answer::Posted(view) | Answer::Job(view) => *view,
         Answer::Repeated { job } => {
@@ -126,7 +136,7 @@ pub(super) async fn submit(
                 Refusal::new(Code::Unavailable, format!("job {job} is still being written; try again"))
             })?
         }
-        Answer::WrongState { state, allowed } => return Err(Refusal::wrong_state(state, allowed)),
+        Answer::WrongState { state, allowed } => return Err(Refusal::wrong_state(state, &allowed)),
         Answer::Refused { code, detail } => return Err(refused(code, detail)),
     };
     about(view.id);
@@ -276,7 +286,23 @@ async fn edit(State(app): State<Arc<App>>, headers: HeaderMap, Path(id): Path<St
     }
     let received_at = app.clock.now();
     let edit = Box::new(edit);
-    let asked = app.mailbox.ask(|request| Input::Edited { request, partner: partner.clone(), job, edit, received_at });
+    let by = Actor::Partner(partner.clone());
+    let asked = app.mailbox.ask(|request| Input::Edited { request, by, job, edit, received_at });
+    changed(&app, partner, job, asked.await?, None).await
+}
+
+async fn give_answers(
+    State(app): State<Arc<App>>,
+    headers: HeaderMap,
+    Path(id): Path<String>,
+    request: Request,
+) -> Answered {
+    let caller = Caller::of(&app, &headers).await?;
+    let partner = &caller.partner;
+    let job = job_id(&id)?;
+    let GiveAnswers { answers } = json(&body(request, app.limits.body_bytes_max, &app.limits).await?)?;
+    let (received_at, by) = (app.clock.now(), Actor::Partner(partner.clone()));
+    let asked = app.mailbox.ask(|request| Input::Answered { request, by, job, answers, received_at });
     changed(&app, partner, job, asked.await?, None).await
 }
 
@@ -289,8 +315,8 @@ async fn cancel(State(app): State<Arc<App>>, headers: HeaderMap, Path(id): Path<
         return Err(Refusal::param(Code::Invalid, "reason", "takes at most 300 characters, none of them NUL"));
     }
     let received_at = app.clock.now();
-    let asked =
-        app.mailbox.ask(|request| Input::Cancelled { request, partner: partner.clone(), job, reason, received_at });
+    let by = Actor::Partner(partner.clone());
+    let asked = app.mailbox.ask(|request| Input::Cancelled { request, by, job, reason, received_at });
     changed(&app, partner, job, asked.await?, Some(JobState::Cancelled)).await
 }
 
@@ -301,7 +327,7 @@ async fn changed(app: &App, partner: &PartnerSlug, job: JobId, answered: Answer,
     match answered {
         Answer::Posted(view) | Answer::Job(view) => Ok(answer(StatusCode::OK, &*view)),
         Answer::Repeated { .. } => Err(Refusal::new(Code::Internal, "a change is not a repeat")),
-        Answer::WrongState { state, allowed } => Err(Refusal::wrong_state(state, allowed)),
+        Answer::WrongState { state, allowed } => Err(Refusal::wrong_state(state, &allowed)),
         Answer::Refused { code: Code::NotFound, .. } => match app.reader.job_view(partner, job).await? {
             // Cancelled again, after a lost answer or not: it is cancelled.
             Some(view) if Some(view.state) == wanted => Ok(answer(StatusCode::OK, &view)),

@@ -10,7 +10,6 @@ use axum::middleware::Next;
 use axum::response::IntoResponse;
 use bytes::BytesMut;
 use http_body_util::BodyExt;
-use kiez_protocol::desk::OpsAction;
 use kiez_protocol::ids::JobId;
 use kiez_protocol::partner::JobState;
 use kiez_protocol::refusal::{Code, Fault, Problem};
@@ -34,7 +33,7 @@ pub struct Refusal {
     code: Code,
     detail: String,
     errors: Vec<Fault>,
-    stands: Option<(JobState, &'static [OpsAction])>,
+    stands: Option<(JobState, Vec<String>)>,
     retry_after: Option<Duration>,
 }
 
@@ -59,11 +58,11 @@ impl Refusal {
         Refusal { errors, ..Refusal::new(Code::Invalid, detail) }
     }
 
-    /// The job's state does not allow what ops want; what it does allow.
-    pub fn wrong_state(state: JobState, allowed: &'static [OpsAction]) -> Refusal {
-        let words: Vec<_> = allowed.iter().map(|action| action.as_str()).collect();
-        let may = if words.is_empty() { "nothing more can be done".to_owned() } else { words.join(", ") };
-        let refusal = Refusal::new(Code::WrongState, format!("the job is {state}; here is allowed: {may}"));
+    /// The job's state does not allow it; what it does allow to the same person.
+    pub fn wrong_state(state: JobState, allowed: &[&str]) -> Refusal {
+        let list = if allowed.is_empty() { "nothing".to_owned() } else { allowed.join(", ") };
+        let refusal = Refusal::new(Code::WrongState, format!("the job is {state}, which allows {list}"));
+        let allowed = allowed.iter().map(|deed| (*deed).to_owned()).collect();
         Refusal { stands: Some((state, allowed)), ..refusal }
     }
 
@@ -204,8 +203,8 @@ fn problem(refusal: &Refusal, request_id: &str) -> Problem {
         code: refusal.code,
         param: refusal.errors.first().map(|fault| fault.param.clone()),
         errors: if refusal.errors.len() > 1 { refusal.errors.clone() } else { Vec::new() },
-        state: refusal.stands.map(|(state, _)| state),
-        allowed: refusal.stands.map_or_else(Vec::new, |(_, allowed)| allowed.to_vec()),
+        state: refusal.stands.as_ref().map(|(state, _)| *state),
+        allowed: refusal.stands.as_ref().map_or_else(Vec::new, |(_, allowed)| allowed.clone()),
         request_id: request_id.to_owned(),
     }
 }

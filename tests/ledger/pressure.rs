@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use kiez::clock::Clock;
 use kiez::config::Config;
-use kiez::dispatch::effect::{Record, Stored, Subject};
+use kiez::dispatch::effect::{Actor, Record, Stored, Subject};
 use kiez::dispatch::input::{Input, Terms};
 use kiez::dispatch::{Dispatcher, Pace};
 use kiez::engine::{Engine, Mailbox, Overloaded, Unanswered};
@@ -57,13 +57,23 @@ fn post(request: u64) -> Input {
         community_version: 1,
         commission: community().commission,
     };
-    let (partner, booking) = ("shop".parse().unwrap(), record.booking.unwrap());
-    Input::Posted { request, ops: None, partner, key: None, booking, terms, received_at: START }
+    let partner: kiez_protocol::ids::PartnerSlug = "shop".parse().unwrap();
+    let booking = record.booking.unwrap();
+    Input::Posted {
+        request,
+        by: Actor::Partner(partner.clone()),
+        reason: None,
+        partner,
+        key: None,
+        booking,
+        terms,
+        received_at: START,
+    }
 }
 
 fn cancel(request: u64) -> Input {
-    let (partner, job) = ("shop".parse().unwrap(), JobId(Uuid::now_v7()));
-    Input::Cancelled { request, partner, job, reason: None, received_at: START }
+    let (by, job) = (Actor::Partner("shop".parse().unwrap()), JobId(Uuid::now_v7()));
+    Input::Cancelled { request, by, job, reason: None, received_at: START }
 }
 
 #[tokio::test]

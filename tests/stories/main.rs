@@ -8,6 +8,7 @@ mod town;
 mod areas;
 mod gates;
 mod posts;
+mod quality;
 mod quarantine;
 mod races;
 mod restarts;

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use kiez::dispatch::effect::Answer;
+use kiez::dispatch::effect::{Actor, Answer};
 use kiez::dispatch::input::Input;
 use kiez_protocol::partner::{Answer as Given, EditJob, JobState};
 use kiez_protocol::refusal::Code;
@@ -88,8 +88,14 @@ fn another_partners_job_is_not_found() {
     let job = town.post();
     let partner = "other-shop".parse::<kiez_protocol::ids::PartnerSlug>().expect("a slug");
     let (cancel, edit, received_at) = (town.request(), town.request(), town.now);
-    town.send(Input::Cancelled { request: cancel, partner: partner.clone(), job, reason: None, received_at });
-    town.send(Input::Edited { request: edit, partner, job, edit: Box::default(), received_at });
+    town.send(Input::Cancelled {
+        request: cancel,
+        by: Actor::Partner(partner.clone()),
+        job,
+        reason: None,
+        received_at,
+    });
+    town.send(Input::Edited { request: edit, by: Actor::Partner(partner), job, edit: Box::default(), received_at });
     assert_eq!((town.refused(cancel), town.refused(edit)), (Some(Code::NotFound), Some(Code::NotFound)));
     assert_eq!(town.state(job), JobState::Dispatching);
 }

@@ -2,12 +2,11 @@
 
 use std::sync::Arc;
 
+use kiez::dispatch::edges::{Deed, Role};
 use kiez::dispatch::effect::{Actor, Answer};
-use kiez::dispatch::input::{Act, ByOps, Input, Request, Steering};
+use kiez::dispatch::input::{Input, Request};
 use kiez::dispatch::job::OfferState;
 use kiez::dispatch::nearest::Nearby;
-use kiez::dispatch::steering::allowed;
-use kiez_protocol::desk::OpsAction;
 use kiez_protocol::friend::{ClosedReason, FriendMessage, LostReason, VisitEvent, WhyReason};
 use kiez_protocol::ids::{FriendId, JobId, Key};
 use kiez_protocol::ops::AlarmKind;
@@ -21,17 +20,25 @@ use super::town::{HOUR, MINUTE, SECOND, Town};
 const WHY: &str = "the customer rang";
 
 impl Town {
-    fn steer(&mut self, job: JobId, act: Act) -> Request {
-        let request = self.request();
-        let by = ByOps { who: "mara".to_owned(), reason: WHY.to_owned() };
-        let steering = Box::new(Steering { request, by, act, received_at: self.now });
-        self.send(Input::Steered { job, steering });
+    fn steer(&mut self, job: JobId, deed: Deed) -> Request {
+        let (request, by, received_at) = (self.request(), Actor::Ops("mara".to_owned()), self.now);
+        let reason = WHY.to_owned();
+        self.send(match deed {
+            Deed::Pause => Input::Paused { request, by, job, reason, received_at },
+            Deed::Resume => Input::Resumed { request, by, job, reason, received_at },
+            Deed::Redispatch => Input::Redispatched { request, by, job, reason, received_at },
+            Deed::Cancel => Input::Cancelled { request, by, job, reason: Some(reason), received_at },
+            Deed::Edit | Deed::Answer | Deed::Assign => panic!("takes more than a reason"),
+        });
         request
     }
 
     fn assign(&mut self, job: JobId, friend: FriendId) -> Request {
-        let profile = self.streets.find(friend).expect("lives here").profile;
-        self.steer(job, Act::Assign(profile))
+        let friend = self.streets.find(friend).expect("lives here").profile;
+        let (request, by, received_at) = (self.request(), Actor::Ops("mara".to_owned()), self.now);
+        let reason = WHY.to_owned();
+        self.send(Input::Assigned { request, by, job, friend, reason, received_at });
+        request
     }
 
     fn steered(&self, request: Request) -> bool {
@@ -39,9 +46,9 @@ impl Town {
     }
 
     /// The state and the actions that a refusal names.
-    fn hindered(&self, request: Request) -> Option<(JobState, &'static [OpsAction])> {
+    fn hindered(&self, request: Request) -> Option<(JobState, String)> {
         match self.answers.get(&request) {
-            Some(Answer::WrongState { state, allowed }) => Some((*state, allowed)),
+            Some(Answer::WrongState { state, allowed }) => Some((*state, allowed.join(" "))),
             Some(_) | None => None,
         }
     }
@@ -71,7 +78,7 @@ fn pause_takes_the_offers_back_and_asks_nobody_until_it_is_resumed() {
     let friends = town.friends([100, 200, 300, 400]);
     let job = town.post();
     assert_eq!(town.asked(job), friends);
-    let request = town.steer(job, Act::Pause);
+    let request = town.steer(job, Deed::Pause);
     assert!(town.steered(request));
     assert_eq!((town.state(job), town.asked(job)), (JobState::Paused, vec![]));
     for friend in friends {
@@ -91,9 +98,9 @@ fn pause_takes_the_offers_back_and_asks_nobody_until_it_is_resumed() {
     let event = town.ledger.jobs[&job].events.iter().find(|event| event.kind == "paused").expect("is an event").clone();
     assert_eq!((event.actor, event.reason.as_deref()), (Actor::Ops("mara".to_owned()), Some(WHY)));
     let shown = town.ledger.jobs[&job].row.view.reason.clone();
-    assert_eq!(shown.as_deref(), Some("ops hold it"), "what ops write is for ops");
+    assert_eq!(shown.as_deref(), Some("held_by_ops"), "what ops write is for ops");
 
-    town.steer(job, Act::Resume);
+    town.steer(job, Deed::Resume);
     assert_eq!((town.state(job), town.job(job).attempt), (JobState::Dispatching, 2));
     assert_eq!(town.asked(job), [newcomer, friends[0], friends[1], friends[2]], "those who were asked are asked again");
     let yes = town.accept(friends[1], job);
@@ -105,12 +112,12 @@ fn a_held_job_is_an_alarm_each_day_and_never_expires_by_itself() {
     let mut town = Town::new();
     town.friend(100);
     let job = town.post();
-    town.steer(job, Act::Pause);
+    town.steer(job, Deed::Pause);
     town.wait(23 * HOUR);
     assert_eq!(town.alarms, []);
     town.wait(100 * HOUR);
     assert_eq!(town.alarms, [(AlarmKind::Paused, job); 5]);
-    town.steer(job, Act::Resume);
+    town.steer(job, Deed::Resume);
     assert_eq!(town.state(job), JobState::Dispatching, "with a round of waves before it expires");
     assert!(town.job(job).expire_at > town.now + 30 * MINUTE);
 }
@@ -120,14 +127,14 @@ fn a_held_job_is_held_after_a_restart() {
     let mut town = Town::new();
     let [anna, ben] = town.friends([100, 200]);
     let job = town.post();
-    town.steer(job, Act::Pause);
+    town.steer(job, Deed::Pause);
     town.crash();
     town.wait(MINUTE);
     assert_eq!((town.state(job), town.asked(job)), (JobState::Paused, vec![]));
-    let hindered = town.steer(job, Act::Pause);
-    let may: &[OpsAction] = &[OpsAction::Resume, OpsAction::Assign, OpsAction::Cancel];
+    let hindered = town.steer(job, Deed::Pause);
+    let may = "edit answers resume assign cancel".to_owned();
     assert_eq!(town.hindered(hindered), Some((JobState::Paused, may)));
-    town.steer(job, Act::Resume);
+    town.steer(job, Deed::Resume);
     assert_eq!(town.asked(job), [anna, ben]);
     town.crash();
     town.join(anna);
@@ -143,11 +150,11 @@ fn who_has_said_yes_goes_before_a_pause() {
     let key = Key(town.id());
     // Her session has the word, and her accept is on its way.
     let accept = town.take_word(anna, job, key).expect("on its way");
-    let pause = town.steer(job, Act::Pause);
+    let pause = town.steer(job, Deed::Pause);
     assert_eq!(town.answers.get(&pause), None, "set aside");
     town.deliver(accept);
     assert!(town.won(key));
-    assert_eq!(town.hindered(pause), Some((JobState::Assigned, &[OpsAction::Cancel][..])));
+    assert_eq!(town.hindered(pause), Some((JobState::Assigned, "edit answers cancel".to_owned())));
 }
 
 #[test]
@@ -159,7 +166,7 @@ fn a_yes_that_does_not_count_gives_way_to_the_pause() {
     let second = town.take_word(anna, two, key).expect("on its way");
     let first = town.accept(anna, one);
     assert!(town.won(first));
-    let pause = town.steer(two, Act::Pause);
+    let pause = town.steer(two, Deed::Pause);
     town.deliver(second);
     assert_eq!(town.lost(key), Some(LostReason::Capacity));
     assert!(town.steered(pause));
@@ -172,7 +179,7 @@ fn a_record_that_is_refused_leaves_the_job_as_it_was() {
     let anna = town.friend(100);
     let job = town.post();
     town.refuses = true;
-    let pause = town.steer(job, Act::Pause);
+    let pause = town.steer(job, Deed::Pause);
     assert_eq!(town.refused(pause), Some(Code::Unavailable));
     assert_eq!((town.state(job), town.asked(job)), (JobState::Dispatching, vec![anna]));
     let yes = town.accept(anna, job);
@@ -241,7 +248,7 @@ fn assign_from_paused_and_unfilled() {
     let mut town = Town::new();
     let anna = town.friend(100);
     let held = town.post();
-    town.steer(held, Act::Pause);
+    town.steer(held, Deed::Pause);
     let request = town.assign(held, anna);
     assert!(town.steered(request));
     assert_eq!((town.state(held), town.job(held).attempt), (JobState::Assigned, 2));
@@ -333,7 +340,7 @@ fn redispatch_of_an_unfilled_job_is_a_new_attempt_from_the_nearest_on() {
     assert_eq!(town.asked(job), [anna], "renewed");
     let old = town.offer(anna, job);
     let carla = town.friend(50);
-    let request = town.steer(job, Act::Redispatch);
+    let request = town.steer(job, Deed::Redispatch);
     assert!(town.steered(request));
     assert_eq!((town.state(job), town.job(job).attempt), (JobState::Dispatching, 2));
     assert_eq!(town.asked(job), [carla, anna], "but not who declined");
@@ -354,7 +361,7 @@ fn a_late_yes_to_an_unfilled_job_goes_before_a_redispatch() {
     town.until_unfilled(job);
     let key = Key(town.id());
     let accept = town.take_word(anna, job, key).expect("on its way");
-    let request = town.steer(job, Act::Redispatch);
+    let request = town.steer(job, Deed::Redispatch);
     town.deliver(accept);
     assert!(town.won(key));
     assert_eq!(town.hindered(request).map(|(state, _)| state), Some(JobState::Assigned));
@@ -365,7 +372,7 @@ fn a_late_yes_to_an_unfilled_job_goes_before_a_redispatch() {
     let offer = town.offer(anna, job);
     let revision = town.job(job).revision;
     town.held = true;
-    town.steer(job, Act::Redispatch);
+    town.steer(job, Deed::Redispatch);
     let key = Key(town.id());
     let accept = town.take_word_of(anna, offer, revision, key).expect("the old word is in her hand");
     town.deliver(accept);
@@ -393,9 +400,9 @@ fn redispatch_of_an_unsuccessful_job() {
     town.crash();
     town.wait(20 * SECOND);
     assert_eq!(town.state(job), JobState::Unsuccessful);
-    let hindered = town.steer(job, Act::Pause);
-    assert_eq!(town.hindered(hindered), Some((JobState::Unsuccessful, &[OpsAction::Redispatch][..])));
-    town.steer(job, Act::Redispatch);
+    let hindered = town.steer(job, Deed::Pause);
+    assert_eq!(town.hindered(hindered), Some((JobState::Unsuccessful, "redispatch".to_owned())));
+    town.steer(job, Deed::Redispatch);
     assert_eq!((town.state(job), town.job(job).attempt), (JobState::Dispatching, 2));
     assert!(town.asked(job).contains(&ben));
 }
@@ -407,7 +414,7 @@ fn ops_cancel_before_the_work_begins() {
     let job = town.post();
     let yes = town.accept(anna, job);
     assert!(town.won(yes));
-    let request = town.steer(job, Act::Cancel);
+    let request = town.steer(job, Deed::Cancel);
     assert!(town.steered(request));
     assert_eq!(town.state(job), JobState::Cancelled);
     let last = town.ledger.jobs[&job].events.last().expect("an event").clone();
@@ -415,10 +422,10 @@ fn ops_cancel_before_the_work_begins() {
         (last.kind, last.actor, last.reason.as_deref()),
         ("cancelled", Actor::Ops("mara".to_owned()), Some(WHY))
     );
-    assert_eq!(town.ledger.jobs[&job].row.view.reason.as_deref(), Some("ops cancelled it"));
-    let nothing = town.steer(job, Act::Resume);
+    assert_eq!(town.ledger.jobs[&job].row.view.reason.as_deref(), Some("cancelled_by_ops"));
+    let nothing = town.steer(job, Deed::Resume);
     assert_eq!(town.refused(nothing), Some(Code::NotFound));
-    let nowhere = town.steer(JobId(Uuid::from_u128(9)), Act::Pause);
+    let nowhere = town.steer(JobId(Uuid::from_u128(9)), Deed::Pause);
     assert_eq!(town.refused(nowhere), Some(Code::NotFound));
 }
 
@@ -427,10 +434,10 @@ fn ops_post_in_a_partners_name() {
     let mut town = Town::new();
     let anna = town.friend(100);
     let (request, received_at) = (town.request(), town.now);
-    let ops = Some(ByOps { who: "mara".to_owned(), reason: WHY.to_owned() });
+    let (by, reason) = (Actor::Ops("mara".to_owned()), Some(WHY.to_owned()));
     let (booking, terms) = (Arc::new(town.booking()), town.terms());
     let partner = super::town::ada();
-    town.send(Input::Posted { request, partner: partner.clone(), ops, key: None, booking, terms, received_at });
+    town.send(Input::Posted { request, partner: partner.clone(), by, reason, key: None, booking, terms, received_at });
     let Some(Answer::Posted(view)) = town.answers.get(&request).cloned() else { panic!("posted") };
     assert_eq!(town.asked(view.id), [anna]);
     let rows = &town.ledger.jobs[&view.id];
@@ -444,16 +451,21 @@ fn ops_post_in_a_partners_name() {
 fn every_action_is_allowed_where_the_rules_say() {
     // Rules of the trade, §3.
     let state = |name: &str| serde_json::from_value::<JobState>(name.into()).expect("a state");
-    for (action, from) in [
-        (OpsAction::Pause, "dispatching unfilled"),
-        (OpsAction::Resume, "paused"),
-        (OpsAction::Assign, "dispatching paused unfilled"),
-        (OpsAction::Redispatch, "unfilled unsuccessful"),
-        (OpsAction::Cancel, "needs_info dispatching paused unfilled assigned contacted appointed on_the_way"),
+    for (deed, from) in [
+        (Deed::Pause, "dispatching unfilled"),
+        (Deed::Resume, "paused"),
+        (Deed::Assign, "dispatching paused unfilled"),
+        (Deed::Redispatch, "unfilled unsuccessful"),
+        (Deed::Cancel, "needs_info dispatching paused unfilled assigned contacted appointed on_the_way"),
     ] {
         let states = "needs_info dispatching paused unfilled assigned contacted appointed on_the_way in_progress done \
                       unsuccessful confirmed disputed refunded cancelled expired closed";
-        let may: Vec<&str> = states.split_whitespace().filter(|name| allowed(state(name)).contains(&action)).collect();
-        assert_eq!(may.join(" "), from, "{}", action.as_str());
+        let may: Vec<&str> = states.split_whitespace().filter(|name| deed.may(state(name), Role::Ops)).collect();
+        assert_eq!(may.join(" "), from, "{}", deed.as_str());
+    }
+    for deed in [Deed::Pause, Deed::Resume, Deed::Assign, Deed::Redispatch] {
+        for role in [Role::Partner, Role::Customer] {
+            assert!(!deed.may(JobState::Paused, role) && !deed.may(JobState::Unfilled, role), "{role:?}");
+        }
     }
 }

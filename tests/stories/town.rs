@@ -9,7 +9,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 
 use kiez::dispatch::claim::{Closed, Word};
-use kiez::dispatch::effect::{Answer, Commit, Effects, InHand, Message, Stored, Subject};
+use kiez::dispatch::effect::{Actor, Answer, Commit, Effects, InHand, Message, Stored, Subject};
 use kiez::dispatch::input::{Input, PartnerKey, Request, Terms};
 use kiez::dispatch::job::{Booking, Job, OfferState};
 use kiez::dispatch::nearest::{Nearby, Standing};
@@ -18,7 +18,7 @@ use kiez_protocol::directory::{Community, Friend, Language, Package};
 use kiez_protocol::friend::{ClosedReason, DeclineReason, FriendMessage, LostReason, Snapshot, Verdict, VisitEvent};
 use kiez_protocol::ids::{FriendId, JobId, Key, OfferId, PartnerSlug, SessionId};
 use kiez_protocol::ops::AlarmKind;
-use kiez_protocol::partner::{EditJob, JobState};
+use kiez_protocol::partner::{Answer as Given, EditJob, JobState};
 use kiez_protocol::place::Point;
 use kiez_protocol::refusal::Code;
 use kiez_protocol::time::Time;
@@ -80,6 +80,10 @@ pub struct Town {
 
 pub fn ada() -> PartnerSlug {
     "ada-telco".parse().expect("a slug")
+}
+
+pub fn ops() -> Actor {
+    Actor::Ops("kim".to_owned())
 }
 
 impl Town {
@@ -227,21 +231,50 @@ impl Town {
         let request = self.request();
         let key = key.map(|(key, body)| PartnerKey { key: key.to_owned(), body: [body; 32] });
         let (booking, terms, received_at) = (Arc::new(booking), self.terms(), self.now);
-        self.send(Input::Posted { request, ops: None, partner: ada(), key, booking, terms, received_at });
+        self.send(Input::Posted {
+            request,
+            partner: ada(),
+            by: Actor::Partner(ada()),
+            reason: None,
+            key,
+            booking,
+            terms,
+            received_at,
+        });
         request
     }
 
     pub fn cancel(&mut self, job: JobId) -> Request {
         let request = self.request();
         let (reason, received_at) = (Some("moved away".to_owned()), self.now);
-        self.send(Input::Cancelled { request, partner: ada(), job, reason, received_at });
+        self.send(Input::Cancelled { request, by: Actor::Partner(ada()), job, reason, received_at });
         request
     }
 
     pub fn edit(&mut self, job: JobId, edit: EditJob) -> Request {
         let request = self.request();
         let received_at = self.now;
-        self.send(Input::Edited { request, partner: ada(), job, edit: Box::new(edit), received_at });
+        self.send(Input::Edited { request, by: Actor::Partner(ada()), job, edit: Box::new(edit), received_at });
+        request
+    }
+
+    /// The partner passes on what the customer has answered.
+    pub fn give(&mut self, job: JobId, answers: &[(&str, &str)]) -> Request {
+        let named = |(name, text): &(&str, &str)| (name.parse().expect("a word"), Given::Text((*text).to_owned()));
+        let (request, answers, received_at) = (self.request(), answers.iter().map(named).collect(), self.now);
+        self.send(Input::Answered { request, by: Actor::Partner(ada()), job, answers, received_at });
+        request
+    }
+
+    pub fn pause(&mut self, job: JobId) -> Request {
+        let (request, by, received_at) = (self.request(), ops(), self.now);
+        self.send(Input::Paused { request, by, job, reason: "the street is closed".to_owned(), received_at });
+        request
+    }
+
+    pub fn resume(&mut self, job: JobId) -> Request {
+        let (request, by, received_at) = (self.request(), ops(), self.now);
+        self.send(Input::Resumed { request, by, job, reason: "it is open again".to_owned(), received_at });
         request
     }
 
@@ -253,6 +286,7 @@ impl Town {
     pub fn refused(&self, request: Request) -> Option<Code> {
         match self.answers.get(&request) {
             Some(Answer::Refused { code, .. }) => Some(*code),
+            Some(Answer::WrongState { .. }) => Some(Code::WrongState),
             _ => None,
         }
     }
@@ -310,8 +344,12 @@ impl Town {
     }
 
     pub fn decline(&mut self, friend: FriendId, job: JobId) {
+        self.decline_for(friend, job, DeclineReason::NoTime);
+    }
+
+    pub fn decline_for(&mut self, friend: FriendId, job: JobId, reason: DeclineReason) {
         let (offer, received_at) = (self.offer(friend, job), self.now);
-        self.send(Input::Declined { friend, offer, reason: DeclineReason::NoTime, key: None, received_at });
+        self.send(Input::Declined { friend, offer, reason, key: None, received_at });
     }
 
     pub fn visit(&mut self, friend: FriendId, job: JobId, event: VisitEvent) -> Key {

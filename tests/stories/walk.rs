@@ -6,6 +6,7 @@
 use std::collections::BTreeMap;
 
 use kiez::dispatch::claim::Word;
+use kiez::dispatch::effect::Actor;
 use kiez::dispatch::input::Input;
 use kiez::dispatch::job::{Delivery, Offer, OfferState, Run};
 use kiez::dispatch::nearest::Nearby;
@@ -144,7 +145,8 @@ impl Walk {
         let partner = super::town::ada();
         self.town.mailbox.push_back(Input::Posted {
             request,
-            ops: None,
+            by: Actor::Partner(partner.clone()),
+            reason: None,
             partner,
             key,
             booking,
@@ -164,8 +166,8 @@ impl Walk {
             _ => EditJob { partner_ref: Some("A-4711".to_owned()), ..EditJob::default() },
         };
         let request = self.town.request();
-        let (partner, edit) = (super::town::ada(), Box::new(edit));
-        self.town.mailbox.push_back(Input::Edited { request, partner, job, edit, received_at: now });
+        let (by, edit) = (Actor::Partner(super::town::ada()), Box::new(edit));
+        self.town.mailbox.push_back(Input::Edited { request, by, job, edit, received_at: now });
     }
 
     fn visit(&mut self) {
@@ -186,7 +188,7 @@ impl Walk {
             4..14 => self.accept(),
             14..17 => {
                 if let Some((friend, offer, _)) = self.offer() {
-                    let reason = DeclineReason::TooFar;
+                    let reason = if self.dice.one_in(3) { DeclineReason::TooVague } else { DeclineReason::TooFar };
                     self.town.mailbox.push_back(Input::Declined { friend, offer, reason, key: None, received_at: now });
                 }
             }
@@ -213,8 +215,8 @@ impl Walk {
             }
             24 => {
                 if let Some(job) = self.dice.pick(&self.jobs()) {
-                    let (request, partner) = (self.town.request(), super::town::ada());
-                    let input = Input::Cancelled { request, partner, job, reason: None, received_at: now };
+                    let (request, by) = (self.town.request(), Actor::Partner(super::town::ada()));
+                    let input = Input::Cancelled { request, by, job, reason: None, received_at: now };
                     self.town.mailbox.push_back(input);
                 }
             }
@@ -228,6 +230,7 @@ impl Walk {
             28 if self.dice.one_in(3) => self.town.refuses = true,
             29 if self.dice.one_in(3) => self.crash(),
             30..34 => self.later(),
+            34 => self.talk(),
             _ => {}
         }
         // The engine's turn: some of what is in the mailbox, some of what is to be written.
@@ -240,6 +243,23 @@ impl Walk {
         for _ in 0..self.dice.below(5) {
             self.town.write_next();
         }
+    }
+
+    /// Ops hold a job or let it go on; a customer says more.
+    fn talk(&mut self) {
+        let Some(job) = self.dice.pick(&self.jobs()) else { return };
+        let (request, received_at, ops) = (self.town.request(), self.town.now, super::town::ops());
+        let input = match self.dice.below(5) {
+            0 => Input::Paused { request, by: ops, job, reason: "a look".to_owned(), received_at },
+            1 | 2 => Input::Resumed { request, by: ops, job, reason: "looked".to_owned(), received_at },
+            _ => {
+                let text = Answer::Text(format!("It blinks, for the {request}th time"));
+                let name = if self.dice.one_in(2) { "router" } else { "note" };
+                let answers = BTreeMap::from([(name.parse().expect("a word"), text)]);
+                Input::Answered { request, by: Actor::Customer, job, answers, received_at }
+            }
+        };
+        self.town.mailbox.push_back(input);
     }
 
     fn later(&mut self) {

@@ -161,7 +161,11 @@ impl FriendTrace {
     /// Every position the server may have had in the window: the last that has surely arrived, and those on their way.
     pub fn positions(&self, from: Moment, to: Moment, rules: &Rules) -> &[(Moment, Point)] {
         let settled_by = from.saturating_sub(rules.in_flight_us);
-        let end = self.fixes.partition_point(|(at, _)| *at <= to);
+        let mut end = self.fixes.partition_point(|(at, _)| *at <= to);
+        if end == 0 && self.fixes.first().is_some_and(|(at, _)| *at <= to + rules.in_flight_us) {
+            // Placed for the first time as the choice was made.
+            end = 1;
+        }
         let arrived = self.fixes.partition_point(|(at, _)| *at <= settled_by);
         &self.fixes[arrived.saturating_sub(1)..end.max(arrived)]
     }
