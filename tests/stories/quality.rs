@@ -211,8 +211,8 @@ fn who_may_not_is_told_what_they_may() {
         assert_eq!(town.refused(request), Some(Code::WrongState));
     }
     let request = town.resume(job);
-    let Answer::Refused { detail, .. } = &town.answers[&request] else { panic!("refused") };
-    assert_eq!(detail, "the job is dispatching, which allows edit, answers, pause, cancel");
+    let Answer::WrongState { state, allowed } = &town.answers[&request] else { panic!("refused") };
+    assert_eq!((*state, allowed.join(" ").as_str()), (JobState::Dispatching, "edit answers pause assign cancel"));
     let (request, received_at) = (town.request(), town.now);
     town.send(Input::Cancelled { request, by: Actor::Customer, job, reason: None, received_at });
     assert_eq!(town.state(job), JobState::Cancelled);
