@@ -1,5 +1,5 @@
--- Who is suitable: a visit knows how it ended, so that what friends have done is counted from it, and a place outside of
--- every service area is noted.
+-- Who is suitable: a visit knows how it ended, so that what friends have done is counted from it; how long each has
+-- waited for an offer; and a place outside of every service area is noted.
 
 -- How a visit ended, and when; visits from before this are over without it.
 alter table visits add column ended_at bigint;
@@ -11,6 +11,10 @@ alter table visits add column outcome text
 alter table visits add column cool_until bigint check (cool_until is null or outcome = 'no_contact');
 -- What a restart counts: the visits of the last year.
 create index visits_by_age on visits (assigned_at);
+
+-- Since when each friend waits for an offer, and how many they had of late: a restart asks for both.
+alter table duties add column first_on_at bigint;
+create index offers_of_friend on offers (friend, sent_at);
 
 -- Jobs wanted where their community does not serve: how often, by community and cell of about five square kilometres.
 -- Nobody's name, street or number is here.

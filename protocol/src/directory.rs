@@ -250,6 +250,11 @@ pub struct Policy {
     /// effect until friends have ratings.
     #[cfg_attr(feature = "schemas", schemars(range(max = 2_000)))]
     pub rating_metres: u32,
+    /// One seat of each wave goes to the friend near by who has waited longest for an offer.
+    pub fairness_seat: bool,
+    /// How far that seat reaches, in percent of the distance of the last of the nearest, 100 to 1,000.
+    #[cfg_attr(feature = "schemas", schemars(range(min = 100, max = 1_000)))]
+    pub fairness_reach_percent: u16,
     /// Jobs posted before this go by an older version.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub valid_from: Option<Time>,
@@ -311,6 +316,8 @@ impl Default for Policy {
             vague_max: 2,
             cool_down_ms: 24 * HOUR,
             rating_metres: 0,
+            fairness_seat: true,
+            fairness_reach_percent: 150,
             valid_from: None,
             valid_until: None,
             urgent: WavePlan {

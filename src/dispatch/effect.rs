@@ -194,6 +194,8 @@ pub struct DutyRow {
     pub duty: Duty,
     /// When it was changed.
     pub at: Time,
+    /// When they were first on duty, if they ever were: since then a newcomer waits.
+    pub first_on: Option<Time>,
 }
 
 /// A job that was wanted outside of its community's area. Counted by community and cell; nothing else is kept of it.
@@ -369,6 +371,30 @@ pub struct Stored {
     pub taken: Vec<TakenRow>,
     /// Contact breaches whose cool-down may not be over.
     pub breaches: Vec<BreachRow>,
+    /// Since when each friend waits for an offer, and how many they had of late.
+    pub waiting: Vec<WaitingRow>,
+}
+
+/// Since when a friend waits for an offer.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct WaitingRow {
+    /// Who.
+    pub friend: FriendId,
+    /// When they were first on duty, if they ever were.
+    pub first_duty: Option<Time>,
+    /// Off duty since then; none while on duty.
+    pub off_since: Option<Time>,
+    /// When they were last offered anything, if they ever were.
+    pub last_offer: Option<Time>,
+    /// How many offers they had on each day, counted as [`super::fairness::day`] does, ascending.
+    pub by_day: Vec<(i64, u32)>,
+}
+
+impl WaitingRow {
+    /// A friend of whom nothing is known yet.
+    pub fn of(friend: FriendId) -> WaitingRow {
+        WaitingRow { friend, first_duty: None, off_since: None, last_offer: None, by_day: Vec::new() }
+    }
 }
 
 /// A job that counts towards a friend's caps.

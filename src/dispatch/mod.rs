@@ -12,7 +12,8 @@
 //! | `wave`, `hand`, `silence` | whom to ask next, the offers they hold, and when to stop |
 //! | [`claim`], `race`, `verdict` | who was first, whether it counts, and what those behind hear |
 //! | `visit` | what the winner does |
-//! | [`nearest`], [`gates`], [`capacity`], [`caps`], [`pay`], [`decision`] | who is near, who is suitable, what they hold, have done and get, and why |
+//! | [`nearest`], [`gates`], [`capacity`], [`caps`], [`pay`] | who is near, who is suitable, what they hold, have done and get |
+//! | [`rank`], [`fairness`], [`decision`] | in which order, how long each has waited, and the record of why |
 //! | `area` | where a community's jobs are, and its brake |
 //! | `duty`, `restore` | friends coming and going, and the server itself |
 
@@ -28,6 +29,7 @@ mod duty;
 pub mod edges;
 mod editing;
 pub mod effect;
+pub mod fairness;
 pub mod gates;
 pub mod globe;
 mod hand;
@@ -39,6 +41,7 @@ mod pausing;
 pub mod pay;
 mod posting;
 mod race;
+pub mod rank;
 mod restore;
 mod silence;
 mod steering;
@@ -61,6 +64,7 @@ use capacity::Capacity;
 pub use card::missing_answers;
 pub use change::is_final;
 use effect::Effects;
+use fairness::Waits;
 use input::Input;
 use job::Job;
 use mint::Mint;
@@ -95,6 +99,7 @@ pub struct Dispatcher {
     jobs: HashMap<JobId, Box<Job>>,
     offers: HashMap<OfferId, JobId>,
     capacity: Capacity,
+    waits: Waits,
     keys: HashMap<(PartnerSlug, String), (JobId, [u8; 32])>,
     key_ages: std::collections::VecDeque<(Time, PartnerSlug, String)>,
     timers: Timers<JobId>,
@@ -187,6 +192,11 @@ impl Dispatcher {
     /// Whose offer it is, while its job is open: what is said about an offer belongs to the job's story.
     pub fn job_of(&self, offer: OfferId) -> Option<JobId> {
         self.offers.get(&offer).copied()
+    }
+
+    /// How long a friend has waited for an offer, as of `now`.
+    pub fn wait_of(&self, friend: FriendId, now: Time) -> rank::Wait {
+        self.waits.of(friend, now)
     }
 
     /// A look at a job, for tests and inspection.

@@ -62,7 +62,7 @@ enum Part {
 #[derive(Debug)]
 struct Look {
     wave: u8,
-    wanted: u8,
+    wanted: usize,
     found: usize,
     cap_m: u32,
     held_back: BTreeMap<Gate, usize>,
@@ -190,10 +190,7 @@ fn is_made(offer: &Offer, decision: &Decision, friend: FriendId) -> bool {
 
 /// Who got a seat.
 fn seated(decision: &Decision) -> impl Iterator<Item = FriendId> {
-    decision.candidates.iter().filter_map(|candidate| match candidate.outcome {
-        Outcome::Seat { .. } => Some(candidate.friend),
-        Outcome::Ranked { .. } | Outcome::Failed { .. } => None,
-    })
+    decision.seated().map(|(friend, ..)| friend)
 }
 
 fn look(decision: &Decision) -> Look {
@@ -204,7 +201,7 @@ fn look(decision: &Decision) -> Look {
         }
     }
     let found = seated(decision).count();
-    Look { wave: decision.wave, wanted: decision.wanted, found, cap_m: decision.cap_m, held_back }
+    Look { wave: decision.wave, wanted: decision.seats.len(), found, cap_m: decision.cap_m, held_back }
 }
 
 /// A value of a closed list as the wire names it.

@@ -224,6 +224,7 @@ fn duty_line(duty: &DutyRow) -> DutyLine {
         on_duty: duty.duty.on,
         until: duty.duty.until.map(|until| until.0),
         at: duty.at.0,
+        first_on_at: duty.first_on.map(|at| at.0),
     }
 }
 

@@ -6,12 +6,13 @@ use std::str::FromStr;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use kiez::dispatch::decision::{Candidate, Decision, Outcome as Seen};
+use kiez::dispatch::decision::{Candidate, Decision, Outcome as Seen, Waited};
 use kiez::dispatch::effect::{
     Actor, EventRow, JobRecord, JobRow, Progress, Record, RunRow, Stored, StoredJob, Subject,
 };
 use kiez::dispatch::input::{PartnerKey, Terms};
 use kiez::dispatch::job::{Booking, Delivery, Offer, OfferState, Pay, Run, Visit};
+use kiez::dispatch::rank::{FairnessSeat, Wait};
 use kiez::ledger::postgres::PostgresLedger;
 use kiez::ledger::sqlite::SqliteLedger;
 use kiez::ledger::{self, Ledger, OpenError, OpenOptions, Opened, Outcome, Submission, Trouble, WriterHandle};
@@ -354,18 +355,22 @@ pub fn posted(key: Option<&str>) -> JobRecord {
             rank: u16::from(seat) + 1,
         })
         .collect();
+    let waited = Waited { wait: Wait { days: 3, newcomer: false, offers: 2 }, deficit_days: 3 };
     let decision = Decision {
         attempt: 1,
         wave: 1,
         at: START,
         policy_version: 1,
         cap_m: 3_800,
-        wanted: 4,
+        seats: vec![0, 1, 2, 3],
+        fairness: Some(FairnessSeat { seat: 3, reach_percent: 150 }),
+        median_offers: 2,
         candidates: offers
             .iter()
             .map(|offer| Candidate {
                 friend: offer.friend,
                 distance_m: offer.distance_m,
+                waited: Some(waited),
                 outcome: Seen::Seat { seat: offer.wave_seat, rank: offer.rank, why: offer.why },
             })
             .collect(),

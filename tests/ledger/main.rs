@@ -69,6 +69,7 @@ mod told {
         a_visit_that_takes_a_place_has_not_ended,
         wishes_outside_of_an_area_are_counted_by_cell,
         a_wish_waits_its_turn_like_every_record,
+        how_long_friends_wait_comes_from_duties_and_offers,
         an_older_database_is_refused_until_it_is_migrated,
     }
     stories! { checkup:

@@ -7,7 +7,9 @@ use std::sync::Arc;
 use kiez::dispatch::decision::Decision;
 use kiez::dispatch::effect::{
     BreachRow, DutyRow, EventRow, JobRecord, JobRow, Record, Stored, StoredJob, StoredKey, TakenRow, WaitRow,
+    WaitingRow,
 };
+use kiez::dispatch::fairness::day;
 use kiez::dispatch::is_final;
 use kiez::dispatch::job::{Booking, Delivery, Ended, Offer, OfferState, Visit, VisitEnd};
 use kiez_protocol::friend::{ClosedReason, LostReason, Verdict};
@@ -87,6 +89,14 @@ impl Ledger {
             "a job that is not final has a next deadline"
         );
         rows.row = record.job.clone();
+        for decision in &record.decisions {
+            assert_eq!(decision.again(), *decision, "a choice made again from its record is the same");
+            let seated: Vec<_> = decision.seated().map(|(friend, seat, rank, why)| (friend, seat, rank, why)).collect();
+            let made =
+                record.offers.iter().filter(|offer| (offer.attempt, offer.wave) == (decision.attempt, decision.wave));
+            let made: Vec<_> = made.map(|offer| (offer.friend, offer.wave_seat, offer.rank, offer.why)).collect();
+            assert!(seated.iter().all(|seat| made.contains(seat)), "who is seated is asked: {seated:?} {made:?}");
+        }
         rows.decisions.extend(record.decisions.iter().cloned());
         if let Some(booking) = &record.booking {
             rows.booking = booking.clone();
@@ -164,8 +174,29 @@ impl Ledger {
             keys: self.keys.clone(),
             taken: self.visits().filter(|(_, visit)| visit.counts()).map(taken).collect(),
             breaches: self.visits().filter_map(breach).collect(),
+            waiting: self.waiting(),
             verdicts: Vec::new(),
         }
+    }
+
+    fn waiting(&self) -> Vec<WaitingRow> {
+        let mut waiting = BTreeMap::<FriendId, WaitingRow>::new();
+        for duty in self.duties.values() {
+            let off_since = (!duty.duty.on).then_some(duty.at);
+            let row = WaitingRow { first_duty: duty.first_on, off_since, ..WaitingRow::of(duty.friend) };
+            waiting.insert(duty.friend, row);
+        }
+        let mut offers: Vec<&Offer> = self.jobs.values().flat_map(|rows| rows.offers.values()).collect();
+        offers.sort_by_key(|offer| offer.sent_at);
+        for offer in offers {
+            let row = waiting.entry(offer.friend).or_insert_with(|| WaitingRow::of(offer.friend));
+            row.last_offer = Some(offer.sent_at);
+            match row.by_day.last_mut() {
+                Some((last, offers)) if *last == day(offer.sent_at) => *offers += 1,
+                Some(_) | None => row.by_day.push((day(offer.sent_at), 1)),
+            }
+        }
+        waiting.into_values().collect()
     }
 
     fn visits(&self) -> impl Iterator<Item = (JobId, &Visit)> {

@@ -6,6 +6,7 @@ mod streets;
 mod town;
 
 mod areas;
+mod fairness;
 mod gates;
 mod posts;
 mod quality;

@@ -256,13 +256,15 @@ fn duties(lines: &[DutyLine]) -> Statement<'_> {
         .bind(column(lines, |line| line.on_duty))
         .bind(column(lines, |line| line.until))
         .bind(column(lines, |line| line.at))
+        .bind(column(lines, |line| line.first_on_at))
 }
 
 const DUTIES: &str = "
-insert into duties (friend, on_duty, until, at)
+insert into duties (friend, on_duty, until, at, first_on_at)
 select *
-from unnest($1::uuid[], $2::boolean[], $3::bigint[], $4::bigint[])
-on conflict (friend) do update set on_duty = excluded.on_duty, until = excluded.until, at = excluded.at";
+from unnest($1::uuid[], $2::boolean[], $3::bigint[], $4::bigint[], $5::bigint[])
+on conflict (friend) do update set on_duty = excluded.on_duty, until = excluded.until, at = excluded.at,
+    first_on_at = excluded.first_on_at";
 
 fn waits(lines: &[WaitLine]) -> Statement<'_> {
     sqlx::query(WAITS)

@@ -113,10 +113,11 @@ select value ->> 'partner', value ->> 'key', value ->> 'body', value ->> 'job', 
 from jsonb_each(?)";
 
 const DUTIES: &str = "
-insert into duties (friend, on_duty, until, at)
-select value ->> 'friend', value ->> 'on_duty', value ->> 'until', value ->> 'at'
+insert into duties (friend, on_duty, until, at, first_on_at)
+select value ->> 'friend', value ->> 'on_duty', value ->> 'until', value ->> 'at', value ->> 'first_on_at'
 from jsonb_each(?) where true
-on conflict (friend) do update set on_duty = excluded.on_duty, until = excluded.until, at = excluded.at";
+on conflict (friend) do update set on_duty = excluded.on_duty, until = excluded.until, at = excluded.at,
+    first_on_at = excluded.first_on_at";
 
 const WAITS: &str = "
 insert into waitlist (community, cell, requests, first_at, last_at)
