@@ -548,7 +548,7 @@ impl Engine {
         let Waiting { ticket: _, subject, chapter, then, since: _, posted } = waiting;
         let about = match subject {
             Subject::Job(job) => story::about(job),
-            Subject::Friend(_) | Subject::Waitlist => Span::none(),
+            Subject::Friend(_) | Subject::Waitlist | Subject::Audit => Span::none(),
         };
         about.in_scope(|| {
             if let Some(chapter) = chapter {
@@ -580,6 +580,7 @@ impl Engine {
                     Subject::Job(job) => tracing::error!(%job, ticket, why, "quarantined: the ledger refused a record"),
                     Subject::Friend(friend) => tracing::error!(%friend, ticket, why, "the ledger refused a record"),
                     Subject::Waitlist => tracing::error!(ticket, why, "the ledger refused a line of the waitlist"),
+                    Subject::Audit => tracing::error!(ticket, why, "the ledger refused an entry of the audit log"),
                 }
                 self.quarantine(subject);
                 // Before the job is read again: what that leads to (a standby's win) is a record of this subject too.
@@ -601,7 +602,7 @@ impl Engine {
         self.waiting = kept;
         let about = match subject {
             Subject::Job(job) => story::about(job),
-            Subject::Friend(_) | Subject::Waitlist => Span::none(),
+            Subject::Friend(_) | Subject::Waitlist | Subject::Audit => Span::none(),
         };
         about.in_scope(|| {
             for message in dropped.into_iter().flat_map(|waiting| waiting.then) {

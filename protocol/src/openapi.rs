@@ -60,18 +60,8 @@ pub fn openapi(examples: &Examples) -> String {
                         "scheme": "bearer",
                         "description": "A partner's API key, `kz_live_…`. It says whose the jobs are.",
                     },
-                    "viewer": {
-                        "type": "http",
-                        "scheme": "bearer",
-                        "bearerFormat": "JWT",
-                        "description": "An ops token (`aud` `kiez-ops`) of any role.",
-                    },
-                    "dispatcher": {
-                        "type": "http",
-                        "scheme": "bearer",
-                        "bearerFormat": "JWT",
-                        "description": "An ops token (`aud` `kiez-ops`) of the role `dispatcher` or `admin`.",
-                    },
+                    "viewer": ops_token("`viewer` or above"),
+                    "dispatcher": ops_token("`dispatcher` or above"),
                     "admin": {
                         "type": "http",
                         "scheme": "bearer",
@@ -93,6 +83,11 @@ pub(crate) fn info(title: &str, about: &str) -> Value {
         "description": about,
         "license": {"name": "Apache-2.0 OR MIT", "identifier": "Apache-2.0 OR MIT"},
     })
+}
+
+fn ops_token(role: &str) -> Value {
+    let about = format!("An ops token (`aud` `kiez-ops`) of the role {role}; on loopback also the development key.");
+    json!({"type": "http", "scheme": "bearer", "bearerFormat": "JWT", "description": about})
 }
 
 fn headers() -> Value {
@@ -143,6 +138,7 @@ fn parameter(parameter: &Parameter, components: &Components) -> Value {
             Takes::Number { least, most, default } => {
                 json!({"type": "integer", "minimum": least, "maximum": most, "default": default})
             }
+            Takes::Text { most } => json!({"type": "string", "minLength": 1, "maxLength": most}),
             Takes::Ascii { most } => {
                 json!({"type": "string", "minLength": 1, "maxLength": most, "pattern": "^[ -~]+$"})
             }

@@ -35,10 +35,10 @@ pub struct Route {
 pub enum Part {
     /// For partners.
     Partners,
-    /// For ops at their desk.
-    Ops,
     /// For who maintains the directory.
     Admin,
+    /// For who watches over jobs and friends.
+    Ops,
     /// The upgrades to a WebSocket.
     Sockets,
     /// For people with a browser, and for machines that read contracts.
@@ -50,14 +50,14 @@ pub enum Part {
 impl Part {
     /// All, in the order in which a reader wants them.
     pub const ALL: &'static [Part] =
-        &[Part::Partners, Part::Ops, Part::Admin, Part::Sockets, Part::Pages, Part::Health];
+        &[Part::Partners, Part::Admin, Part::Ops, Part::Sockets, Part::Pages, Part::Health];
 
     /// The name, and what belongs to it.
     pub fn about(self) -> (&'static str, &'static str) {
         match self {
             Part::Partners => ("partners", "Jobs in, their state out."),
-            Part::Ops => ("ops", "The desk: what ops see of jobs and do to them by hand."),
             Part::Admin => ("admin", "The directory: communities, packages, partners, friends; tokens and keys."),
+            Part::Ops => ("ops", "What ops look at and do. Whatever changes something lands in the audit log."),
             Part::Sockets => ("sockets", "Upgrades to a WebSocket. What is said there is in `/asyncapi.json`."),
             Part::Pages => ("pages", "The live map, and the contract itself."),
             Part::Health => ("health", "For supervisors, load balancers and meters."),
@@ -72,9 +72,9 @@ pub enum Who {
     Anybody,
     /// A partner's API key.
     Partner,
-    /// An ops token of any role.
+    /// An ops token of the role `viewer` or above.
     Viewer,
-    /// An ops token of the role `dispatcher`, or of one above it.
+    /// An ops token of the role `dispatcher` or above.
     Dispatcher,
     /// An ops token of the role `admin`.
     Admin,
@@ -110,6 +110,11 @@ pub enum Takes {
         most: u32,
         /// What counts without it.
         default: u32,
+    },
+    /// A text of at least one character, percent-encoded as in any URL.
+    Text {
+        /// The most characters.
+        most: u32,
     },
     /// Visible ASCII characters, at least one.
     Ascii {
@@ -176,6 +181,14 @@ const PAGE: &[Parameter] = &[
     query("state", "Only jobs in this state.", Takes::Type("job_state")),
     query("limit", "Jobs of a page.", Takes::Number { least: 1, most: 200, default: 50 }),
     query("after", "The `after` of the page before.", Takes::Type("job_id")),
+];
+const AUDIT: &[Parameter] = &[
+    query("kind", "Only what was done to things of this kind.", Takes::Type("subject_kind")),
+    query("subject", "Only what was done to this: an id or a slug.", Takes::Text { most: 200 }),
+    query("actor", "Only what this one did.", Takes::Text { most: 100 }),
+    query("action", "Only this.", Takes::Text { most: 100 }),
+    query("limit", "Entries of a page.", Takes::Number { least: 1, most: 200, default: 50 }),
+    query("after", "The `after` of the page before.", Takes::Text { most: 20 }),
 ];
 const VERBOSE: &[Parameter] = &[query("verbose", "Also what it hangs on.", Takes::Flag)];
 const IDEMPOTENCY_KEY: &[Parameter] = &[Parameter {
@@ -489,6 +502,19 @@ pub const ROUTES: &[Route] = &[
         body: body("token_request", &["token_request.friend", "token_request.ops", "token_request.partner"]),
         answers: &[answer(201, "Made.", Content::Json("token_view", &["token_view"]))],
         refusals: &[ROLE, BODY, &[Code::NotFound, Code::Internal, Code::Unavailable]],
+    },
+    Route {
+        method: "get",
+        path: "/v1/ops/audit",
+        name: "listAudit",
+        part: Part::Ops,
+        does: "Looks at the audit log, newest first",
+        about: "Who did what to whom, when and why. Entries are never changed. An unknown query parameter is refused.",
+        who: Who::Dispatcher,
+        parameters: &[AUDIT],
+        body: None,
+        answers: &[answer(200, "A page.", Content::Json("audit_list", &["audit_list"]))],
+        refusals: &[ROLE, &[Code::BadRequest, Code::Invalid, Code::Unavailable]],
     },
     Route {
         method: "get",

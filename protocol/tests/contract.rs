@@ -224,6 +224,7 @@ fn readable(name: &str, value: &Value) -> bool {
         "import_report" => reads::<d::ImportReport>(value),
         "token_request" => reads::<d::TokenRequest>(value),
         "token_view" => reads::<d::TokenView>(value),
+        "audit_list" => reads::<kiez_protocol::audit::AuditList>(value),
         "liveness" => reads::<h::Liveness>(value),
         "readiness" => reads::<h::Readiness>(value),
         other => panic!("say here how {other} is read"),

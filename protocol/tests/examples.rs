@@ -106,6 +106,7 @@ const PLAIN: &[(&str, Check)] = &[
     ("partner", same::<Partner>),
     ("import_report", same::<ImportReport>),
     ("token_view", same::<TokenView>),
+    ("audit_list", same::<kiez_protocol::audit::AuditList>),
     ("liveness", same::<Liveness>),
     ("readiness", same::<Readiness>),
 ];

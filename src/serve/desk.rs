@@ -16,10 +16,9 @@ use kiez_protocol::time::Time;
 use sha2::{Digest, Sha256};
 
 use super::App;
-use super::auth::OpsCaller;
 use super::partner::{idempotency_key, job_id, refused, submit};
 use super::problem::{Answered, Refusal, about, answer, body, json};
-use crate::dispatch::effect::{Actor, Answer};
+use crate::dispatch::effect::{Actor, Answer, By};
 use crate::dispatch::input::{Input, PartnerKey, Request as Asked};
 
 /// A reason is at most so long, characters.
@@ -37,7 +36,7 @@ pub fn routes() -> Router<Arc<App>> {
 }
 
 async fn post_job(State(app): State<Arc<App>>, headers: HeaderMap, request: Request) -> Answered {
-    let caller = app.auth.caller(&headers, OpsRole::Dispatcher)?;
+    let caller = app.auth.require(&headers, OpsRole::Dispatcher)?;
     let key = idempotency_key(&headers)?;
     let bytes = body(request, app.limits.body_bytes_max, &app.limits).await?;
     let PostForPartner { partner, reason, job } = json(&bytes)?;
@@ -82,7 +81,7 @@ async fn cancel(State(app): State<Arc<App>>, headers: HeaderMap, Path(id): Path<
 }
 
 async fn assign(State(app): State<Arc<App>>, headers: HeaderMap, Path(id): Path<String>, request: Request) -> Answered {
-    let caller = app.auth.caller(&headers, OpsRole::Dispatcher)?;
+    let caller = app.auth.require(&headers, OpsRole::Dispatcher)?;
     let job = job_id(&id)?;
     let AssignJob { friend, reason } = json(&body(request, app.limits.body_bytes_max, &app.limits).await?)?;
     let (by, reason) = because(caller, reason)?;
@@ -100,7 +99,7 @@ async fn on_job(
     request: Request,
     act: impl FnOnce(Asked, Actor, JobId, String, Time) -> Input,
 ) -> Answered {
-    let caller = app.auth.caller(headers, OpsRole::Dispatcher)?;
+    let caller = app.auth.require(headers, OpsRole::Dispatcher)?;
     let job = job_id(id)?;
     let ActOnJob { reason } = json(&body(request, app.limits.body_bytes_max, &app.limits).await?)?;
     let (by, reason) = because(caller, reason)?;
@@ -132,11 +131,11 @@ async fn ask(app: &App, job: JobId, input: impl FnOnce(Asked) -> Input) -> Answe
 }
 
 /// Who acts, and why.
-fn because(caller: OpsCaller, reason: String) -> Result<(Actor, String), Refusal> {
+fn because(caller: By, reason: String) -> Result<(Actor, String), Refusal> {
     let fits = !reason.trim().is_empty() && reason.chars().count() <= REASON_CHARS_MAX && !reason.contains('\0');
     if !fits {
         let detail = format!("takes 1 to {REASON_CHARS_MAX} characters, none of them NUL");
         return Err(Refusal::param(Code::Invalid, "reason", detail));
     }
-    Ok((Actor::Ops(caller.who), reason))
+    Ok((Actor::Ops(caller), reason))
 }

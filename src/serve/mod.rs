@@ -4,6 +4,7 @@
 pub mod accept;
 mod admin;
 mod assembly;
+mod audit;
 pub mod auth;
 mod contract;
 mod depth;
@@ -17,6 +18,8 @@ mod ops;
 mod partner;
 mod places;
 mod problem;
+mod query;
+
 pub mod socket;
 pub mod waiting;
 
@@ -194,6 +197,7 @@ pub fn public(app: Arc<App>) -> Router {
         .merge(partner::routes())
         .merge(ops::routes())
         .merge(desk::routes())
+        .merge(audit::routes())
         .merge(admin::routes())
         .merge(contract::routes())
         .merge(health::routes())

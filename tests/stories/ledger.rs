@@ -6,8 +6,8 @@ use std::sync::Arc;
 
 use kiez::dispatch::decision::Decision;
 use kiez::dispatch::effect::{
-    BreachRow, DutyRow, EventRow, JobRecord, JobRow, Record, Stored, StoredJob, StoredKey, TakenRow, WaitRow,
-    WaitingRow,
+    Actor, AuditRow, BreachRow, DutyRow, EventRow, JobRecord, JobRow, Record, Stored, StoredJob, StoredKey, TakenRow,
+    WaitRow, WaitingRow,
 };
 use kiez::dispatch::fairness::day;
 use kiez::dispatch::is_final;
@@ -37,6 +37,7 @@ pub struct Ledger {
     pub duties: BTreeMap<FriendId, DutyRow>,
     pub keys: Vec<StoredKey>,
     pub waitlist: Vec<WaitRow>,
+    pub audit: Vec<AuditRow>,
 }
 
 impl Ledger {
@@ -50,6 +51,10 @@ impl Ledger {
             }
             Record::Waitlist(row) => {
                 self.waitlist.push(row.clone());
+                Ok(())
+            }
+            Record::Audit(row) => {
+                self.audit.push(row.clone());
                 Ok(())
             }
             Record::Job(record) => self.write_job(record),
@@ -88,6 +93,9 @@ impl Ledger {
             is_final(record.job.view.state) == record.job.next_deadline.is_none(),
             "a job that is not final has a next deadline"
         );
+        let by_ops = record.events.iter().filter(|event| matches!(event.actor, Actor::Ops(_))).count();
+        assert_eq!(record.audit.len(), by_ops, "what ops do to a job is an entry of the audit log");
+        self.audit.extend(record.audit.iter().cloned());
         rows.row = record.job.clone();
         for decision in &record.decisions {
             assert_eq!(decision.again(), *decision, "a choice made again from its record is the same");

@@ -181,7 +181,7 @@ fn ops_hold_a_job_and_let_it_go_on() {
     let again = town.resume(job);
     assert_eq!(town.refused(again), Some(Code::WrongState));
     let events = &town.ledger.jobs[&job].events;
-    let by_ops = events.iter().filter(|event| matches!(&event.actor, Actor::Ops(name) if name == "kim"));
+    let by_ops = events.iter().filter(|event| matches!(&event.actor, Actor::Ops(by) if by.actor == "kim"));
     let told: Vec<_> = by_ops.map(|event| (event.kind, event.reason.as_deref())).collect();
     assert_eq!(told, [("paused", Some("the street is closed")), ("resumed", Some("it is open again"))]);
 }

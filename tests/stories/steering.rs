@@ -15,13 +15,13 @@ use kiez_protocol::profile::{Account, Cap, Period};
 use kiez_protocol::refusal::Code;
 use uuid::Uuid;
 
-use super::town::{HOUR, MINUTE, SECOND, Town};
+use super::town::{HOUR, MINUTE, SECOND, Town, ops};
 
 const WHY: &str = "the customer rang";
 
 impl Town {
     fn steer(&mut self, job: JobId, deed: Deed) -> Request {
-        let (request, by, received_at) = (self.request(), Actor::Ops("mara".to_owned()), self.now);
+        let (request, by, received_at) = (self.request(), ops(), self.now);
         let reason = WHY.to_owned();
         self.send(match deed {
             Deed::Pause => Input::Paused { request, by, job, reason, received_at },
@@ -35,7 +35,7 @@ impl Town {
 
     fn assign(&mut self, job: JobId, friend: FriendId) -> Request {
         let friend = self.streets.find(friend).expect("lives here").profile;
-        let (request, by, received_at) = (self.request(), Actor::Ops("mara".to_owned()), self.now);
+        let (request, by, received_at) = (self.request(), ops(), self.now);
         let reason = WHY.to_owned();
         self.send(Input::Assigned { request, by, job, friend, reason, received_at });
         request
@@ -96,7 +96,7 @@ fn pause_takes_the_offers_back_and_asks_nobody_until_it_is_resumed() {
     assert_eq!((town.state(job), town.asked(job)), (JobState::Paused, vec![]), "whoever comes, and however long");
 
     let event = town.ledger.jobs[&job].events.iter().find(|event| event.kind == "paused").expect("is an event").clone();
-    assert_eq!((event.actor, event.reason.as_deref()), (Actor::Ops("mara".to_owned()), Some(WHY)));
+    assert_eq!((event.actor, event.reason.as_deref()), (ops(), Some(WHY)));
     let shown = town.ledger.jobs[&job].row.view.reason.clone();
     assert_eq!(shown.as_deref(), Some("held_by_ops"), "what ops write is for ops");
 
@@ -208,10 +208,7 @@ fn assign_overrides_gates_and_closes_the_others() {
     let offer = town.ledger.jobs[&job].offers[&town.offer(far, job)].clone();
     assert_eq!((offer.why, offer.distance_m), (WhyReason::Assigned, 40_000));
     let event = town.ledger.jobs[&job].events.last().expect("an event").clone();
-    assert_eq!(
-        (event.kind, event.actor, event.reason.as_deref()),
-        ("assigned_by_ops", Actor::Ops("mara".to_owned()), Some(WHY))
-    );
+    assert_eq!((event.kind, event.actor, event.reason.as_deref()), ("assigned_by_ops", ops(), Some(WHY)));
     let late = town.accept(anna, job);
     assert_eq!(town.lost(late), Some(LostReason::Taken));
 
@@ -418,10 +415,7 @@ fn ops_cancel_before_the_work_begins() {
     assert!(town.steered(request));
     assert_eq!(town.state(job), JobState::Cancelled);
     let last = town.ledger.jobs[&job].events.last().expect("an event").clone();
-    assert_eq!(
-        (last.kind, last.actor, last.reason.as_deref()),
-        ("cancelled", Actor::Ops("mara".to_owned()), Some(WHY))
-    );
+    assert_eq!((last.kind, last.actor, last.reason.as_deref()), ("cancelled", ops(), Some(WHY)));
     assert_eq!(town.ledger.jobs[&job].row.view.reason.as_deref(), Some("cancelled_by_ops"));
     let nothing = town.steer(job, Deed::Resume);
     assert_eq!(town.refused(nothing), Some(Code::NotFound));
@@ -434,7 +428,7 @@ fn ops_post_in_a_partners_name() {
     let mut town = Town::new();
     let anna = town.friend(100);
     let (request, received_at) = (town.request(), town.now);
-    let (by, reason) = (Actor::Ops("mara".to_owned()), Some(WHY.to_owned()));
+    let (by, reason) = (ops(), Some(WHY.to_owned()));
     let (booking, terms) = (Arc::new(town.booking()), town.terms());
     let partner = super::town::ada();
     town.send(Input::Posted { request, partner: partner.clone(), by, reason, key: None, booking, terms, received_at });
@@ -442,7 +436,7 @@ fn ops_post_in_a_partners_name() {
     assert_eq!(town.asked(view.id), [anna]);
     let rows = &town.ledger.jobs[&view.id];
     assert_eq!(rows.row.partner, partner, "it is the partner's");
-    assert_eq!((&rows.events[0].actor, rows.events[0].reason.as_deref()), (&Actor::Ops("mara".to_owned()), Some(WHY)));
+    assert_eq!((&rows.events[0].actor, rows.events[0].reason.as_deref()), (&ops(), Some(WHY)));
     let cancelled = town.cancel(view.id);
     assert!(town.steered(cancelled), "who may do with it what they like");
 }
