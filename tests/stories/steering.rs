@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use kiez::dispatch::edges::{Deed, Role};
-use kiez::dispatch::effect::{Actor, Answer};
+use kiez::dispatch::effect::Answer;
 use kiez::dispatch::input::{Input, Request};
 use kiez::dispatch::job::OfferState;
 use kiez::dispatch::nearest::Nearby;
