@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
-use kiez_protocol::friend::{ClosedReason, LostReason, ToldVerdict, Verdict};
+use kiez_protocol::friend::{ClosedReason, LostReason, ToldVerdict, Verdict, WhyReason};
 use kiez_protocol::ids::{FriendId, JobId, Key, OfferId, PartnerSlug};
 use kiez_protocol::partner::JobState;
 use kiez_protocol::time::Time;
@@ -40,6 +40,8 @@ pub(crate) struct Ledger {
     duties: BTreeMap<FriendId, DutyRow>,
     keys: BTreeMap<(PartnerSlug, String), StoredKey>,
     waitlist: Vec<WaitRow>,
+    /// Entries of the audit log that stand alone; the others are in their job's record.
+    audited: u64,
     /// Raised by every dispatcher that takes the ledger.
     pub epoch: u32,
     mutation: Option<Mutation>,
@@ -71,6 +73,7 @@ impl Ledger {
         for record in records {
             match record {
                 Record::Duty(row) => before.push(Before::Duty(row.friend, self.duties.insert(row.friend, *row))),
+                Record::Audit(_) => self.audited += 1,
                 Record::Waitlist(row) => {
                     self.waitlist.push(row.clone());
                     before.push(Before::Wait);
@@ -265,8 +268,13 @@ impl Ledger {
             let waits = waiting.entry(row.friend).or_insert_with(|| WaitingRow::of(row.friend));
             (waits.first_duty, waits.off_since) = (row.first_on, (!row.duty.on).then_some(row.at));
         }
-        let mut offers: Vec<(FriendId, Time)> =
-            self.jobs.values().flat_map(|rows| &rows.offers).map(|offer| (offer.friend, offer.sent_at)).collect();
+        let mut offers: Vec<(FriendId, Time)> = self
+            .jobs
+            .values()
+            .flat_map(|rows| &rows.offers)
+            .filter(|offer| offer.why != WhyReason::Assigned)
+            .map(|offer| (offer.friend, offer.sent_at))
+            .collect();
         offers.sort_unstable();
         for (friend, at) in offers {
             let waits = waiting.entry(friend).or_insert_with(|| WaitingRow::of(friend));

@@ -5,6 +5,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use kiez_protocol::audit::AuditRole;
 use kiez_protocol::ids::{JobId, PartnerSlug};
 use kiez_protocol::partner::{Answer as Given, Answers, EditJob, Urgency, Window};
 use kiez_protocol::refusal::Code;
@@ -17,8 +18,9 @@ use super::city::{City, moved};
 use super::house::{Asker, House};
 use super::model::Checked;
 use super::people::{DAY_MS, HOUR_MS, MINUTE_MS};
+use super::streets::FriendNo;
 use super::world::{Event, World};
-use crate::dispatch::effect::{Actor, Answer};
+use crate::dispatch::effect::{Actor, Answer, By};
 use crate::dispatch::input::{Input, PartnerKey};
 use crate::dispatch::job::{Booking, Pause};
 
@@ -65,6 +67,9 @@ pub(crate) enum What {
     /// Ops hold it, and let it go on.
     Pause,
     Resume,
+    /// They give it to somebody, or have friends asked anew.
+    Assign(FriendNo),
+    Redispatch,
     Cancel,
 }
 
@@ -170,6 +175,19 @@ impl World {
             (_, _) => return,
         };
         self.plan(wait.clamp(1_000, 2 * DAY_MS), Event::Asks(draft, what));
+    }
+
+    /// Nobody has taken it, and ops look.
+    pub(crate) fn ops_look(&mut self, job: JobId) {
+        let draft = self.job_no(job);
+        let mut chance = Chance::of(self.setting.seed, "ops", u64::from(draft));
+        if draft as usize >= self.shop.drafts.len() || !chance.happens(self.faults().ops_share) {
+            return;
+        }
+        let assigns = chance.happens(0.6);
+        let what = if assigns { What::Assign(chance.below(self.people.len())) } else { What::Redispatch };
+        let wait = chance.span_ms(10 * MINUTE_MS, 1.0).clamp(1_000, DAY_MS);
+        self.plan(wait, Event::Asks(draft, what));
     }
 
     fn draft(&self, number: u32, chance: &mut Chance) -> Draft {
@@ -283,7 +301,7 @@ impl World {
             world.requests += 1;
             let (request, job) = (world.requests, draft.job);
             let theirs = || Actor::Partner(partner.clone());
-            let ops = || Actor::Ops("kim".to_owned());
+            let ops = || Actor::Ops(By { actor: "kim".to_owned(), role: AuditRole::Dispatcher, at: received_at });
             let input = match (&ask.what, job) {
                 (What::Post | What::PostOther, _) => {
                     let mut key = draft.key.clone();
@@ -291,7 +309,8 @@ impl World {
                         key.body[31] = 1;
                     }
                     let (booking, terms) = (Arc::clone(&draft.booking), offering.terms.clone());
-                    Input::Posted { request, partner: partner.clone(), key, booking, terms, received_at }
+                    let (by, reason, partner) = (theirs(), None, partner.clone());
+                    Input::Posted { request, partner, by, reason, key, booking, terms, received_at }
                 }
                 (What::Edit(edit), Some(job)) => {
                     Input::Edited { request, by: theirs(), job, edit: edit.clone(), received_at }
@@ -311,7 +330,14 @@ impl World {
                     let by = if number % 3 == 0 { Actor::Customer } else { theirs() };
                     Input::Cancelled { request, by, job, reason, received_at }
                 }
-                (What::Edit(_) | What::Answer(_) | What::Pause | What::Resume | What::Cancel, None) => return Ok(()),
+                (What::Assign(friend), Some(job)) => {
+                    let (friend, reason) = (Arc::clone(&world.people[*friend].profile), "on the phone".to_owned());
+                    Input::Assigned { request, by: ops(), job, friend, reason, received_at }
+                }
+                (What::Redispatch, Some(job)) => {
+                    Input::Redispatched { request, by: ops(), job, reason: "once more".to_owned(), received_at }
+                }
+                (_, None) => return Ok(()),
             };
             if !house.admits(&input, world.now) {
                 world.count.overloaded += 1;
@@ -351,7 +377,7 @@ impl World {
             Answer::Repeated { job } => draft.job = draft.job.or(Some(job)),
             // Comes again by itself.
             Answer::Refused { code: Code::Unavailable, .. } => return,
-            Answer::Job(_) | Answer::Refused { .. } => {}
+            Answer::Job(_) | Answer::Refused { .. } | Answer::WrongState { .. } => {}
         }
         self.shop.asks.remove(&number);
     }

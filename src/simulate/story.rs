@@ -83,6 +83,8 @@ impl World {
             | Input::Answered { job, .. }
             | Input::Paused { job, .. }
             | Input::Resumed { job, .. }
+            | Input::Assigned { job, .. }
+            | Input::Redispatched { job, .. }
             | Input::Cancelled { job, .. }
             | Input::Visited { job, .. }
             | Input::Settled { job, .. }
@@ -150,7 +152,7 @@ impl World {
             Record::Duty(row) if story.job.is_none() && step >= story.from_step => {
                 story.write(now, &format!("{verb}: friend {} duty {:?}", friend_no(row.friend), row.duty));
             }
-            Record::Job(_) | Record::Duty(_) | Record::Waitlist(_) => {}
+            Record::Job(_) | Record::Duty(_) | Record::Waitlist(_) | Record::Audit(_) => {}
         }
     }
 
@@ -184,7 +186,7 @@ impl World {
         let job = match answer {
             Answer::Posted(view) | Answer::Job(view) => Some(view.id),
             Answer::Repeated { job } => Some(*job),
-            Answer::Refused { .. } => asker.job,
+            Answer::Refused { .. } | Answer::WrongState { .. } => asker.job,
         };
         let (now, step) = (self.now, self.steps);
         if let Some(story) = self.story.as_mut().filter(|story| story.tells(step, job)) {
@@ -193,6 +195,7 @@ impl World {
                 Answer::Job(view) => format!("the job is {}", view.state),
                 Answer::Repeated { .. } => "posted before".to_owned(),
                 Answer::Refused { code, detail } => format!("no: {code:?}, {detail}"),
+                Answer::WrongState { state, allowed } => format!("no: it is {state}, which allows {allowed:?}"),
             };
             story.write(now, &format!("ANSWERS {}: {line}", asker.partner));
         }
@@ -214,6 +217,8 @@ fn described(input: &Input) -> String {
         | Input::Answered { .. }
         | Input::Paused { .. }
         | Input::Resumed { .. }
+        | Input::Assigned { .. }
+        | Input::Redispatched { .. }
         | Input::Cancelled { .. }
         | Input::Declined { .. }
         | Input::Delivered { .. }

@@ -2,6 +2,7 @@
 
 use kiez_protocol::friend::{FriendMessage, LostReason, ToldVerdict, Verdict};
 use kiez_protocol::ids::{FriendId, Key, OfferId};
+use kiez_protocol::ops::AlarmKind;
 use kiez_protocol::refusal::Code;
 
 use super::faults::Mutation;
@@ -60,6 +61,9 @@ impl World {
             Message::Alarm { kind, job, .. } => {
                 self.note_job(job, || format!("alarm: {kind:?}"));
                 self.count.alarms += 1;
+                if kind == AlarmKind::Unfilled {
+                    self.ops_look(job);
+                }
                 Ok(())
             }
         }

@@ -347,7 +347,7 @@ impl Writer {
                 self.quarantine.insert(subject);
                 let stored = match subject {
                     Subject::Job(job) => ledger.job(job).map(Box::new),
-                    Subject::Friend(_) | Subject::Waitlist => None,
+                    Subject::Friend(_) | Subject::Waitlist | Subject::Audit => None,
                 };
                 turned.outcomes.push(Outcome::Refused { subject, stored });
                 self.taken.push_front(Taken::Part(part));

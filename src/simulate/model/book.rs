@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
 use kiez_protocol::directory::{Friend, Pricing};
-use kiez_protocol::friend::{ClosedReason, Duty};
+use kiez_protocol::friend::{ClosedReason, Duty, WhyReason};
 use kiez_protocol::ids::{FriendId, JobId, OfferId, PartnerSlug};
 use kiez_protocol::money::Money;
 use kiez_protocol::partner::JobState;
@@ -108,7 +108,7 @@ impl Book {
                     format!("{friend} was first on duty at {:?}, says the record {first_on:?}", load.first_on)
                 })
             }
-            Record::Waitlist(_) => Ok(()),
+            Record::Waitlist(_) | Record::Audit(_) => Ok(()),
             Record::Job(record) => self.apply_job(record, friends, tally, streets),
         }
     }
@@ -153,9 +153,14 @@ impl Book {
             self.visit(&mut page, visit, friends, now, tally)?;
         }
         let mut new: Vec<&Offer> = Vec::new();
+        let by_ops = record.events.iter().any(|event| event.kind == "assigned_by_ops");
         for offer in &record.offers {
             match page.asked.iter().position(|asked| asked.offer.id == offer.id) {
                 Some(index) => self.changed(&mut page, index, offer, now, tally)?,
+                None if offer.why == WhyReason::Assigned => {
+                    hold(by_ops, Rule::Nearest, id, || format!("{} is given it, and not by ops", offer.friend))?;
+                    self.asked(&mut page, offer, friends, now, tally)?;
+                }
                 None => new.push(offer),
             }
         }
@@ -321,7 +326,10 @@ impl Book {
         for rule in [Rule::Blocked, Rule::Net, Rule::Seats] {
             tally.looked(rule);
         }
-        hold(offer.state == OfferState::Live, Rule::Seats, id, || format!("offer {} begins closed", offer.id))?;
+        let given = offer.why == WhyReason::Assigned && offer.state == OfferState::Closed(ClosedReason::Won);
+        hold(given || offer.state == OfferState::Live, Rule::Seats, id, || {
+            format!("offer {} begins closed", offer.id)
+        })?;
         hold(!page.blocked.contains(&friend), Rule::Blocked, id, || format!("{friend} declined or handed back"))?;
         let again = page.asked.iter().any(|asked| asked.offer.friend == friend && asked.offer.attempt == offer.attempt);
         hold(!again, Rule::Seats, id, || format!("{friend} is asked twice in attempt {}", offer.attempt))?;
@@ -337,9 +345,11 @@ impl Book {
         self.offers.insert(offer.id, id);
         let load = &mut self.loads[friend_no(friend)];
         load.changed_at = now;
-        load.offered.push(offer.sent_at);
+        if !given {
+            load.offered.push(offer.sent_at);
+        }
         let arrives_by = offer.sent_at + page.terms.community.policy.delivery_ms;
-        page.asked.push(Asked { offer: offer.clone(), states: vec![OfferState::Live], arrived_at: None, arrives_by });
+        page.asked.push(Asked { offer: offer.clone(), states: vec![offer.state], arrived_at: None, arrives_by });
         self.lay_down(offer, page.expires_at);
         Ok(())
     }

@@ -158,7 +158,7 @@ impl Page {
         let most = usize::from(self.terms.community.policy.vague_max);
         match event.kind {
             "offer_declined" if event.reason.as_deref() == Some("too_vague") => self.found_vague += 1,
-            "resumed" => self.found_vague = 0,
+            "resumed" | "assigned_by_ops" => self.found_vague = 0,
             "paused" if event.actor == Actor::System => {
                 let found = self.found_vague;
                 hold(found >= most, Rule::Seats, self.id, || format!("held as too vague, as {found} found it"))?;
@@ -182,9 +182,10 @@ impl Page {
 fn may(from: Option<JobState>, to: JobState, actor: &Actor) -> bool {
     use JobState::{
         Assigned, Cancelled, Closed, Confirmed, Contacted, Dispatching, Done, Expired, NeedsInfo, Paused, Unfilled,
+        Unsuccessful,
     };
     let Some(from) = from else {
-        return matches!((to, actor), (NeedsInfo | Dispatching, Actor::Partner(_)));
+        return matches!((to, actor), (NeedsInfo | Dispatching, Actor::Partner(_) | Actor::Ops(_)));
     };
     from == to
         || match actor {
@@ -192,8 +193,13 @@ fn may(from: Option<JobState>, to: JobState, actor: &Actor) -> bool {
                 let gives = matches!((from, to), (NeedsInfo | Paused, Dispatching));
                 let cancels = to == Cancelled
                     && matches!(from, NeedsInfo | Dispatching | Paused | Unfilled | Assigned | Contacted);
-                let holds = to == Paused && matches!(from, Dispatching | Unfilled) && matches!(actor, Actor::Ops(_));
-                gives || cancels || holds
+                let holds = to == Paused && matches!(from, Dispatching | Unfilled);
+                let ops = matches!(actor, Actor::Ops(_));
+                let steers = matches!(
+                    (from, to),
+                    (Dispatching | Paused | Unfilled, Assigned) | (Unfilled | Unsuccessful, Dispatching)
+                );
+                gives || cancels || ops && (holds || steers)
             }
             Actor::Friend(_) => matches!(
                 (from, to),
