@@ -469,6 +469,8 @@ impl Engine {
             | Input::Paused { job, .. }
             | Input::Resumed { job, .. }
             | Input::Cancelled { job, .. }
+            | Input::Assigned { job, .. }
+            | Input::Redispatched { job, .. }
             | Input::Visited { job, .. }
             | Input::Settled { job, .. }
             | Input::Reread { job, .. } => Some(*job),
@@ -508,6 +510,8 @@ impl Engine {
             | Input::Paused { .. }
             | Input::Resumed { .. }
             | Input::Cancelled { .. }
+            | Input::Assigned { .. }
+            | Input::Redispatched { .. }
             | Input::Declined { .. }
             | Input::Visited { .. }
             | Input::Joined { .. }

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use kiez_protocol::audit::SubjectKind;
 use kiez_protocol::friend::{ClosedReason, FriendMessage};
 use kiez_protocol::ids::FriendId;
 use kiez_protocol::partner::JobState;
@@ -60,6 +61,10 @@ impl Change {
         job.sequence += 1;
         job.state = to;
         let (sequence, at) = (job.sequence, self.now);
+        if let Actor::Ops(by) = &actor {
+            let entry = by.did(audited(kind), SubjectKind::Job, job.id).with("state", to).with("attempt", job.attempt);
+            self.audit.push(AuditRow { reason: reason.clone(), ..entry });
+        }
         self.events.push(EventRow { sequence, from, to, kind, actor, reason, at, client_at: None });
     }
 
@@ -92,6 +97,19 @@ impl Change {
 
     fn is_empty(&self) -> bool {
         self.events.is_empty() && self.offers.is_empty() && self.visits.is_empty() && !self.booking
+    }
+}
+
+/// What the audit log calls an event of a job that ops have made.
+fn audited(kind: &'static str) -> &'static str {
+    match kind {
+        "posted" => "job_posted",
+        "paused" => "job_paused",
+        "resumed" => "job_resumed",
+        "assigned_by_ops" => "job_assigned",
+        "redispatched" => "job_redispatched",
+        "cancelled" => "job_cancelled",
+        _ => "job_changed",
     }
 }
 

@@ -189,8 +189,8 @@ pub enum Actor {
     Friend(FriendId),
     /// The customer of the job, by their link.
     Customer,
-    /// Somebody of ops: the subject of their token.
-    Ops(String),
+    /// Somebody of ops. What they do to a job lands in the audit log with it.
+    Ops(By),
 }
 
 /// A friend's duty.
@@ -397,6 +397,13 @@ pub enum Answer {
     },
     /// The job as it is now.
     Job(Box<JobView>),
+    /// The job's state does not allow it.
+    WrongState {
+        /// Where it stands.
+        state: JobState,
+        /// What the same person may do there, by the names on the wire.
+        allowed: Vec<&'static str>,
+    },
     /// No.
     Refused {
         /// Why.

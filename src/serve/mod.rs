@@ -8,6 +8,7 @@ mod audit;
 pub mod auth;
 mod contract;
 mod depth;
+mod desk;
 pub mod files;
 pub mod friend;
 mod health;
@@ -195,6 +196,7 @@ pub fn public(app: Arc<App>) -> Router {
         .merge(friend::routes())
         .merge(partner::routes())
         .merge(ops::routes())
+        .merge(desk::routes())
         .merge(audit::routes())
         .merge(admin::routes())
         .merge(contract::routes())
