@@ -42,6 +42,7 @@ impl Dispatcher {
         self.put(job, now);
     }
 
+    #[expect(clippy::too_many_arguments, reason = "the fields of one input, taken apart once")]
     pub(super) fn resumed(
         &mut self,
         request: Request,

@@ -99,7 +99,7 @@ impl Ledger {
         rows.row = record.job.clone();
         for decision in &record.decisions {
             assert_eq!(decision.again(), *decision, "a choice made again from its record is the same");
-            let seated: Vec<_> = decision.seated().map(|(friend, seat, rank, why)| (friend, seat, rank, why)).collect();
+            let seated: Vec<_> = decision.seated().collect();
             let made =
                 record.offers.iter().filter(|offer| (offer.attempt, offer.wave) == (decision.attempt, decision.wave));
             let made: Vec<_> = made.map(|offer| (offer.friend, offer.wave_seat, offer.rank, offer.why)).collect();
