@@ -316,7 +316,7 @@ impl World {
                     Input::Edited { request, by: theirs(), job, edit: edit.clone(), received_at }
                 }
                 (What::Answer(answers), Some(job)) => {
-                    let by = if number % 2 == 0 { Actor::Customer } else { theirs() };
+                    let by = if number.is_multiple_of(2) { Actor::Customer } else { theirs() };
                     Input::Answered { request, by, job, answers: answers.clone(), received_at }
                 }
                 (What::Pause, Some(job)) => {
@@ -327,7 +327,7 @@ impl World {
                 }
                 (What::Cancel, Some(job)) => {
                     let reason = Some("the customer has changed their mind".to_owned());
-                    let by = if number % 3 == 0 { Actor::Customer } else { theirs() };
+                    let by = if number.is_multiple_of(3) { Actor::Customer } else { theirs() };
                     Input::Cancelled { request, by, job, reason, received_at }
                 }
                 (What::Assign(friend), Some(job)) => {
