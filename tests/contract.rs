@@ -324,7 +324,7 @@ async fn the_limits_in_the_schemas_are_those_of_the_server() {
         let token = if route.who == Who::Partner { key.as_str() } else { common::DEVELOPMENT_KEY };
         for name in body.examples {
             let value = example(name);
-            let path = route.path.replace("/v1/jobs/{id}", &job);
+            let path = route.path.replace("/jobs/{id}", &job["/v1".len()..]);
             let path = path.replace("{id}", value["id"].as_str().unwrap_or("0192f000-0000-7000-8000-00000000000f"));
             let path = path.replace("{slug}", value["slug"].as_str().unwrap_or("berlin-tech"));
             let reference = format!(

@@ -25,6 +25,7 @@
 #[cfg(feature = "schemas")]
 pub mod asyncapi;
 pub mod audit;
+pub mod desk;
 pub mod directory;
 pub mod friend;
 pub mod health;

@@ -259,6 +259,26 @@ const TAKEN: &[Answer] = &[answer(
     "Taken. The answer counts what was taken in, by kind.",
     Content::Json("import_report", &["import_report"]),
 )];
+const STEERED: &[Answer] = &[answer(200, "The job after it.", JOB)];
+const STEER: &[&[Code]] = &[ROLE, OF_JOB, BODY, CHANGE, &[Code::Unavailable]];
+
+/// An action of ops on a job, with its reason.
+const fn steer(path: &'static str, name: &'static str, does: &'static str, about: &'static str) -> Route {
+    Route {
+        method: "post",
+        path,
+        name,
+        part: Part::Ops,
+        does,
+        about,
+        who: Who::Dispatcher,
+        parameters: &[JOB_ID],
+        body: body("act_on_job", &["act_on_job"]),
+        answers: STEERED,
+        refusals: STEER,
+    }
+}
+
 const UPGRADED: &[Answer] = &[answer(101, "The connection is a WebSocket now.", Content::Nothing)];
 const PUBLISHED: &[Answer] = &[answer(200, "The document.", Content::Document)];
 
@@ -366,6 +386,69 @@ pub const ROUTES: &[Route] = &[
         answers: &[answer(200, "All packages.", Content::Json("package_list", &["package_list"]))],
         refusals: &[KEY],
     },
+    Route {
+        method: "post",
+        path: "/v1/ops/jobs",
+        name: "postJobForPartner",
+        part: Part::Ops,
+        does: "Posts a job in a partner's name",
+        about: "As `postJob`, without the quota of the partner's keys. The idempotency keys of ops and of the partner are \
+            different ones, even with the same letters.",
+        who: Who::Dispatcher,
+        parameters: &[IDEMPOTENCY_KEY],
+        body: body("post_for_partner", &["post_for_partner"]),
+        answers: &[Answer {
+            headers: &[("Location", "The path of the job.")],
+            ..answer(201, "Posted now, or before with the same idempotency key.", JOB)
+        }],
+        refusals: &[
+            ROLE,
+            BODY,
+            &[Code::KeyInFlight, Code::KeyReused, Code::UnknownPackage, Code::UnknownCommunity],
+            &[Code::NotOffered, Code::OutsideArea, Code::Internal, Code::Unavailable],
+        ],
+    },
+    steer(
+        "/v1/ops/jobs/{id}/pause",
+        "pauseJob",
+        "Holds a job",
+        "From `dispatching` and `unfilled`. Its offers are taken \
+        back; who has said yes before goes first. Ops hear of it again after a day.",
+    ),
+    steer(
+        "/v1/ops/jobs/{id}/resume",
+        "resumeJob",
+        "Lets a held job go on",
+        "From `paused`: friends are asked anew, in a \
+        run of its own.",
+    ),
+    Route {
+        body: body("assign_job", &["assign_job"]),
+        refusals: &[ROLE, OF_JOB, BODY, CHANGE, &[Code::NotSuitable, Code::Unavailable]],
+        ..steer(
+            "/v1/ops/jobs/{id}/assign",
+            "assignJob",
+            "Gives a job to a friend",
+            "From `dispatching`, `unfilled` and \
+            `paused`. Gates are overridden, but for an active account, a free place, the friend's own caps and agreed \
+            appointments, and that nobody gets a job which they declined or handed back: `not_suitable`. The friend gets \
+            the card at once and may hand the job back.",
+        )
+    },
+    steer(
+        "/v1/ops/jobs/{id}/redispatch",
+        "redispatchJob",
+        "Asks friends anew",
+        "From `unfilled` and `unsuccessful`: a new \
+        attempt, from the nearest on. Who declined or handed the job back is not asked.",
+    ),
+    steer(
+        "/v1/ops/jobs/{id}/cancel",
+        "cancelJobForPartner",
+        "Cancels before the work begins",
+        "May be repeated: cancelled \
+        is cancelled.",
+    ),
     Route {
         method: "put",
         path: "/v1/admin/communities/{slug}",

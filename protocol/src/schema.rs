@@ -12,6 +12,7 @@ use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde_json::{Map, Value, json};
 
 use crate::audit::{AuditList, SubjectKind};
+use crate::desk::{ActOnJob, AssignJob, PostForPartner};
 use crate::directory::{Community, Friend, ImportLine, ImportReport, Package, Partner, TokenRequest, TokenView};
 use crate::friend::{Envelope, FriendFrame};
 use crate::health::{Liveness, Readiness};
@@ -56,6 +57,9 @@ pub const MESSAGES: &[Message] = &[
     told::<JobList>("job_list"),
     told::<PackageList>("package_list"),
     told::<Problem>("problem"),
+    taken::<PostForPartner>("post_for_partner"),
+    taken::<ActOnJob>("act_on_job"),
+    taken::<AssignJob>("assign_job"),
     taken::<Community>("community"),
     taken::<Package>("package"),
     taken::<Friend>("friend"),

@@ -2,8 +2,9 @@
 
 use std::collections::BTreeSet;
 
+use kiez_protocol::audit::SubjectKind;
 use kiez_protocol::friend::{ClosedReason, FriendMessage};
-use kiez_protocol::ids::FriendId;
+use kiez_protocol::ids::{FriendId, OfferId};
 use kiez_protocol::partner::JobState;
 use kiez_protocol::time::Time;
 
@@ -60,6 +61,10 @@ impl Change {
         job.sequence += 1;
         job.state = to;
         let (sequence, at) = (job.sequence, self.now);
+        if let Actor::Ops(by) = &actor {
+            let entry = by.did(audited(kind), SubjectKind::Job, job.id).with("state", to).with("attempt", job.attempt);
+            self.audit.push(AuditRow { reason: reason.clone(), ..entry });
+        }
         self.events.push(EventRow { sequence, from, to, kind, actor, reason, at, client_at: None });
     }
 
@@ -90,8 +95,32 @@ impl Change {
         self.then.push(Message::Friend { friend, message });
     }
 
+    /// Unsays that an offer closes: it lives on after all. Whether that was to be told.
+    pub fn unsay_closing(&mut self, id: OfferId) -> bool {
+        let before = self.then.len();
+        self.then.retain(|message| match message {
+            Message::Release { offer, .. } => *offer != id,
+            Message::Friend { message: FriendMessage::OfferClosed { offer, .. }, .. } => *offer != id,
+            _ => true,
+        });
+        self.then.len() < before
+    }
+
     fn is_empty(&self) -> bool {
         self.events.is_empty() && self.offers.is_empty() && self.visits.is_empty() && !self.booking
+    }
+}
+
+/// What the audit log calls an event of a job that ops have made.
+fn audited(kind: &'static str) -> &'static str {
+    match kind {
+        "posted" => "job_posted",
+        "paused" => "job_paused",
+        "resumed" => "job_resumed",
+        "assigned_by_ops" => "job_assigned",
+        "redispatched" => "job_redispatched",
+        "cancelled" => "job_cancelled",
+        _ => "job_changed",
     }
 }
 

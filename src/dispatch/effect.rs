@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use kiez_protocol::audit::{AuditRole, SubjectKind};
+use kiez_protocol::directory::Language;
 use kiez_protocol::friend::{Duty, FriendMessage, ToldVerdict};
 use kiez_protocol::ids::{CommunitySlug, FriendId, JobId, Key, OfferId, PartnerSlug, SessionId};
 use kiez_protocol::ops::{AlarmKind, JobDot, RaceView};
@@ -189,8 +190,8 @@ pub enum Actor {
     Friend(FriendId),
     /// The customer of the job, by their link.
     Customer,
-    /// Somebody of ops: the subject of their token.
-    Ops(String),
+    /// Somebody of ops. What they do to a job lands in the audit log with it.
+    Ops(By),
 }
 
 /// A friend's duty.
@@ -324,6 +325,8 @@ pub enum Message {
         friend: FriendId,
         /// Which session; another has taken its place if it is gone.
         session: SessionId,
+        /// The language of its texts: with it the snapshot can be asked for anew.
+        language: Language,
         /// What is open.
         snapshot: Box<kiez_protocol::friend::Snapshot>,
         /// The hand.
@@ -397,6 +400,13 @@ pub enum Answer {
     },
     /// The job as it is now.
     Job(Box<JobView>),
+    /// The job's state does not allow it.
+    WrongState {
+        /// Where it stands.
+        state: JobState,
+        /// What the same person may do there, by the names on the wire.
+        allowed: Vec<&'static str>,
+    },
     /// No.
     Refused {
         /// Why.

@@ -12,11 +12,19 @@ use super::change::Change;
 use super::claim::{Claim, Closed};
 use super::edges::Deed;
 use super::effect::{Actor, Answer, Commit, Effects, Message, Subject};
+use super::hand::after_all;
 use super::input::{PartnerKey, Request, Terms};
 use super::job::{Aside, Booking, Job, Run, VisitEnd};
 use super::nearest::Nearby;
 use super::silence::takes_accepts;
 use super::{Dispatcher, KEY_KEPT_MS, answers, area, card};
+
+/// Who posts, and why where that is asked.
+#[derive(Debug)]
+pub(super) struct Poster {
+    pub by: Actor,
+    pub reason: Option<String>,
+}
 
 impl Dispatcher {
     #[expect(clippy::too_many_arguments, reason = "the fields of one input, taken apart once")]
@@ -24,6 +32,7 @@ impl Dispatcher {
         &mut self,
         request: Request,
         partner: PartnerSlug,
+        by: Poster,
         key: Option<PartnerKey>,
         booking: Arc<Booking>,
         terms: Terms,
@@ -82,12 +91,12 @@ impl Dispatcher {
         change.booking = true;
         if let Some(key) = key {
             self.keys.insert((partner.clone(), key.key.clone()), (id, key.body));
-            self.key_ages.push_back((now, partner.clone(), key.key.clone()));
+            self.key_ages.push_back((now, partner, key.key.clone()));
             change.key = Some(key);
         }
         let complete = card::missing_answers(&job).is_empty();
         let state = if complete { JobState::Dispatching } else { JobState::NeedsInfo };
-        change.event(&mut job, state, "posted", Actor::Partner(partner), None);
+        change.event(&mut job, state, "posted", by.by, by.reason);
         if complete {
             self.start_run(&mut job, &mut change, nearby);
         } else {
@@ -142,7 +151,7 @@ impl Dispatcher {
         if takes_accepts(job) {
             change.run_ended(job, JobState::Cancelled);
         }
-        job.reason.clone_from(&reason);
+        job.reason = by.shown(reason.as_deref(), "cancelled_by_ops");
         change.event(job, JobState::Cancelled, "cancelled", by, reason);
         self.close_offers(job, &mut change, ClosedReason::Cancelled);
         let friend = self.end_visit(job, &mut change, VisitEnd::Cancelled);
@@ -167,7 +176,8 @@ impl Dispatcher {
             Some(_) | None => {
                 let detail = "there is no open job of yours with this id".to_owned();
                 let answer = Answer::Refused { code: Code::NotFound, detail };
-                effects.now.push(Message::Answer { request, answer });
+                // After what was recorded before: that the job is over may be among it.
+                effects.commits.push(after_all(id, vec![Message::Answer { request, answer }]));
                 None
             }
         }

@@ -83,6 +83,14 @@ impl Reader {
         .await
     }
 
+    /// Any partner's job, for ops.
+    ///
+    /// # Errors
+    /// [`ReadError`].
+    pub async fn any_job_view(&self, job: JobId) -> Result<Option<JobView>, ReadError> {
+        self.view("select view as doc from jobs where id = $1", [Arg::Id(job.0)]).await
+    }
+
     /// A partner's jobs, newest first, at most `limit` of them, those after `after` in that order.
     ///
     /// # Errors

@@ -125,7 +125,7 @@ impl Rows {
                 Actor::Partner(partner) => ("partner", Some(partner.as_str().to_owned())),
                 Actor::Friend(friend) => ("friend", Some(friend.to_string())),
                 Actor::Customer => ("customer", None),
-                Actor::Ops(name) => ("ops", Some(name.clone())),
+                Actor::Ops(by) => ("ops", Some(by.actor.clone())),
             };
             EventLine {
                 job,
@@ -181,6 +181,7 @@ fn offer_line(job: Uuid, offer: &Offer) -> OfferLine {
         why: match offer.why {
             WhyReason::Nearest => "nearest",
             WhyReason::Fairness => "fairness",
+            WhyReason::Assigned => "assigned",
         },
         rank: offer.rank.into(),
     }

@@ -9,6 +9,7 @@ pub mod auth;
 mod communities;
 mod contract;
 mod depth;
+mod desk;
 pub mod files;
 pub mod friend;
 mod friends;
@@ -203,6 +204,7 @@ pub fn public(app: Arc<App>) -> Router {
         .merge(friend::routes())
         .merge(partner::routes())
         .merge(ops::routes())
+        .merge(desk::routes())
         .merge(audit::routes())
         .merge(friends::routes())
         .merge(communities::routes())

@@ -13,6 +13,7 @@ mod quality;
 mod quarantine;
 mod races;
 mod restarts;
+mod steering;
 mod visits;
 mod walk;
 mod waves;

@@ -1,19 +1,20 @@
-//! The cast: a town with its dispatcher, a clock that is set by hand, a ledger that can be held up or made to refuse, and
-//! friends whose sessions take the claim word as real ones do.
+//! The cast: a town with its dispatcher, a clock that is set by hand, a ledger that can be held up or made to refuse,
+//! and friends whose sessions take the claim word as real ones do.
 //!
-//! The town plays the engine: what a record was to tell is told when the record is written; what a refused record was to
-//! tell is told to nobody (who waits for an answer hears `try_again`, or 503), and the job is read again from the ledger.
-//! Whatever is told is compared with what is written.
+//! The town plays the engine: what a record was to tell is told when the record is written; what a refused record was
+//! to tell is told to nobody (who waits for an answer hears `try_again`, or 503), and the job is read again from the
+//! ledger. Whatever is told is compared with what is written.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 
 use kiez::dispatch::claim::{Closed, Word};
-use kiez::dispatch::effect::{Actor, Answer, Commit, Effects, InHand, Message, Stored, Subject};
+use kiez::dispatch::effect::{Actor, Answer, By, Commit, Effects, InHand, Message, Stored, Subject};
 use kiez::dispatch::input::{Input, PartnerKey, Request, Terms};
 use kiez::dispatch::job::{Booking, Job, OfferState};
 use kiez::dispatch::nearest::{Nearby, Standing};
 use kiez::dispatch::{Dispatcher, Pace, is_final};
+use kiez_protocol::audit::AuditRole;
 use kiez_protocol::directory::{Community, Friend, Language, Package};
 use kiez_protocol::friend::{ClosedReason, DeclineReason, FriendMessage, LostReason, Snapshot, Verdict, VisitEvent};
 use kiez_protocol::ids::{FriendId, JobId, Key, OfferId, PartnerSlug, SessionId};
@@ -83,7 +84,7 @@ pub fn ada() -> PartnerSlug {
 }
 
 pub fn ops() -> Actor {
-    Actor::Ops("kim".to_owned())
+    Actor::Ops(By { actor: "kim".to_owned(), role: AuditRole::Dispatcher, at: Time(0) })
 }
 
 impl Town {
@@ -231,7 +232,16 @@ impl Town {
         let request = self.request();
         let key = key.map(|(key, body)| PartnerKey { key: key.to_owned(), body: [body; 32] });
         let (booking, terms, received_at) = (Arc::new(booking), self.terms(), self.now);
-        self.send(Input::Posted { request, partner: ada(), key, booking, terms, received_at });
+        self.send(Input::Posted {
+            request,
+            partner: ada(),
+            by: Actor::Partner(ada()),
+            reason: None,
+            key,
+            booking,
+            terms,
+            received_at,
+        });
         request
     }
 
@@ -277,6 +287,7 @@ impl Town {
     pub fn refused(&self, request: Request) -> Option<Code> {
         match self.answers.get(&request) {
             Some(Answer::Refused { code, .. }) => Some(*code),
+            Some(Answer::WrongState { .. }) => Some(Code::WrongState),
             _ => None,
         }
     }
@@ -301,8 +312,8 @@ impl Town {
         }
     }
 
-    /// What a session does with an accept: the word in the hand is tried, and the dispatcher hears of it unless the word
-    /// is settled or closed for good. The accept is in the mailbox only when it is delivered.
+    /// What a session does with an accept: the word in the hand is tried, and the dispatcher hears of it unless the
+    /// word is settled or closed for good. The accept is in the mailbox only when it is delivered.
     pub fn take_word(&mut self, friend: FriendId, job: JobId, key: Key) -> Option<Accept> {
         let offer = self.offer(friend, job);
         let revision = self.ledger.jobs[&job].row.view.revision;
@@ -410,7 +421,10 @@ impl Town {
                     self.quarantined.insert(job);
                     self.excuse(commit);
                     let stored = self.ledger.job(job).map(Box::new);
-                    self.mailbox.push_back(Input::Reread { job, stored });
+                    for joined in self.snapshots_anew() {
+                        self.mailbox.push_front(joined);
+                    }
+                    self.mailbox.push_front(Input::Reread { job, stored });
                     return true;
                 }
             }
@@ -419,6 +433,18 @@ impl Town {
         }
         commit.then.into_iter().for_each(|message| self.tell(message));
         true
+    }
+
+    /// Snapshots that wait behind a refused record may show what was never written: the inputs that make them anew.
+    fn snapshots_anew(&mut self) -> Vec<Input> {
+        let waiting = self.queue.iter_mut().flat_map(|commit| {
+            commit.then.extract_if(.., |message| matches!(message, Message::Snapshot { .. })).collect::<Vec<_>>()
+        });
+        let anew = |message| match message {
+            Message::Snapshot { friend, session, language, .. } => Some(Input::Joined { friend, session, language }),
+            _ => None,
+        };
+        waiting.filter_map(anew).collect()
     }
 
     /// What was to be told of a record that was refused is told to nobody; who waits hears to try again.
@@ -463,6 +489,12 @@ impl Town {
                 self.hands.remove(&(friend, offer));
             }
             Message::Snapshot { friend, snapshot, hand, .. } => {
+                for offer in &snapshot.offers {
+                    assert!(
+                        self.ledger.offer(offer.offer).is_some(),
+                        "a snapshot tells of an offer that is not written"
+                    );
+                }
                 for card in &snapshot.visits {
                     assert!(self.ledger.holds(friend, card.job), "a snapshot tells of a win that is not written");
                 }
