@@ -203,6 +203,8 @@ impl World {
             }
             FriendMessage::AcceptPending { .. }
             | FriendMessage::CapNear(_)
+            | FriendMessage::SettingsResult { .. }
+            | FriendMessage::Account { .. }
             | FriendMessage::Error { key: None, .. }
             | FriendMessage::Pong { .. }
             | FriendMessage::Expiring { .. }

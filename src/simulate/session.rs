@@ -76,6 +76,8 @@ pub(crate) fn is_owed(message: &FriendMessage) -> bool {
         | FriendMessage::Job(_)
         | FriendMessage::Done { .. }
         | FriendMessage::CapNear(_)
+        | FriendMessage::SettingsResult { .. }
+        | FriendMessage::Account { .. }
         | FriendMessage::Duty(_) => true,
         FriendMessage::Error { key, .. } => key.is_some(),
         FriendMessage::Welcome(_)
@@ -127,8 +129,11 @@ impl World {
             FriendFrame::Visit { job, event, key, at, reason } => {
                 (Input::Visited { friend: id, job, event, key, at, reason, received_at }, Some(key))
             }
-            // The people of this city have no tokens, and their pings are in how lines break.
-            FriendFrame::Hello { .. } | FriendFrame::Ping { .. } | FriendFrame::Refresh { .. } => return Ok(()),
+            // The people of this city have no tokens, leave their settings, and their pings are in how lines break.
+            FriendFrame::Hello { .. }
+            | FriendFrame::Settings { .. }
+            | FriendFrame::Ping { .. }
+            | FriendFrame::Refresh { .. } => return Ok(()),
         };
         if self.put(house, input).is_err() {
             self.refuse(house, friend, Code::Unavailable, key);
