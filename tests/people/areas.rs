@@ -2,7 +2,7 @@
 
 use kiez_protocol::friend::FriendMessage;
 use kiez_protocol::refusal::Code;
-use serde_json::{Value, json};
+use serde_json::json;
 
 use crate::common::{Cast, Database, friend_id, job, north};
 use crate::desk::House;
@@ -71,6 +71,6 @@ pub async fn what_is_wanted_outside_is_counted_by_cell(database: Database) {
     house.restart().await;
     assert_eq!(requests(&house, "").await, [2, 1]);
     let text = house.dispatcher.get("/v1/ops/waitlist").await.to_string();
-    assert!(!text.contains("Canary") && text != Value::Null.to_string());
+    assert!(!text.contains("Canary"), "{text}");
     house.over().await;
 }
