@@ -252,7 +252,7 @@ fn an_offer(offer: OfferId, job: JobId, attempt: u16, wave: u8, seat: u8, distan
         commission: eur(390),
         net: eur(3_510),
         payment_method: PaymentMethod::Cash,
-        why: Why { reason: WhyReason::Nearest, rank: 1 },
+        why: Why { reason: WhyReason::Nearest, rank: 1, distance_m: 0, deficit_days: None },
         allowed: vec![],
     }
 }

@@ -16,6 +16,15 @@ create index visits_by_age on visits (assigned_at);
 alter table duties add column first_on_at integer;
 create index offers_of_friend on offers (friend, sent_at);
 
+-- Why me: how much longer than those around them the friend in the fairness seat had waited.
+alter table offers add column deficit_days integer check (deficit_days is null or why = 'fairness');
+
+-- Ops look for jobs by where they stand, whose they are and where they are; friends for those of their communities.
+create index jobs_by_state on jobs (state, id);
+create index jobs_of_community on jobs (community, id);
+create index jobs_by_reference on jobs (partner_ref) where partner_ref is not null;
+create index bookings_by_postcode on bookings ((doc -> 'address' ->> 'postcode'), job);
+
 -- Jobs wanted where their community does not serve: how often, by community and cell of about five square kilometres.
 -- Nobody's name, street or number is here.
 create table waitlist (

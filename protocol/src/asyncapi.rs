@@ -52,6 +52,8 @@ const CHANNELS: &[Channel] = &[
             ("decline", &["offer_closed", "done", "error"]),
             ("visit", &["done", "job", "error"]),
             ("ack", &["error"]),
+            ("missed", &["missed", "error"]),
+            ("why_not", &["why", "error"]),
             ("ping", &["pong", "error"]),
             ("refresh", &["refreshed", "error"]),
         ],

@@ -7,6 +7,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::directory::Language;
+use crate::gate::Gate;
 use crate::ids::{CommunitySlug, FriendId, JobId, Key, OfferId, PackageSlug, SessionId};
 use crate::money::{Money, PaymentMethod};
 use crate::partner::{Address, Answers, Customer, JobState, Window};
@@ -104,6 +105,18 @@ pub enum FriendFrame {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         reason: Option<String>,
     },
+    /// Which jobs near by went to others? Answered by `missed`.
+    Missed {
+        /// Since then, at most 30 days ago; without it 30 days.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        since: Option<Time>,
+    },
+    /// Why not me? Answered by `why`.
+    WhyNot {
+        /// One of the ids in `missed`, as it came; at most 100 characters.
+        #[cfg_attr(feature = "schemas", schemars(length(max = 100)))]
+        missed: String,
+    },
     /// Everything up to this `seq` has arrived. At most one a second.
     Ack {
         /// The newest `seq` that has arrived.
@@ -123,7 +136,7 @@ pub enum FriendFrame {
 
 /// The names of all frame types, for telling an unknown type from an unfit field.
 pub const FRIEND_FRAME_TYPES: &[&str] =
-    &["hello", "duty", "fix", "seen", "accept", "decline", "visit", "ack", "ping", "refresh"];
+    &["hello", "duty", "fix", "seen", "accept", "decline", "visit", "missed", "why_not", "ack", "ping", "refresh"];
 
 /// Why a friend declined.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -270,6 +283,10 @@ pub enum FriendMessage {
     },
     /// 80 % or more of a cap is used, with the job just won.
     CapNear(CapNear),
+    /// Jobs of your communities near by that others were asked for and you were not.
+    Missed(Missed),
+    /// Why you were not asked.
+    Why(WhyNot),
     /// The server is going down, or lets no more in just now.
     Draining {
         /// Come back after so many ms of real time: each friend is told another time, so that not all come at once.
@@ -424,6 +441,76 @@ pub struct Why {
     pub reason: WhyReason,
     /// The rank among the suitable friends who had not been asked, from 1.
     pub rank: u16,
+    /// The distance that ranked them, metres, rounded half up to 50.
+    #[serde(default)]
+    pub distance_m: u32,
+    /// Of the fairness seat: how much longer than those around them they had waited for an offer, whole days.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub deficit_days: Option<u32>,
+}
+
+/// The answer to `missed`.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schemas", derive(schemars::JsonSchema))]
+pub struct Missed {
+    /// The newest first, at most 50.
+    pub jobs: Vec<MissedJob>,
+}
+
+/// A job for which a friend was not asked. It says neither whose nor where it was.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schemas", derive(schemars::JsonSchema))]
+pub struct MissedJob {
+    /// Names it to this friend alone, and says nothing else.
+    pub missed: String,
+    /// When it was posted.
+    pub at: Time,
+    /// Whose.
+    pub community: CommunitySlug,
+    /// What was to be done.
+    pub package: PackageSlug,
+}
+
+/// Why a friend was not asked for a job.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schemas", derive(schemars::JsonSchema))]
+pub struct WhyNot {
+    /// Which, as it was asked.
+    pub missed: String,
+    /// The first gate that did not open, if one did not.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub gate: Option<Gate>,
+    /// The rank among the suitable, from 1, if all gates opened and others came first. Without gate and rank the search
+    /// had found enough friends nearer by, or did not know where this one stood.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rank: Option<u16>,
+    /// The key of the text for people: `why_not.` and the gate, `why_not.rank` or `why_not.beyond`.
+    pub message_key: String,
+    /// What stood on record.
+    pub terms: WhyTerms,
+}
+
+/// The terms of a choice, as far as they concern the friend who asks. Nothing of the place, the customer or other friends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schemas", derive(schemars::JsonSchema))]
+pub struct WhyTerms {
+    /// When the choice was made.
+    pub at: Time,
+    /// In which wave.
+    pub wave: u8,
+    /// How many seats were to be given.
+    pub seats: u8,
+    /// Nobody farther away was looked at, metres.
+    pub cap_m: u32,
+    /// How far away the friend stood, metres, rounded half up to 50; absent when they were not among those looked at.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub distance_m: Option<u32>,
+    /// Everybody who was not looked at stood at least so far away, metres.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub beyond_m: Option<u32>,
+    /// How much longer than those around them the friend had waited for an offer, whole days.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub deficit_days: Option<u32>,
 }
 
 /// What gave a friend the seat.

@@ -9,7 +9,9 @@
 //! | [`partner`] | the partner's HTTP API: jobs in, their state out |
 //! | [`directory`] | what admins maintain: communities with their policy, packages, friends, partners |
 //! | [`profile`], [`hours`] | what a friend's profile holds besides name and skills; hours of the week |
+//! | [`gate`] | what a friend must be, have and want to be asked |
 //! | [`ops`] | the feed of the live map |
+//! | [`desk`] | what ops see of jobs and do to them by hand |
 //! | [`audit`] | who did what to whom, when and why |
 //! | [`refusal`] | every code with which the server says no, `problem+json`, close codes |
 //! | [`routes`] | every HTTP route: what it takes, what it answers |
@@ -27,6 +29,7 @@ pub mod audit;
 pub mod desk;
 pub mod directory;
 pub mod friend;
+pub mod gate;
 pub mod health;
 pub mod hours;
 pub mod ids;

@@ -129,6 +129,10 @@ pub const MESSAGE_KEYS: &[(&str, &str)] = &[
     ("error.fix_off_earth", "a `fix` whose point is not on the earth"),
     ("error.hello_twice", "a second `hello`"),
     ("error.job_not_found", "there is no such job, or it was never yours"),
+    (
+        "error.missed_not_found",
+        "a `why_not` about nothing that was in a `missed` of yours, or you were asked for it since",
+    ),
     ("error.offer_not_found", "there is no such offer, or it is not yours"),
     ("error.reason_too_long", "a `reason` of more than 300 characters"),
     ("error.refused", "refused; the code says why"),

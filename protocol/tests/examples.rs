@@ -35,6 +35,8 @@ tags!(FRAMES, frame_tag, FriendFrame {
     FriendFrame::Accept { .. } => "accept",
     FriendFrame::Decline { .. } => "decline",
     FriendFrame::Visit { .. } => "visit",
+    FriendFrame::Missed { .. } => "missed",
+    FriendFrame::WhyNot { .. } => "why_not",
     FriendFrame::Ack { .. } => "ack",
     FriendFrame::Ping { .. } => "ping",
     FriendFrame::Refresh { .. } => "refresh",
@@ -58,6 +60,8 @@ tags!(MESSAGES, message_tag, FriendMessage {
     FriendMessage::StopLocation => "stop_location",
     FriendMessage::DutyEnding { .. } => "duty_ending",
     FriendMessage::CapNear(_) => "cap_near",
+    FriendMessage::Missed(_) => "missed",
+    FriendMessage::Why(_) => "why",
     FriendMessage::Draining { .. } => "draining",
 });
 

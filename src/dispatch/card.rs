@@ -39,7 +39,12 @@ pub fn offer(job: &Job, offer: &Offer, language: Language) -> friend::Offer {
         commission: offer.pay.commission,
         net: offer.pay.net,
         payment_method: booking.payment_method,
-        why: Why { reason: offer.why, rank: offer.rank },
+        why: Why {
+            reason: offer.why,
+            rank: offer.rank,
+            distance_m: offer.distance_m,
+            deficit_days: offer.deficit_days,
+        },
         allowed: vec!["accept".to_owned(), "decline".to_owned()],
     }
 }

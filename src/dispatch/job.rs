@@ -105,6 +105,8 @@ pub struct Offer {
     pub pay: Pay,
     /// What gave the friend the seat.
     pub why: WhyReason,
+    /// Of the fairness seat: how much longer than those around them the friend had waited, whole days.
+    pub deficit_days: Option<u32>,
     /// The rank among the suitable, from 1.
     pub rank: u16,
 }

@@ -14,6 +14,7 @@
 //! | `visit` | what the winner does |
 //! | [`nearest`], [`gates`], [`capacity`], [`caps`], [`pay`] | who is near, who is suitable, what they hold, have done and get |
 //! | [`rank`], [`fairness`], [`decision`] | in which order, how long each has waited, and the record of why |
+//! | [`hindsight`] | why a friend was not asked, from the records of choices |
 //! | `area` | where a community's jobs are, and its brake |
 //! | `duty`, `restore` | friends coming and going, and the server itself |
 
@@ -33,6 +34,7 @@ pub mod fairness;
 pub mod gates;
 pub mod globe;
 mod hand;
+pub mod hindsight;
 pub mod input;
 pub mod job;
 mod mint;

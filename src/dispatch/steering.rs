@@ -169,6 +169,7 @@ impl Dispatcher {
                 distance_m: distance_m.unwrap_or(0),
                 pay: payed,
                 why: WhyReason::Assigned,
+                deficit_days: None,
                 rank: 1,
             };
             self.offers.insert(offer.id, job.id);

@@ -38,6 +38,7 @@ struct Place {
     seat: u8,
     rank: u16,
     why: WhyReason,
+    deficit_days: Option<u32>,
 }
 
 impl Dispatcher {
@@ -143,8 +144,9 @@ impl Dispatcher {
         };
         let decision = Decision::make(frame, seats, fairness, weighed, failed);
         for (friend, seat, rank, why) in decision.seated() {
+            let deficit_days = (why == WhyReason::Fairness).then(|| decision.deficit_days(friend)).flatten();
             let found = suitable.iter().find(|found| found.standing.friend == friend).expect("who is seated was found");
-            self.make_offer(job, change, found, Place { wave, seat, rank, why });
+            self.make_offer(job, change, found, Place { wave, seat, rank, why, deficit_days });
         }
         change.decisions.push(decision);
     }
@@ -172,6 +174,7 @@ impl Dispatcher {
             distance_m: found.rounded_m,
             pay,
             why: place.why,
+            deficit_days: place.deficit_days,
             rank: place.rank,
         };
         job.run.asked += 1;

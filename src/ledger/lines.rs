@@ -71,6 +71,7 @@ pub struct OfferLine {
     pub net: i64,
     pub currency: &'static str,
     pub why: &'static str,
+    pub deficit_days: Option<i64>,
     pub rank: i64,
 }
 

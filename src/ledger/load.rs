@@ -34,7 +34,7 @@ macro_rules! statements {
             offers: concat!(
                 "select offers.id, offers.job, friend, offers.attempt, wave, wave_seat, seat, offers.revision, sent_at,
                         expires_at, offers.state, renewed, distance_m, gross, offers.commission, net, offers.currency,
-                        why, rank
+                        why, deficit_days, rank
                  from offers join jobs on jobs.id = offers.job where ",
                 $which,
                 " order by offers.job, seat"
@@ -252,6 +252,7 @@ fn offer(row: &Row) -> sqlx::Result<Offer> {
         distance_m: row.int("distance_m")?,
         pay: pay(row)?,
         why: row.word("why")?,
+        deficit_days: row.maybe_int("deficit_days")?.and_then(|days| u32::try_from(days).ok()),
         rank: row.int("rank")?,
     })
 }

@@ -15,6 +15,7 @@ pub mod checkup;
 mod documents;
 mod either;
 mod fence;
+mod hindsight;
 mod lines;
 mod load;
 mod open_error;
@@ -37,6 +38,7 @@ use sqlx::postgres::PgConnectOptions;
 use tokio::sync::mpsc;
 use uuid::Uuid;
 
+pub use self::hindsight::{Around, Passed};
 pub use self::open_error::OpenError;
 use self::pool::Pool;
 pub use self::reader::AuditFilter;

@@ -183,6 +183,7 @@ fn offer_line(job: Uuid, offer: &Offer) -> OfferLine {
             WhyReason::Fairness => "fairness",
             WhyReason::Assigned => "assigned",
         },
+        deficit_days: offer.deficit_days.map(i64::from),
         rank: offer.rank.into(),
     }
 }

@@ -244,6 +244,8 @@ pub fn is_owed(message: &FriendMessage) -> bool {
         | FriendMessage::Refreshed { .. }
         | FriendMessage::StopLocation
         | FriendMessage::DutyEnding { .. }
+        | FriendMessage::Missed(_)
+        | FriendMessage::Why(_)
         | FriendMessage::Draining { .. } => false,
     }
 }
@@ -268,6 +270,8 @@ pub fn offers_in(message: &FriendMessage) -> Vec<OfferId> {
         | FriendMessage::StopLocation
         | FriendMessage::DutyEnding { .. }
         | FriendMessage::CapNear(_)
+        | FriendMessage::Missed(_)
+        | FriendMessage::Why(_)
         | FriendMessage::Draining { .. } => Vec::new(),
     }
 }

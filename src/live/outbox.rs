@@ -409,6 +409,8 @@ fn answered(message: &FriendMessage) -> Option<Key> {
         | FriendMessage::StopLocation
         | FriendMessage::DutyEnding { .. }
         | FriendMessage::CapNear(_)
+        | FriendMessage::Missed(_)
+        | FriendMessage::Why(_)
         | FriendMessage::Draining { .. } => None,
     }
 }

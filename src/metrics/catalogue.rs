@@ -173,8 +173,6 @@ pub const JOB_EVENTS: &[&str] = &[
     "answers_complete",
     "answered",
     "reminder",
-    "paused",
-    "resumed",
     "unfilled",
     "alarm",
     "cancelled",
@@ -231,8 +229,10 @@ pub(super) const HELLOS: &[&str] = &[
     "restarting",
     "gone",
 ];
-pub(super) const FRAMES: &[&str] =
-    &["hello", "duty", "fix", "seen", "accept", "decline", "visit", "ack", "ping", "refresh", "unknown"];
+pub(super) const FRAMES: &[&str] = &[
+    "hello", "duty", "fix", "seen", "accept", "decline", "visit", "missed", "why_not", "ack", "ping", "refresh",
+    "unknown",
+];
 pub(super) const FRAME_REFUSALS: &[&str] = &["too_fast", "unfit", "unknown_type"];
 pub(super) const FIXES: &[&str] = &["taken", "too_fast", "inaccurate", "off_earth", "off_duty", "late", "jump"];
 

@@ -19,6 +19,7 @@ mod partner;
 mod places;
 mod problem;
 mod query;
+pub mod seal;
 
 pub mod socket;
 pub mod waiting;
@@ -74,6 +75,10 @@ pub struct App {
     pub in_flight: InFlight,
     /// Sockets that have not said hello.
     pub strangers: Places,
+    /// Questions of friends about the past that are being answered.
+    pub questions: friend::hindsight::Questions,
+    /// Names for jobs that say nothing.
+    pub seal: seal::Seal,
     /// How many hellos are taken.
     pub admission: friend::admission::Admission,
     /// Pages that may open the map's feed.

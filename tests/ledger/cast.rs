@@ -363,6 +363,7 @@ pub fn posted(key: Option<&str>) -> JobRecord {
             distance_m: 50 * u32::from(seat),
             pay: pay(),
             why: if seat == 3 { WhyReason::Fairness } else { WhyReason::Nearest },
+            deficit_days: (seat == 3).then_some(3),
             rank: u16::from(seat) + 1,
         })
         .collect();

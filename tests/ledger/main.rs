@@ -96,5 +96,6 @@ mod told {
         documents_have_versions,
         api_keys_are_kept_as_hashes,
         a_value_is_kept_from_the_first_start_on,
+        what_went_past_a_friend_is_found_by_choice_or_by_place,
     }
 }

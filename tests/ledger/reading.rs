@@ -1,11 +1,13 @@
 //! What is read back by others than the dispatcher, and what admins write.
 
+use kiez::dispatch::effect::JobRecord;
 use kiez::dispatch::job::OfferState;
-use kiez::ledger::RegistryError;
+use kiez::ledger::{Around, RegistryError};
 use kiez_protocol::directory::{ImportLine, Partner};
 use kiez_protocol::friend::{ClosedReason, LostReason, ToldVerdict, Verdict};
 use kiez_protocol::ids::{JobId, Key, PartnerSlug};
 use kiez_protocol::partner::JobState;
+use kiez_protocol::time::Time;
 use uuid::Uuid;
 
 use crate::cast::*;
@@ -238,4 +240,52 @@ pub async fn a_value_is_kept_from_the_first_start_on(place: &Place) {
     assert_eq!(opened.registry.keep("time_anchor", "1").await.expect("stored"), "1");
     assert_eq!(opened.registry.keep("time_anchor", "2").await.expect("stored"), "1");
     end(opened).await;
+}
+
+pub async fn what_went_past_a_friend_is_found_by_choice_or_by_place(place: &Place) {
+    let opened = place.open_with_documents().await;
+    let (reader, mut engineer) = (opened.reader, Engineer::new(opened.writer, opened.outcomes));
+    let mut asked = posted(None);
+    let (me, other) = (asked.offers[0].friend, asked.offers[1].friend);
+    let mut near = posted(None);
+    let mut seen = posted(None);
+    seen.decisions[0].candidates[0] = kiez::dispatch::decision::Candidate {
+        friend: me,
+        distance_m: 1_200,
+        waited: None,
+        outcome: kiez::dispatch::decision::Outcome::Failed { gate: kiez::dispatch::gates::Gate::Caps },
+    };
+    let move_to = |record: &mut JobRecord, lat: f64| {
+        let mut booking = (**record.booking.as_ref().unwrap()).clone();
+        booking.place = kiez_protocol::place::Point::new(lat, 13.4).unwrap();
+        record.booking = Some(std::sync::Arc::new(booking));
+    };
+    move_to(&mut seen, 47.5);
+    let mut far = posted(None);
+    move_to(&mut far, 47.6);
+    let mut unchosen = posted(None);
+    unchosen.decisions.clear();
+    let mut old = posted(None);
+    old.job.created_at = START - 31 * 24 * HOUR;
+    for record in [&mut asked, &mut near, &mut seen, &mut far, &mut unchosen, &mut old] {
+        record.job.id = JobId(Uuid::now_v7());
+        record.job.view.id = record.job.id;
+        assert!(engineer.write(record).await);
+    }
+    let berlin = Some(Around { south: 52.3, north: 52.7, west: 13.2, east: 13.6 });
+    let since = Time(START.0 - 30 * 24 * HOUR);
+    let community: kiez_protocol::ids::CommunitySlug = "berlin-tech".parse().unwrap();
+    let found = reader.passed_over(me, &community, since, berlin, 50).await.expect("read");
+    let told: Vec<_> = found.iter().map(|job| (job.id, job.seen)).collect();
+    assert_eq!(told, [(seen.job.id, true), (near.job.id, false)], "newest first; not the one they were asked for");
+    assert!((found[0].place.lat() - 47.5).abs() < 1e-5 && found[0].at == START);
+    let nowhere = reader.passed_over(me, &community, since, None, 50).await.expect("read");
+    assert_eq!(nowhere.iter().map(|job| job.id).collect::<Vec<_>>(), [seen.job.id]);
+    assert_eq!(reader.passed_over(me, &community, since, berlin, 1).await.expect("read").len(), 1);
+    let elsewhere: kiez_protocol::ids::CommunitySlug = "zuerich-tech".parse().unwrap();
+    assert!(reader.passed_over(me, &elsewhere, since, berlin, 50).await.expect("read").is_empty());
+    assert_eq!(reader.decisions(seen.job.id).await.expect("read"), seen.decisions, "as they were written");
+    assert!(reader.decisions(JobId(Uuid::now_v7())).await.expect("read").is_empty());
+    assert!(!reader.passed_over(other, &community, since, berlin, 50).await.expect("read").is_empty());
+    engineer.end().await;
 }

@@ -8,6 +8,7 @@ mod town;
 mod areas;
 mod fairness;
 mod gates;
+mod hindsight;
 mod posts;
 mod quality;
 mod quarantine;

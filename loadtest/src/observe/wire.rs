@@ -65,6 +65,8 @@ impl Observation {
             }
             FriendFrame::Hello { .. }
             | FriendFrame::Seen { .. }
+            | FriendFrame::Missed { .. }
+            | FriendFrame::WhyNot { .. }
             | FriendFrame::Ack { .. }
             | FriendFrame::Ping { .. }
             | FriendFrame::Refresh { .. } => {}
@@ -118,6 +120,8 @@ impl Observation {
             | FriendMessage::StopLocation
             | FriendMessage::DutyEnding { .. }
             | FriendMessage::CapNear(_)
+            | FriendMessage::Missed(_)
+            | FriendMessage::Why(_)
             | FriendMessage::Draining { .. } => {}
         }
     }

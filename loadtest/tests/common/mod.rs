@@ -478,7 +478,11 @@ impl State {
             }
             FriendFrame::Ack { .. } => self.acks += 1,
             FriendFrame::Ping { t } => self.tell(friend, FriendMessage::Pong { t }),
-            FriendFrame::Hello { .. } | FriendFrame::Seen { .. } | FriendFrame::Refresh { .. } => {}
+            FriendFrame::Hello { .. }
+            | FriendFrame::Seen { .. }
+            | FriendFrame::Missed { .. }
+            | FriendFrame::WhyNot { .. }
+            | FriendFrame::Refresh { .. } => {}
         }
         true
     }
@@ -582,7 +586,7 @@ fn an_offer(offer: OfferId, job: JobId, view: &JobView, seat: u8, distance_m: u3
         commission: eur(390),
         net: eur(3_510),
         payment_method: kiez_protocol::money::PaymentMethod::Cash,
-        why: Why { reason: WhyReason::Nearest, rank: 1 },
+        why: Why { reason: WhyReason::Nearest, rank: 1, distance_m: 0, deficit_days: None },
         allowed: vec![],
     }
 }

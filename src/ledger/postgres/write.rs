@@ -145,25 +145,26 @@ fn offers(lines: &[OfferLine]) -> Statement<'_> {
         .bind(column(lines, |line| line.net))
         .bind(column(lines, |line| line.currency))
         .bind(column(lines, |line| line.why))
+        .bind(column(lines, |line| line.deficit_days))
         .bind(column(lines, |line| line.rank))
 }
 
 const OFFERS: &str = "
 insert into offers (id, job, friend, attempt, wave, wave_seat, seat, revision, sent_at, expires_at, state, renewed,
-    distance_m, gross, commission, net, currency, why, rank)
+    distance_m, gross, commission, net, currency, why, deficit_days, rank)
 select id, job, friend, attempt, wave, wave_seat, seat, revision, sent_at, expires_at, state, renewed, distance_m,
-    gross, commission, net, currency, why, rank
+    gross, commission, net, currency, why, deficit_days, rank
 from unnest($1::uuid[], $2::uuid[], $3::uuid[], $4::bigint[], $5::bigint[], $6::bigint[], $7::bigint[],
     $8::bigint[], $9::bigint[], $10::bigint[], $11::text[], $12::boolean[], $13::bigint[], $14::bigint[],
-    $15::bigint[], $16::bigint[], $17::text[], $18::text[], $19::bigint[]) with ordinality
+    $15::bigint[], $16::bigint[], $17::text[], $18::text[], $19::bigint[], $20::bigint[]) with ordinality
     as lines (id, job, friend, attempt, wave, wave_seat, seat, revision, sent_at, expires_at, state, renewed,
-    distance_m, gross, commission, net, currency, why, rank, line)
+    distance_m, gross, commission, net, currency, why, deficit_days, rank, line)
 order by line
 on conflict (id) do update set wave = excluded.wave, wave_seat = excluded.wave_seat, seat = excluded.seat,
     revision = excluded.revision, sent_at = excluded.sent_at, expires_at = excluded.expires_at,
     state = excluded.state, renewed = excluded.renewed, distance_m = excluded.distance_m, gross = excluded.gross,
     commission = excluded.commission, net = excluded.net, currency = excluded.currency, why = excluded.why,
-    rank = excluded.rank";
+    deficit_days = excluded.deficit_days, rank = excluded.rank";
 
 fn visits(lines: &[VisitLine]) -> Statement<'_> {
     sqlx::query(VISITS)

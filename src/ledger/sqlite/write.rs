@@ -73,17 +73,17 @@ on conflict (job, attempt) do update set started_at = excluded.started_at, waves
 
 const OFFERS: &str = "
 insert into offers (id, job, friend, attempt, wave, wave_seat, seat, revision, sent_at, expires_at, state, renewed,
-    distance_m, gross, commission, net, currency, why, rank)
+    distance_m, gross, commission, net, currency, why, deficit_days, rank)
 select value ->> 'id', value ->> 'job', value ->> 'friend', value ->> 'attempt', value ->> 'wave',
     value ->> 'wave_seat', value ->> 'seat', value ->> 'revision', value ->> 'sent_at', value ->> 'expires_at',
     value ->> 'state', value ->> 'renewed', value ->> 'distance_m', value ->> 'gross', value ->> 'commission',
-    value ->> 'net', value ->> 'currency', value ->> 'why', value ->> 'rank'
+    value ->> 'net', value ->> 'currency', value ->> 'why', value ->> 'deficit_days', value ->> 'rank'
 from jsonb_each(?) where true order by key
 on conflict (id) do update set wave = excluded.wave, wave_seat = excluded.wave_seat, seat = excluded.seat,
     revision = excluded.revision, sent_at = excluded.sent_at, expires_at = excluded.expires_at,
     state = excluded.state, renewed = excluded.renewed, distance_m = excluded.distance_m, gross = excluded.gross,
     commission = excluded.commission, net = excluded.net, currency = excluded.currency, why = excluded.why,
-    rank = excluded.rank";
+    deficit_days = excluded.deficit_days, rank = excluded.rank";
 
 const VISITS: &str = "
 insert into visits (job, attempt, friend, offer, place, gross, commission, net, currency, accept_key, assigned_at,

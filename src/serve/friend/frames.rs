@@ -6,6 +6,7 @@ use kiez_protocol::friend::{FRIEND_FRAME_TYPES, FriendFrame, FriendMessage, Lost
 use kiez_protocol::ids::{JobId, Key, OfferId};
 use kiez_protocol::refusal::{Code, close};
 
+use super::hindsight::Question;
 use super::session::Session;
 use crate::dispatch::claim::{Closed, Word};
 use crate::dispatch::input::Input;
@@ -39,6 +40,8 @@ impl Session {
             | FriendFrame::Seen { .. }
             | FriendFrame::Decline { .. }
             | FriendFrame::Visit { .. }
+            | FriendFrame::Missed { .. }
+            | FriendFrame::WhyNot { .. }
             | FriendFrame::Ack { .. }
             | FriendFrame::Ping { .. }
             | FriendFrame::Refresh { .. } => self.paces.take_frame(now, limits),
@@ -79,6 +82,14 @@ impl Session {
             }
             FriendFrame::Refresh { token } => {
                 self.refresh(&token);
+                return Ok(());
+            }
+            FriendFrame::Missed { since } => {
+                self.look_back(Question::Missed { since });
+                return Ok(());
+            }
+            FriendFrame::WhyNot { missed } => {
+                self.look_back(Question::Why { missed });
                 return Ok(());
             }
             FriendFrame::Ack { seq } => match self.outbox.acknowledged(seq) {
@@ -236,6 +247,8 @@ fn kind_of(frame: &FriendFrame) -> &'static str {
         FriendFrame::Accept { .. } => "accept",
         FriendFrame::Decline { .. } => "decline",
         FriendFrame::Visit { .. } => "visit",
+        FriendFrame::Missed { .. } => "missed",
+        FriendFrame::WhyNot { .. } => "why_not",
         FriendFrame::Ack { .. } => "ack",
         FriendFrame::Ping { .. } => "ping",
         FriendFrame::Refresh { .. } => "refresh",
@@ -249,6 +262,8 @@ fn key_of(frame: &FriendFrame) -> Option<Key> {
         FriendFrame::Hello { .. }
         | FriendFrame::Fix { .. }
         | FriendFrame::Seen { .. }
+        | FriendFrame::Missed { .. }
+        | FriendFrame::WhyNot { .. }
         | FriendFrame::Ack { .. }
         | FriendFrame::Ping { .. }
         | FriendFrame::Refresh { .. } => None,

@@ -11,6 +11,7 @@
 
 pub mod admission;
 mod frames;
+pub mod hindsight;
 mod position;
 mod session;
 mod token;
