@@ -203,6 +203,8 @@ impl World {
             }
             FriendMessage::AcceptPending { .. }
             | FriendMessage::CapNear(_)
+            | FriendMessage::Missed(_)
+            | FriendMessage::Why(_)
             | FriendMessage::Error { key: None, .. }
             | FriendMessage::Pong { .. }
             | FriendMessage::Expiring { .. }

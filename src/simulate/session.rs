@@ -85,6 +85,8 @@ pub(crate) fn is_owed(message: &FriendMessage) -> bool {
         | FriendMessage::Refreshed { .. }
         | FriendMessage::StopLocation
         | FriendMessage::DutyEnding { .. }
+        | FriendMessage::Missed(_)
+        | FriendMessage::Why(_)
         | FriendMessage::Draining { .. } => false,
     }
 }
@@ -127,8 +129,13 @@ impl World {
             FriendFrame::Visit { job, event, key, at, reason } => {
                 (Input::Visited { friend: id, job, event, key, at, reason, received_at }, Some(key))
             }
-            // The people of this city have no tokens, and their pings are in how lines break.
-            FriendFrame::Hello { .. } | FriendFrame::Ping { .. } | FriendFrame::Refresh { .. } => return Ok(()),
+            // The people of this city have no tokens, their pings are in how lines break, and what they missed they read in
+            // the ledger.
+            FriendFrame::Hello { .. }
+            | FriendFrame::Ping { .. }
+            | FriendFrame::Refresh { .. }
+            | FriendFrame::Missed { .. }
+            | FriendFrame::WhyNot { .. } => return Ok(()),
         };
         if self.put(house, input).is_err() {
             self.refuse(house, friend, Code::Unavailable, key);

@@ -126,6 +126,8 @@ impl Model {
             | FriendMessage::Refreshed { .. }
             | FriendMessage::StopLocation
             | FriendMessage::DutyEnding { .. }
+            | FriendMessage::Missed(_)
+            | FriendMessage::Why(_)
             | FriendMessage::Draining { .. } => {}
         }
         self.public(text)
