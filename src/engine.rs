@@ -475,6 +475,7 @@ impl Engine {
             | Input::Settled { job, .. }
             | Input::Reread { job, .. } => Some(*job),
             Input::Posted { .. }
+            | Input::Tried { .. }
             | Input::Delivered { .. }
             | Input::Duty { .. }
             | Input::Joined { .. }
@@ -505,6 +506,7 @@ impl Engine {
             Input::Duty { friend, on, .. } => tracing::debug!(%friend, on, "duty"),
             Input::Brake { community, on } => tracing::info!(%community, on, "the brake"),
             Input::Posted { .. }
+            | Input::Tried { .. }
             | Input::Edited { .. }
             | Input::Answered { .. }
             | Input::Paused { .. }

@@ -24,6 +24,17 @@ pub enum Urgency {
     Relaxed,
 }
 
+impl Urgency {
+    /// The name on the wire.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Urgency::Urgent => "urgent",
+            Urgency::Normal => "normal",
+            Urgency::Relaxed => "relaxed",
+        }
+    }
+}
+
 /// Where the customer lives. Only the winner sees the street.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schemas", derive(schemars::JsonSchema))]
@@ -332,4 +343,55 @@ pub struct JobList {
 pub struct PackageList {
     /// All packages.
     pub packages: Vec<Package>,
+}
+
+/// `POST /v1/jobs/dry-run`: what would become of a post at this moment. Nothing is recorded and nobody is asked.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schemas", derive(schemars::JsonSchema))]
+pub struct DryRun {
+    /// The friends that the first wave asks, where there are as many.
+    pub wanted: u8,
+    /// How many suitable friends it would find for that now, far or near.
+    pub would_find: u8,
+    /// How far away they are, nearest first: bands, no positions.
+    pub distances: Vec<DistanceBand>,
+    /// How soon the newest jobs of this community and urgency were won; absent where there were fewer than five.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub assign: Option<AssignTimes>,
+    /// Required questions without an answer: nobody would be asked before they come.
+    #[serde(default)]
+    pub missing_answers: Vec<Word>,
+    /// The gross price; without it the job is priced by who wins it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub price: Option<Money>,
+    /// The commission in it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub commission: Option<Money>,
+    /// Whether the community does not serve this place: a post would be refused.
+    pub outside_area: bool,
+    /// Whether the community makes no new offers now.
+    pub brake: bool,
+}
+
+/// A span of distances.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schemas", derive(schemars::JsonSchema))]
+pub struct DistanceBand {
+    /// At least so far away, metres.
+    pub from_m: u32,
+    /// Nearer than this, metres; absent for all that is farther.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub to_m: Option<u32>,
+}
+
+/// From the beginning of a run to the accept that won it, of the newest runs of a community and urgency that were won.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schemas", derive(schemars::JsonSchema))]
+pub struct AssignTimes {
+    /// Half of them were won within this, ms.
+    pub median_ms: i64,
+    /// Four of five were won within this, ms.
+    pub p80_ms: i64,
+    /// How many they are, 5 to 50.
+    pub jobs: u32,
 }

@@ -4,14 +4,14 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
-use kiez_protocol::desk::{ActOnJob, AssignJob, PostForPartner};
+use kiez_protocol::desk::{ActOnJob, AssignJob, DeskJob, DeskList, DeskLook, PostForPartner};
 use kiez_protocol::directory::{
     Community, Friend, ImportLine, ImportReport, Package, Partner, Policy, TokenRequest, TokenView,
 };
 use kiez_protocol::friend::{Envelope, FRIEND_FRAME_TYPES, FriendFrame, FriendMessage};
 use kiez_protocol::health::{Liveness, Readiness};
 use kiez_protocol::ops::{OpsFrame, OpsMessage};
-use kiez_protocol::partner::{CancelJob, EditJob, GiveAnswers, JobList, JobView, PackageList, PostJob};
+use kiez_protocol::partner::{CancelJob, DryRun, EditJob, GiveAnswers, JobList, JobView, PackageList, PostJob};
 use kiez_protocol::refusal::Problem;
 use serde::{Serialize, de::DeserializeOwned};
 use serde_json::Value;
@@ -97,6 +97,10 @@ const PLAIN: &[(&str, Check)] = &[
     ("edit_job", same::<EditJob>),
     ("give_answers", same::<GiveAnswers>),
     ("cancel_job", same::<CancelJob>),
+    ("dry_run", same::<DryRun>),
+    ("desk_list", same::<DeskList>),
+    ("desk_job", same::<DeskJob>),
+    ("desk_look", same::<DeskLook>),
     ("post_for_partner", same::<PostForPartner>),
     ("act_on_job", same::<ActOnJob>),
     ("assign_job", same::<AssignJob>),

@@ -20,6 +20,7 @@ use super::claim::{Claim, Seat};
 use super::decision::Decision;
 use super::input::{PartnerKey, Request, Terms};
 use super::job::{Booking, Offer, Pause, Run, Visit};
+use super::trial::Trial;
 
 /// What one input led to. Filled by the dispatcher, emptied by the engine.
 #[derive(Debug, Default)]
@@ -398,6 +399,8 @@ pub enum Answer {
         /// The job it made.
         job: JobId,
     },
+    /// What would be.
+    Tried(Box<Trial>),
     /// The job as it is now.
     Job(Box<JobView>),
     /// The job's state does not allow it.

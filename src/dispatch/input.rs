@@ -61,6 +61,19 @@ pub enum Input {
         /// When the request was taken.
         received_at: Time,
     },
+    /// What would become of a post? Nothing is recorded, nobody is asked, and the answer is all there is.
+    Tried {
+        /// To be answered.
+        request: Request,
+        /// Whose it would be.
+        partner: PartnerSlug,
+        /// The job itself.
+        booking: Arc<Booking>,
+        /// The terms.
+        terms: Terms,
+        /// When the request was taken.
+        received_at: Time,
+    },
     /// What was booked is changed.
     Edited {
         /// To be answered.

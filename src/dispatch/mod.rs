@@ -48,6 +48,7 @@ mod restore;
 mod silence;
 mod steering;
 mod timers;
+pub mod trial;
 mod verdict;
 mod visit;
 mod wave;
@@ -126,6 +127,9 @@ impl Dispatcher {
             Input::Posted { request, partner, by, reason, key, booking, terms, received_at } => {
                 let by = posting::Poster { by, reason };
                 self.posted(request, partner, by, key, booking, terms, received_at, now, nearby, effects);
+            }
+            Input::Tried { request, partner, booking, terms, received_at } => {
+                self.tried(request, partner, booking, terms, received_at, now, nearby, effects);
             }
             Input::Edited { request, by, job, edit, received_at } => {
                 self.edited(request, by, job, edit, received_at, now, nearby, effects);

@@ -127,30 +127,44 @@ impl Dispatcher {
         choice.unwrap_or(Choice { walk: Walk::default(), cap_m: 0, fairness: None })
     }
 
+    /// How far away those would be who are asked first for a job that is only tried, rounded metres, in the order of rank.
+    pub(super) fn would_ask(&self, job: &Job, now: Time, nearby: &dyn Nearby) -> Vec<u32> {
+        let seats: Vec<u8> = (0..seats(job)).collect();
+        let Choice { walk, cap_m, fairness } = self.choose(job, 1, &seats, now, nearby);
+        let decision = self.decision(job, 1, seats, Choice { walk, cap_m, fairness }, now).0;
+        let of = |friend| decision.candidates.iter().find(move |seen| seen.friend == friend);
+        decision.seated().filter_map(|(friend, ..)| of(friend)).map(|seen| seen.distance_m).collect()
+    }
+
     /// Makes the offers of a choice and records why these friends.
     fn decide(&mut self, job: &mut Job, change: &mut Change, wave: u8, seats: Vec<u8>, choice: Choice) {
-        let Choice { walk: Walk { suitable, failed, beyond_m }, cap_m, fairness } = choice;
-        let weigh = |found: &Found| Weighed {
-            friend: found.standing.friend,
-            distance_m: found.rounded_m,
-            wait: self.waits.of(found.standing.friend, change.now),
-        };
-        let weighed = suitable.iter().map(weigh).collect();
-        let frame = Frame {
-            attempt: job.attempt,
-            wave,
-            at: change.now,
-            policy_version: job.terms.community_version,
-            cap_m,
-            beyond_m: beyond_m.map(rounded_m),
-        };
-        let decision = Decision::make(frame, seats, fairness, weighed, failed);
+        let (decision, suitable) = self.decision(job, wave, seats, choice, change.now);
         for (friend, seat, rank, why) in decision.seated() {
             let deficit_days = (why == WhyReason::Fairness).then(|| decision.deficit_days(friend)).flatten();
             let found = suitable.iter().find(|found| found.standing.friend == friend).expect("who is seated was found");
             self.make_offer(job, change, found, Place { wave, seat, rank, why, deficit_days });
         }
         change.decisions.push(decision);
+    }
+
+    /// The choice as it is recorded, and the friends it found.
+    fn decision(&self, job: &Job, wave: u8, seats: Vec<u8>, choice: Choice, now: Time) -> (Decision, Vec<Found>) {
+        let Choice { walk: Walk { suitable, failed, beyond_m }, cap_m, fairness } = choice;
+        let weigh = |found: &Found| Weighed {
+            friend: found.standing.friend,
+            distance_m: found.rounded_m,
+            wait: self.waits.of(found.standing.friend, now),
+        };
+        let weighed = suitable.iter().map(weigh).collect();
+        let frame = Frame {
+            attempt: job.attempt,
+            wave,
+            at: now,
+            policy_version: job.terms.community_version,
+            cap_m,
+            beyond_m: beyond_m.map(rounded_m),
+        };
+        (Decision::make(frame, seats, fairness, weighed, failed), suitable)
     }
 
     fn make_offer(&mut self, job: &mut Job, change: &mut Change, found: &Found, place: Place) {

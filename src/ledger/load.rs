@@ -62,6 +62,9 @@ const VERDICTS_MS: i64 = 24 * 3_600_000;
 /// A job that was won in the last day was posted at most so long before, ms; one that lay longer is looked up when asked.
 const JOB_LASTS_MS: i64 = 30 * VERDICTS_MS;
 
+/// The offers of one job, by seat.
+pub const OFFERS_OF_JOB: &str = ONE.offers;
+
 const OPEN: Statements = statements!("jobs.next_deadline is not null");
 const ONE: Statements = statements!("jobs.id = $1");
 
@@ -231,7 +234,8 @@ async fn document(session: &mut Session<'_>, kind: &str, slug: &str, version: u3
         .ok_or_else(|| broken(kind, format_args!("a job names {slug} version {version}, which is not stored")))
 }
 
-fn offer(row: &Row) -> sqlx::Result<Offer> {
+/// A row of the statements for offers.
+pub fn offer(row: &Row) -> sqlx::Result<Offer> {
     Ok(Offer {
         id: OfferId(row.id("id")?),
         friend: FriendId(row.id("friend")?),

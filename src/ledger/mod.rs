@@ -12,6 +12,7 @@
 
 mod audit;
 pub mod checkup;
+mod desk;
 mod documents;
 mod either;
 mod fence;
@@ -38,6 +39,7 @@ use sqlx::postgres::PgConnectOptions;
 use tokio::sync::mpsc;
 use uuid::Uuid;
 
+pub use self::desk::{JobFile, JobFilter, ListedJob};
 pub use self::hindsight::{Around, Passed};
 pub use self::open_error::OpenError;
 use self::pool::Pool;

@@ -9,6 +9,8 @@ pub mod auth;
 mod contract;
 mod depth;
 mod desk;
+mod desk_view;
+mod dry_run;
 pub mod files;
 pub mod friend;
 mod health;
@@ -202,6 +204,8 @@ pub fn public(app: Arc<App>) -> Router {
         .merge(partner::routes())
         .merge(ops::routes())
         .merge(desk::routes())
+        .merge(desk_view::routes())
+        .merge(dry_run::routes())
         .merge(audit::routes())
         .merge(admin::routes())
         .merge(contract::routes())

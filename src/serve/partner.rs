@@ -42,15 +42,15 @@ pub fn routes() -> Router<Arc<App>> {
 }
 
 /// A partner whose request is being answered.
-struct Caller {
-    partner: PartnerSlug,
+pub(super) struct Caller {
+    pub partner: PartnerSlug,
     quota: Option<(Arc<Quota>, Allowance)>,
     _place: Option<Place>,
 }
 
 impl Caller {
     /// Who asks, if their key is good and has room for one more request.
-    async fn of(app: &App, headers: &HeaderMap) -> Result<Caller, Refusal> {
+    pub(super) async fn of(app: &App, headers: &HeaderMap) -> Result<Caller, Refusal> {
         let PartnerCaller { partner, quota } = app.auth.partner(headers, &app.reader, &app.limits).await?;
         let Some(quota) = quota else { return Ok(Caller { partner, quota: None, _place: None }) };
         let allowance = allowance(app, &partner);
@@ -62,7 +62,7 @@ impl Caller {
     }
 
     /// Whether they may post one more job now.
-    fn posts(&self, app: &App) -> Result<(), Refusal> {
+    pub(super) fn posts(&self, app: &App) -> Result<(), Refusal> {
         let Some((quota, allowance)) = &self.quota else { return Ok(()) };
         if quota.takes_job(*allowance, app.clock.elapsed_ms()) {
             return Ok(());
@@ -137,6 +137,7 @@ pub(super) async fn submit(
             })?
         }
         Answer::WrongState { state, allowed } => return Err(Refusal::wrong_state(state, &allowed)),
+        Answer::Tried(_) => return Err(Refusal::new(Code::Internal, "a post is no trial")),
         Answer::Refused { code, detail } => return Err(refused(code, detail)),
     };
     about(view.id);
@@ -162,7 +163,7 @@ pub(super) fn idempotency_key(headers: &HeaderMap) -> Result<Option<String>, Ref
 }
 
 /// A post as the dispatcher takes it: its shape is right, its words are known.
-fn check(app: &App, partner: &PartnerSlug, posted: PostJob) -> Result<(Booking, Terms), Refusal> {
+pub(super) fn check(app: &App, partner: &PartnerSlug, posted: PostJob) -> Result<(Booking, Terms), Refusal> {
     let (profile, _) =
         app.live.directory.partner(partner).ok_or_else(|| Refusal::new(Code::Forbidden, "the partner is not known"))?;
     let slug = posted.community.or_else(|| profile.community.clone());
@@ -326,7 +327,7 @@ async fn changed(app: &App, partner: &PartnerSlug, job: JobId, answered: Answer,
     about(job);
     match answered {
         Answer::Posted(view) | Answer::Job(view) => Ok(answer(StatusCode::OK, &*view)),
-        Answer::Repeated { .. } => Err(Refusal::new(Code::Internal, "a change is not a repeat")),
+        Answer::Repeated { .. } | Answer::Tried(_) => Err(Refusal::new(Code::Internal, "a change is not a repeat")),
         Answer::WrongState { state, allowed } => Err(Refusal::wrong_state(state, &allowed)),
         Answer::Refused { code: Code::NotFound, .. } => match app.reader.job_view(partner, job).await? {
             // Cancelled again, after a lost answer or not: it is cancelled.

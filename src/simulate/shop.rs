@@ -377,7 +377,7 @@ impl World {
             Answer::Repeated { job } => draft.job = draft.job.or(Some(job)),
             // Comes again by itself.
             Answer::Refused { code: Code::Unavailable, .. } => return,
-            Answer::Job(_) | Answer::Refused { .. } | Answer::WrongState { .. } => {}
+            Answer::Job(_) | Answer::Refused { .. } | Answer::WrongState { .. } | Answer::Tried(_) => {}
         }
         self.shop.asks.remove(&number);
     }

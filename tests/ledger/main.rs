@@ -97,5 +97,8 @@ mod told {
         api_keys_are_kept_as_hashes,
         a_value_is_kept_from_the_first_start_on,
         what_went_past_a_friend_is_found_by_choice_or_by_place,
+        ops_find_jobs_by_what_they_stand_for,
+        a_job_is_told_with_all_that_became_of_it,
+        how_long_the_newest_jobs_took_to_be_won,
     }
 }

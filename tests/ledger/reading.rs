@@ -2,7 +2,7 @@
 
 use kiez::dispatch::effect::JobRecord;
 use kiez::dispatch::job::OfferState;
-use kiez::ledger::{Around, RegistryError};
+use kiez::ledger::{Around, JobFilter, RegistryError};
 use kiez_protocol::directory::{ImportLine, Partner};
 use kiez_protocol::friend::{ClosedReason, LostReason, ToldVerdict, Verdict};
 use kiez_protocol::ids::{JobId, Key, PartnerSlug};
@@ -287,5 +287,95 @@ pub async fn what_went_past_a_friend_is_found_by_choice_or_by_place(place: &Plac
     assert_eq!(reader.decisions(seen.job.id).await.expect("read"), seen.decisions, "as they were written");
     assert!(reader.decisions(JobId(Uuid::now_v7())).await.expect("read").is_empty());
     assert!(!reader.passed_over(other, &community, since, berlin, 50).await.expect("read").is_empty());
+    engineer.end().await;
+}
+
+pub async fn ops_find_jobs_by_what_they_stand_for(place: &Place) {
+    let opened = place.open_with_documents().await;
+    let (reader, mut engineer) = (opened.reader, Engineer::new(opened.writer, opened.outcomes));
+    let records: Vec<_> = (0..4).map(|_| posted(None)).collect();
+    for record in &records {
+        assert!(engineer.write(record).await);
+    }
+    assert!(engineer.write(&won(&records[2], 0, 0)).await);
+    let newest_first: Vec<_> = records.iter().rev().map(|record| record.job.id).collect();
+    let look = async |filter: JobFilter, limit, after| -> Vec<JobId> {
+        let found = reader.jobs_of_ops(&filter, limit, after).await.expect("read");
+        found.iter().map(|job| job.view.id).collect()
+    };
+    assert_eq!(look(JobFilter::default(), 10, None).await, newest_first);
+    assert_eq!(look(JobFilter::default(), 2, Some(newest_first[0])).await, newest_first[1..3]);
+    let all = JobFilter {
+        state: Some(JobState::Dispatching),
+        community: Some("berlin-tech".parse().unwrap()),
+        partner_ref: Some("A-4711".to_owned()),
+        friend: Some(records[1].offers[0].friend),
+        postcode: Some("10999".to_owned()),
+        q: Some("uczak".to_owned()),
+    };
+    assert_eq!(look(all.clone(), 10, None).await, [records[1].job.id], "all at once");
+    for (filter, found) in [
+        (JobFilter { state: Some(JobState::Assigned), ..JobFilter::default() }, 1),
+        (JobFilter { community: all.community.clone(), ..JobFilter::default() }, 4),
+        (JobFilter { community: Some("zuerich-tech".parse().unwrap()), ..JobFilter::default() }, 0),
+        (JobFilter { partner_ref: all.partner_ref.clone(), ..JobFilter::default() }, 4),
+        (JobFilter { partner_ref: Some("A-47".to_owned()), ..JobFilter::default() }, 0),
+        (JobFilter { friend: all.friend, ..JobFilter::default() }, 1),
+        (JobFilter { friend: Some(new_friend()), ..JobFilter::default() }, 0),
+        (JobFilter { postcode: all.postcode.clone(), ..JobFilter::default() }, 4),
+        (JobFilter { postcode: Some("10997".to_owned()), ..JobFilter::default() }, 0),
+        (JobFilter { q: Some("ADA".to_owned()), ..JobFilter::default() }, 4),
+        (JobFilter { q: Some("030 123".to_owned()), ..JobFilter::default() }, 4),
+        (JobFilter { q: Some("%_%".to_owned()), ..JobFilter::default() }, 0),
+        (JobFilter { q: Some("999 999".to_owned()), ..JobFilter::default() }, 0),
+    ] {
+        assert_eq!(look(filter.clone(), 10, None).await.len(), found, "{filter:?}");
+    }
+    let listed = reader.jobs_of_ops(&JobFilter::default(), 1, None).await.expect("read").remove(0);
+    assert_eq!((listed.partner.as_str(), listed.postcode.as_str(), listed.city.as_str()), ("shop", "10999", "Berlin"));
+    engineer.end().await;
+}
+
+pub async fn a_job_is_told_with_all_that_became_of_it(place: &Place) {
+    let opened = place.open_with_documents().await;
+    let (reader, mut engineer) = (opened.reader, Engineer::new(opened.writer, opened.outcomes));
+    let record = posted(None);
+    assert!(engineer.write(&record).await);
+    let won = won(&record, 1, 0);
+    assert!(engineer.write(&won).await);
+    let file = reader.job_file(record.job.id).await.expect("read").expect("is there");
+    assert_eq!((file.view.state, file.community_version, file.package_version), (JobState::Assigned, 1, 1));
+    assert_eq!(file.decisions, record.decisions);
+    assert_eq!(Some(&file.booking), record.booking.as_deref());
+    assert_eq!(
+        file.offers.iter().map(|offer| offer.id).collect::<Vec<_>>(),
+        record.offers.iter().map(|offer| offer.id).collect::<Vec<_>>()
+    );
+    let states: Vec<_> = file.offers.iter().map(|offer| offer.state).collect();
+    assert_eq!(states.iter().filter(|state| **state == OfferState::Closed(ClosedReason::Won)).count(), 1);
+    let sequences: Vec<_> = file.events.iter().map(|event| event.sequence).collect();
+    assert!(sequences.is_sorted() && sequences.len() == record.events.len() + won.events.len());
+    assert_eq!(file.runs.len(), 1);
+    assert!(reader.job_file(JobId(Uuid::now_v7())).await.expect("read").is_none());
+    assert_eq!(reader.booking(record.job.id).await.expect("read").as_ref(), record.booking.as_deref());
+    engineer.end().await;
+}
+
+pub async fn how_long_the_newest_jobs_took_to_be_won(place: &Place) {
+    let opened = place.open_with_documents().await;
+    let (reader, mut engineer) = (opened.reader, Engineer::new(opened.writer, opened.outcomes));
+    let community: kiez_protocol::ids::CommunitySlug = "berlin-tech".parse().unwrap();
+    for _ in 0..3 {
+        let record = posted(None);
+        assert!(engineer.write(&record).await);
+        assert!(engineer.write(&won(&record, 0, 0)).await);
+    }
+    assert!(engineer.write(&posted(None)).await, "and one that nobody has won");
+    let times = reader.times_to_assign(&community, "normal", 50).await.expect("read");
+    assert!(times.len() == 3 && times.iter().all(|ms| *ms >= 0), "{times:?}");
+    assert_eq!(reader.times_to_assign(&community, "normal", 2).await.expect("read").len(), 2);
+    assert!(reader.times_to_assign(&community, "urgent", 50).await.expect("read").is_empty());
+    let elsewhere: kiez_protocol::ids::CommunitySlug = "zuerich-tech".parse().unwrap();
+    assert!(reader.times_to_assign(&elsewhere, "normal", 50).await.expect("read").is_empty());
     engineer.end().await;
 }

@@ -15,6 +15,7 @@ mod quarantine;
 mod races;
 mod restarts;
 mod steering;
+mod trials;
 mod visits;
 mod walk;
 mod waves;

@@ -295,7 +295,7 @@ impl Model {
                 let open = job.filter(|job| self.committed.open.contains(job));
                 hold(open.is_none(), Rule::Kept, open, || format!("{partner} hears that there is no such job"))
             }
-            Answer::Refused { .. } | Answer::WrongState { .. } => Ok(()),
+            Answer::Refused { .. } | Answer::WrongState { .. } | Answer::Tried(_) => Ok(()),
         }
     }
 
