@@ -13,7 +13,6 @@ use kiez_protocol::time::Time;
 use super::super::App;
 use super::session::Session;
 use crate::dispatch::hindsight::why_not;
-use crate::dispatch::nearest::Nearby;
 use crate::ledger::{Around, ReadError};
 
 /// So far back it can be asked, ms: choices are kept whole so long (rules of the trade, §4).
@@ -99,8 +98,7 @@ async fn missed(app: &Arc<App>, friend: FriendId, since: Option<Time>) -> Result
     let since = since.unwrap_or(now - BACK_MS).max(now - BACK_MS);
     let Some(profile) = app.live.directory.friend(friend) else { return Ok(FriendMessage::Missed(Missed::default())) };
     // Where they are now, or would be; who is nowhere is told of the jobs whose choice saw them.
-    let standing = app.live.roster.find(friend).map(|standing| standing.position);
-    let at = standing.or_else(|| profile.anchor_at(now).map(|anchor| anchor.place));
+    let at = app.live.roster.position(friend).or_else(|| profile.anchor_at(now).map(|anchor| anchor.place));
     let around = at.map(|at| around(at, profile.radius_m));
     let mut found = Vec::new();
     for community in profile.communities.iter().take(COMMUNITIES_MAX) {
