@@ -83,6 +83,7 @@ knobs! {
         outbox_bytes_max: usize = 65_536, "bytes waiting for one friend; then 4008";
         fix_interval_ms: i64 = 2_000, "ms between two fixes of one friend, with a burst of five; the newest is kept";
         accept_interval_ms: i64 = 50, "ms between two accepts of one friend, with a burst of forty; then refused";
+        settings_interval_ms: i64 = 5_000, "ms between two `settings` of one friend, with a burst of five; then refused";
         frame_interval_ms: i64 = 200, "ms between two other frames of one friend, with a burst of twenty; then refused";
         refusals_per_minute_max: u32 = 100, "frames refused for speed in a minute; then 4013";
         heartbeat_ms: u64 = 25_000, "ms between pings to a silent friend";

@@ -3,10 +3,12 @@
 
 mod area;
 
-use kiez_protocol::directory::{Community, Friend, ImportLine, Package, Policy, Pricing, WavePlan};
+use kiez_protocol::directory::{CommissionRule, Community, Friend, ImportLine, Package, Policy, Pricing, WavePlan};
 use kiez_protocol::hours::Hours;
 use kiez_protocol::money::PRICE_MAX;
+use kiez_protocol::people::PostCheck;
 use kiez_protocol::profile::{Account, Anchor, Block, Cap, Check, CheckKind};
+use kiez_protocol::time::Time;
 
 /// A line that cannot be taken.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -15,6 +17,8 @@ pub struct LineFault {
     pub line: usize,
     /// What is wrong with it.
     pub what: String,
+    /// It is longer than a line may be; nothing else is known of it.
+    pub is_too_long: bool,
 }
 
 /// Reads NDJSON; empty lines are passed over.
@@ -26,7 +30,8 @@ pub fn parse(text: &str, line_bytes_max: usize) -> Result<Vec<ImportLine>, Vec<L
     for (index, line) in text.lines().enumerate().filter(|(_, line)| !line.trim().is_empty()) {
         let number = index + 1;
         if line.len() > line_bytes_max {
-            faults.push(LineFault { line: number, what: format!("has more than {line_bytes_max} bytes") });
+            let what = format!("has more than {line_bytes_max} bytes");
+            faults.push(LineFault { line: number, what, is_too_long: true });
             continue;
         }
         match serde_path_to_error::deserialize(&mut serde_json::Deserializer::from_str(line)) {
@@ -46,12 +51,12 @@ pub fn parse(text: &str, line_bytes_max: usize) -> Result<Vec<ImportLine>, Vec<L
                     | serde_json::error::Category::Eof
                     | serde_json::error::Category::Io => format!("is not JSON: {words}"),
                 };
-                faults.push(LineFault { line: number, what });
+                faults.push(LineFault { line: number, what, is_too_long: false });
             }
         }
     }
     for (index, what) in settle(&mut lines) {
-        faults.push(LineFault { line: numbers[index], what });
+        faults.push(LineFault { line: numbers[index], what, is_too_long: false });
     }
     if faults.is_empty() {
         Ok(lines)
@@ -88,8 +93,8 @@ pub fn settle(lines: &mut [ImportLine]) -> Vec<(usize, String)> {
             ImportLine::Package(package) => check_package(package, &mut wrong),
             ImportLine::Friend(friend) => check_friend(friend, &mut wrong),
             ImportLine::Partner(partner) => {
-                if partner.commission.as_ref().is_some_and(|rule| rule.basis_points > 10_000) {
-                    wrong("commission.basis_points: takes 0 to 10,000");
+                if let Some(rule) = &partner.commission {
+                    check_commission(rule, &mut wrong);
                 }
                 let quota = partner.quota.unwrap_or_default();
                 if quota.jobs_per_s.is_some_and(|rate| !(1..=1_000).contains(&rate)) {
@@ -106,10 +111,28 @@ pub fn settle(lines: &mut [ImportLine]) -> Vec<(usize, String)> {
 
 type Wrong<'w> = &'w mut dyn FnMut(&str);
 
-fn check_community(community: &Community, wrong: Wrong<'_>) {
-    if community.commission.basis_points > 10_000 {
-        wrong("commission.basis_points: takes 0 to 10,000");
+/// As many rules may follow one another.
+const COMMISSIONS_MAX: usize = 8;
+
+fn check_commission(first: &CommissionRule, wrong: Wrong<'_>) {
+    let (mut rule, mut from, mut follow) = (first, None, 0);
+    loop {
+        if rule.basis_points > 10_000 {
+            wrong("commission.basis_points: takes 0 to 10,000");
+        }
+        let Some(next) = &rule.next else { return };
+        follow += 1;
+        if from.is_some_and(|from| next.from <= from) || follow > COMMISSIONS_MAX {
+            return wrong(
+                "commission.next: at most 8 rules follow one another, each from a later date than the one before",
+            );
+        }
+        (rule, from) = (&next.rule, Some(next.from));
     }
+}
+
+fn check_community(community: &Community, wrong: Wrong<'_>) {
+    check_commission(&community.commission, wrong);
     if jiff::tz::TimeZone::get(&community.time_zone).is_err() {
         wrong("time_zone: takes an IANA name such as Europe/Berlin");
     }
@@ -211,6 +234,39 @@ fn check_package(package: &Package, wrong: Wrong<'_>) {
     }
 }
 
+/// What is wrong with a profile, each with its field.
+pub fn friend_faults(friend: &Friend) -> Vec<String> {
+    let mut faults = Vec::new();
+    check_friend(friend, &mut |what| faults.push(what.to_owned()));
+    faults
+}
+
+/// What is wrong with the result of a check, as its field and what it takes.
+pub fn check_faults(check: &PostCheck, now: Time) -> Vec<(&'static str, &'static str)> {
+    let mut faults = Vec::new();
+    if check.valid_until.is_some_and(|until| until <= now) {
+        faults.push(("valid_until", "is past"));
+    }
+    if check.evidence_ref.as_ref().is_some_and(|evidence| !is_reference(evidence)) {
+        faults.push(("evidence_ref", REFERENCE));
+    }
+    if check.years.is_some_and(|years| check.kind != CheckKind::Age || !YEARS.contains(&years)) {
+        faults.push(("years", "takes 14 to 99, and only an age check has it"));
+    }
+    if check.partner.is_some() != (check.kind == CheckKind::PartnerCustomer) {
+        faults.push(("partner", "a partner_customer check names it, and no other does"));
+    }
+    faults
+}
+
+const REFERENCE: &str = "takes 1 to 200 letters, digits and . _ : / # -";
+
+/// A reference says where something is and not what it says.
+fn is_reference(text: &str) -> bool {
+    let fits = |c: char| c.is_ascii_alphanumeric() || "._:/#-".contains(c);
+    (1..=200).contains(&text.len()) && text.chars().all(fits)
+}
+
 fn check_friend(friend: &Friend, wrong: Wrong<'_>) {
     if friend.name.trim().is_empty() || friend.name.chars().count() > 200 || friend.name.contains('\0') {
         wrong("name: takes 1 to 200 characters, none of them NUL");
@@ -264,6 +320,9 @@ fn check_friend(friend: &Friend, wrong: Wrong<'_>) {
     if let Some(phone) = &friend.phone {
         check_phone("phone", phone, wrong);
     }
+    if friend.description.as_ref().is_some_and(|text| text.chars().count() > 600 || text.contains('\0')) {
+        wrong("description: takes at most 600 characters, none of them NUL");
+    }
     if friend.email.as_ref().is_some_and(|email| !is_said(email, 254) || !email.contains('@')) {
         wrong("email: takes an e-mail address");
     }
@@ -293,6 +352,9 @@ fn check_check(check: &Check, wrong: Wrong<'_>) {
     }
     if check.valid_until.is_some_and(|until| until <= check.at) {
         wrong("checks.valid_until: is later than `at`");
+    }
+    if check.evidence_ref.as_ref().is_some_and(|evidence| !is_reference(evidence)) {
+        wrong(&format!("checks.evidence_ref: {REFERENCE}"));
     }
     if check.years.is_some_and(|years| check.kind != CheckKind::Age || !YEARS.contains(&years)) {
         wrong("checks.years: takes 14 to 99, and only an age check has it");

@@ -180,7 +180,7 @@ impl Running {
         let (listener, admin) = listeners.serve(&start.stop).await?;
         let live = Arc::new(Live::new(config.limits.verdicts_len_max));
         let directory_version = rows.version;
-        serve::fill(&live, rows);
+        serve::fill(&live, rows, clock.now());
         live.roster.freshen(clock.now());
         for row in &opened.stored.duties {
             live.roster.set_duty(row.friend, row.duty.on);

@@ -324,11 +324,9 @@ async fn the_limits_in_the_schemas_are_those_of_the_server() {
         let token = if route.who == Who::Partner { key.as_str() } else { common::DEVELOPMENT_KEY };
         for name in body.examples {
             let value = example(name);
-            let path = route
-                .path
-                .replace("/jobs/{id}", &job["/v1".len()..])
-                .replace("{id}", value["id"].as_str().unwrap_or_default());
-            let path = path.replace("{slug}", value["slug"].as_str().unwrap_or_default());
+            let path = route.path.replace("/jobs/{id}", &job["/v1".len()..]);
+            let path = path.replace("{id}", value["id"].as_str().unwrap_or("0192f000-0000-7000-8000-00000000000f"));
+            let path = path.replace("{slug}", value["slug"].as_str().unwrap_or("berlin-tech"));
             let reference = format!(
                 "/paths/{}/{}/requestBody/content/application~1json/schema",
                 route.path.replace('/', "~1"),

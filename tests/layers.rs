@@ -33,6 +33,7 @@ const MAY_KNOW: &[(&str, &[&str])] = &[
             "ledger::JobFile",
             "ledger::ListedJob",
             "ledger::Around",
+            "dispatch::account",
             "dispatch::input",
             "dispatch::claim",
             "dispatch::effect",

@@ -356,7 +356,7 @@ fn documents(names: &Names, day: &DayTrace, seed: u64) -> (Vec<ImportLine>, Vec<
     let texts = |text: &str| Texts { de: text.to_owned(), en: text.to_owned(), fr: None, it: None, pl: None };
     let wifi = || SkillLevel { skill: "wifi".parse().expect("a word"), level: 2 };
     let slug = || names.0.parse().expect("a slug");
-    let rule = CommissionRule { id: "replay".parse().expect("a word"), basis_points: 1_000 };
+    let rule = CommissionRule::new("replay".parse().expect("a word"), 1_000);
     let community = Community::new(slug(), "Replay", Country::De, Currency::Eur, rule);
     let price = Pricing::Fixed { price: Money { amount: 3_900, currency: Currency::Eur } };
     let package = Package {

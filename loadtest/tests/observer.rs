@@ -57,7 +57,7 @@ impl Street {
     }
 
     fn with_friends(distances_m: &[f64], change: impl Fn(usize, &mut Friend)) -> Street {
-        let rule = CommissionRule { id: "ten".parse().unwrap(), basis_points: 1_000 };
+        let rule = CommissionRule::new("ten".parse().unwrap(), 1_000);
         let community = Community::new("street".parse().unwrap(), "Street", Country::De, Currency::Eur, rule);
         let price = Pricing::Fixed { price: eur(3_900) };
         let package = Package {
@@ -139,6 +139,7 @@ impl Street {
             sequence: 1,
             package: "help".parse().unwrap(),
             community: "street".parse().unwrap(),
+            policy_version: 1,
             price: Some(eur(3_900)),
             commission: Some(eur(390)),
             missing_answers: vec![],

@@ -175,6 +175,8 @@ create table documents (
     version bigint not null check (version >= 1),
     doc json not null,
     created_at bigint not null,
+    -- The version of the directory with which it came: what a server reads that knows an older one.
+    directory_version bigint not null,
     primary key (kind, slug, version)
 );
 
@@ -184,8 +186,14 @@ create table friends (
     -- One account of the identity service is one friend.
     subject text unique,
     doc json not null,
-    version bigint not null check (version >= 1)
+    version bigint not null check (version >= 1),
+    -- A closed list: nobody would know whether to ask somebody in another state.
+    account text not null check (account in ('applied', 'checked', 'tested', 'active', 'limited', 'suspended', 'left')),
+    -- The version of the directory with which it came.
+    directory_version bigint not null
 );
+-- Who waits for a check, who is limited: what ops list.
+create index friends_by_account on friends (account, id);
 
 -- Keys of the partner API. The secret itself is never stored.
 create table partner_api_keys (

@@ -55,6 +55,7 @@ const CHANNELS: &[Channel] = &[
             ("missed", &["missed", "error"]),
             ("why_not", &["why", "error"]),
             ("ping", &["pong", "error"]),
+            ("settings", &["settings_result", "error"]),
             ("refresh", &["refreshed", "error"]),
         ],
         unasked: &[
@@ -68,6 +69,7 @@ const CHANNELS: &[Channel] = &[
             "stop_location",
             "duty_ending",
             "cap_near",
+            "account",
             "draining",
         ],
     },

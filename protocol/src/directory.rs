@@ -115,6 +115,36 @@ pub struct CommissionRule {
     /// Share of the price in hundredths of a percent, 0 to 10,000.
     #[cfg_attr(feature = "schemas", schemars(range(max = 10_000)))]
     pub basis_points: u16,
+    /// The rule that takes over, and when; at most 8 follow one another, each later than the one before.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub next: Option<Box<NextCommission>>,
+}
+
+/// A commission rule with the date from which it holds.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schemas", derive(schemars::JsonSchema))]
+#[serde(deny_unknown_fields)]
+pub struct NextCommission {
+    /// Jobs posted then or later go by it.
+    pub from: Time,
+    /// The rule.
+    pub rule: CommissionRule,
+}
+
+impl CommissionRule {
+    /// A rule that nothing follows.
+    pub fn new(id: Word, basis_points: u16) -> CommissionRule {
+        CommissionRule { id, basis_points, next: None }
+    }
+
+    /// The rule by which a job goes that is posted now: this one or the last of those that have taken over; alone.
+    pub fn at(&self, now: Time) -> CommissionRule {
+        let mut rule = self;
+        while let Some(next) = rule.next.as_ref().filter(|next| next.from <= now) {
+            rule = &next.rule;
+        }
+        CommissionRule::new(rule.id.clone(), rule.basis_points)
+    }
 }
 
 /// A community: a crowd with a brand and rules of its own.
@@ -604,6 +634,10 @@ pub struct Friend {
     /// The skills they like best, at most 8; for their card, no gate.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub focus: Vec<Word>,
+    /// Who they are and what they like to do, in their words, for their card; at most 600 characters.
+    #[cfg_attr(feature = "schemas", schemars(length(max = 600), regex(pattern = r"^[^\x00]*$")))]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub description: Option<String>,
     /// They want to be found by a partner's page: card and distance band, never a position.
     #[serde(default, skip_serializing_if = "is_false")]
     pub listed: bool,
@@ -659,6 +693,7 @@ impl Friend {
             blocks: Vec::new(),
             organisation: None,
             focus: Vec::new(),
+            description: None,
             listed: false,
             phone: None,
             email: None,

@@ -11,8 +11,9 @@ use crate::gate::Gate;
 use crate::ids::{CommunitySlug, FriendId, JobId, Key, OfferId, PackageSlug, SessionId};
 use crate::money::{Money, PaymentMethod};
 use crate::partner::{Address, Answers, Customer, JobState, Window};
+use crate::people::{RefusedSetting, Settings};
 use crate::place::Point;
-use crate::profile::Cap;
+use crate::profile::{Account, Cap};
 use crate::refusal::Code;
 use crate::time::Time;
 
@@ -127,6 +128,15 @@ pub enum FriendFrame {
         /// Comes back in `pong`: a number of the app's own, such as its clock in ms.
         t: i64,
     },
+    /// What the friend sets themselves. Answered by `settings_result` after the commit; one at a time.
+    Settings {
+        /// The fields that are set.
+        #[serde(flatten)]
+        settings: Box<Settings>,
+        /// Comes back in `settings_result`.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        key: Option<Key>,
+    },
     /// A new token for the running session.
     Refresh {
         /// The new token, of the same friend.
@@ -135,8 +145,10 @@ pub enum FriendFrame {
 }
 
 /// The names of all frame types, for telling an unknown type from an unfit field.
-pub const FRIEND_FRAME_TYPES: &[&str] =
-    &["hello", "duty", "fix", "seen", "accept", "decline", "visit", "missed", "why_not", "ack", "ping", "refresh"];
+pub const FRIEND_FRAME_TYPES: &[&str] = &[
+    "hello", "duty", "fix", "seen", "accept", "decline", "visit", "missed", "why_not", "ack", "ping", "settings",
+    "refresh",
+];
 
 /// Why a friend declined.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -287,6 +299,21 @@ pub enum FriendMessage {
     Missed(Missed),
     /// Why you were not asked.
     Why(WhyNot),
+    /// What became of `settings`, after the commit. What is accepted holds for the next choice.
+    SettingsResult {
+        /// The key of the frame.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        key: Option<Key>,
+        /// The fields that were taken.
+        accepted: Vec<String>,
+        /// The fields that were not; they stay as they were.
+        refused: Vec<RefusedSetting>,
+    },
+    /// The friend's account is now this. Also after every `welcome` of a new session while it is not active.
+    Account {
+        /// Where it stands, with the reason of who decided it.
+        account: Account,
+    },
     /// The server is going down, or lets no more in just now.
     Draining {
         /// Come back after so many ms of real time: each friend is told another time, so that not all come at once.

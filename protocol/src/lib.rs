@@ -13,6 +13,7 @@
 //! | [`ops`] | the feed of the live map |
 //! | [`desk`] | what ops see of jobs and do to them by hand |
 //! | [`audit`] | who did what to whom, when and why |
+//! | [`people`] | the life of an account, what friends set themselves, what ops see of them |
 //! | [`refusal`] | every code with which the server says no, `problem+json`, close codes |
 //! | [`routes`] | every HTTP route: what it takes, what it answers |
 //! | [`health`] | alive, ready |
@@ -38,6 +39,7 @@ pub mod money;
 pub mod openapi;
 pub mod ops;
 pub mod partner;
+pub mod people;
 pub mod place;
 pub mod profile;
 pub mod refusal;

@@ -282,6 +282,9 @@ pub struct JobView {
     pub package: PackageSlug,
     /// The community.
     pub community: CommunitySlug,
+    /// The version of the community whose policy the job goes by, from 1; 0 of a job from before this was told.
+    #[serde(default)]
+    pub policy_version: u32,
     /// The gross price; without it until somebody wins a job priced by the hour.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub price: Option<Money>,

@@ -162,6 +162,10 @@ pub struct Check {
     /// It counts until then; without it for good.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub valid_until: Option<Time>,
+    /// Where the evidence is: 1 to 200 letters, digits and `. _ : / # -`.
+    #[cfg_attr(feature = "schemas", schemars(length(min = 1, max = 200), regex(pattern = r"^[A-Za-z0-9._:/#-]+$")))]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub evidence_ref: Option<String>,
     /// `age` only: proven to be at least so many years old, 14 to 99; 18 without it.
     #[cfg_attr(feature = "schemas", schemars(range(min = 14, max = 99)))]
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -51,6 +51,8 @@ codes! {
     NotSuitable = 409, "The friend cannot have this job";
     /// The job was changed since the revision that was named.
     NeedsReconfirm = 409, "The job has changed";
+    /// `If-Match` named another version than the one that stands.
+    VersionConflict = 412, "Another version stands by now";
     /// The body is larger than this route takes.
     TooLarge = 413, "The body is too large";
     /// The idempotency key was used with another body.

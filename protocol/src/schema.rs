@@ -19,6 +19,9 @@ use crate::health::{Liveness, Readiness};
 use crate::ids::{FriendId, JobId, PackageSlug};
 use crate::ops::{OpsFrame, OpsMessage};
 use crate::partner::{CancelJob, DryRun, EditJob, GiveAnswers, JobList, JobState, JobView, PackageList, PostJob};
+use crate::people::{
+    AccountView, Because, BrakeView, FriendList, OpsFriend, PostCheck, SetBrake, VersionList, Waitlist,
+};
 use crate::refusal::Problem;
 
 /// Who writes a message.
@@ -70,6 +73,15 @@ pub const MESSAGES: &[Message] = &[
     taken::<TokenRequest>("token_request"),
     told::<TokenView>("token_view"),
     told::<AuditList>("audit_list"),
+    taken::<PostCheck>("post_check"),
+    taken::<Because>("because"),
+    taken::<SetBrake>("set_brake"),
+    told::<AccountView>("account_view"),
+    told::<FriendList>("friend_list"),
+    told::<OpsFriend>("ops_friend"),
+    told::<Waitlist>("waitlist"),
+    told::<BrakeView>("brake_view"),
+    told::<VersionList>("version_list"),
     told::<Liveness>("liveness"),
     told::<Readiness>("readiness"),
 ];

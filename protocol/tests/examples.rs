@@ -39,6 +39,7 @@ tags!(FRAMES, frame_tag, FriendFrame {
     FriendFrame::WhyNot { .. } => "why_not",
     FriendFrame::Ack { .. } => "ack",
     FriendFrame::Ping { .. } => "ping",
+    FriendFrame::Settings { .. } => "settings",
     FriendFrame::Refresh { .. } => "refresh",
 });
 
@@ -62,6 +63,8 @@ tags!(MESSAGES, message_tag, FriendMessage {
     FriendMessage::CapNear(_) => "cap_near",
     FriendMessage::Missed(_) => "missed",
     FriendMessage::Why(_) => "why",
+    FriendMessage::SettingsResult { .. } => "settings_result",
+    FriendMessage::Account { .. } => "account",
     FriendMessage::Draining { .. } => "draining",
 });
 
@@ -114,6 +117,15 @@ const PLAIN: &[(&str, Check)] = &[
     ("partner", same::<Partner>),
     ("import_report", same::<ImportReport>),
     ("token_view", same::<TokenView>),
+    ("post_check", same::<kiez_protocol::people::PostCheck>),
+    ("because", same::<kiez_protocol::people::Because>),
+    ("set_brake", same::<kiez_protocol::people::SetBrake>),
+    ("account_view", same::<kiez_protocol::people::AccountView>),
+    ("friend_list", same::<kiez_protocol::people::FriendList>),
+    ("ops_friend", same::<kiez_protocol::people::OpsFriend>),
+    ("waitlist", same::<kiez_protocol::people::Waitlist>),
+    ("brake_view", same::<kiez_protocol::people::BrakeView>),
+    ("version_list", same::<kiez_protocol::people::VersionList>),
     ("audit_list", same::<kiez_protocol::audit::AuditList>),
     ("liveness", same::<Liveness>),
     ("readiness", same::<Readiness>),

@@ -119,6 +119,7 @@ pub fn view(job: &Job) -> JobView {
         sequence: job.sequence,
         package: package.slug.clone(),
         community: job.terms.community.slug.clone(),
+        policy_version: job.terms.community_version,
         price: pay.map(|pay| pay.gross),
         commission: pay.map(|pay| pay.commission),
         missing_answers: missing_answers(job),

@@ -18,6 +18,7 @@
 //! | `area` | where a community's jobs are, and its brake |
 //! | `duty`, `restore` | friends coming and going, and the server itself |
 
+pub mod account;
 mod answers;
 mod area;
 pub mod capacity;

@@ -53,7 +53,7 @@ mod tests {
     use super::*;
 
     fn rule(basis_points: u16) -> CommissionRule {
-        CommissionRule { id: "rule".parse().expect("a slug"), basis_points }
+        CommissionRule::new("rule".parse().expect("a slug"), basis_points)
     }
 
     #[test]

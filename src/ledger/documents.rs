@@ -36,11 +36,38 @@ pub async fn put<T: Serialize + DeserializeOwned + PartialEq>(
     let now = session.now().await?;
     session
         .run(
-            "insert into documents (kind, slug, version, doc, created_at) values ($1, $2, $3, $4, $5)",
+            "insert into documents (kind, slug, version, doc, created_at, directory_version) select $1, $2, $3, $4, $5,
+                 (select cast(value as bigint) from meta where key = 'directory_version')",
             [Arg::Text(kind), Arg::Text(slug), Arg::Int(version.into()), Arg::Doc(json(doc)), Arg::Int(now.0)],
         )
         .await?;
     Ok((version, true))
+}
+
+/// The newest version of one document.
+pub async fn newest_of<T: DeserializeOwned>(
+    session: &mut Session<'_>,
+    kind: &str,
+    slug: &str,
+) -> sqlx::Result<Option<(T, u32)>> {
+    let row = session
+        .first(
+            "select version, doc from documents where kind = $1 and slug = $2 order by version desc limit 1",
+            [Arg::Text(kind), Arg::Text(slug)],
+        )
+        .await?;
+    row.map(|row| Ok((row.doc("doc")?, row.int("version")?))).transpose()
+}
+
+/// The number of the newest version of one document, 0 where there is none.
+pub async fn version(session: &mut Session<'_>, kind: &str, slug: &str) -> sqlx::Result<u32> {
+    let row = session
+        .first(
+            "select coalesce(max(version), 0) as version from documents where kind = $1 and slug = $2",
+            [Arg::Text(kind), Arg::Text(slug)],
+        )
+        .await?;
+    row.ok_or(sqlx::Error::RowNotFound)?.int("version")
 }
 
 /// Stores friends in one statement, so that a large import does not keep the dispatcher's commits waiting. Returns
@@ -50,28 +77,39 @@ pub async fn put_friends(session: &mut Session<'_>, friends: &[Friend]) -> sqlx:
     struct Line<'f> {
         id: Uuid,
         subject: Option<&'f str>,
+        account: &'f str,
         doc: String,
     }
     // A statement may touch a row only once: the later document of a friend stands.
     let last: BTreeMap<_, _> = friends.iter().map(|friend| (friend.id, friend)).collect();
     let lines: Vec<_> = last
         .values()
-        .map(|friend| Line { id: friend.id.0, subject: friend.subject.as_deref(), doc: json(friend) })
+        .map(|friend| Line {
+            id: friend.id.0,
+            subject: friend.subject.as_deref(),
+            account: friend.account.as_str(),
+            doc: json(friend),
+        })
         .collect();
     let sql = match session {
         Session::Sqlite(_) => {
-            "insert into friends (id, subject, doc, version)
-             select value ->> 'id', value ->> 'subject', value ->> 'doc', 1 from json_each($1) where true
+            "insert into friends (id, subject, doc, version, account, directory_version)
+             select each.value ->> 'id', each.value ->> 'subject', each.value ->> 'doc', 1, each.value ->> 'account',
+                 cast(meta.value as bigint)
+             from json_each($1) as each join meta on meta.key = 'directory_version' where true
              on conflict (id) do update set subject = excluded.subject, doc = excluded.doc,
-                 version = friends.version + 1
+                 version = friends.version + 1, account = excluded.account,
+                 directory_version = excluded.directory_version
              where friends.doc <> excluded.doc"
         }
         Session::Postgres(_) => {
-            "insert into friends (id, subject, doc, version)
-             select (value ->> 'id')::uuid, value ->> 'subject', (value ->> 'doc')::json, 1
-             from json_array_elements($1) as each (value)
+            "insert into friends (id, subject, doc, version, account, directory_version)
+             select (each.value ->> 'id')::uuid, each.value ->> 'subject', (each.value ->> 'doc')::json, 1,
+                 each.value ->> 'account', cast(meta.value as bigint)
+             from json_array_elements($1) as each (value) join meta on meta.key = 'directory_version'
              on conflict (id) do update set subject = excluded.subject, doc = excluded.doc,
-                 version = friends.version + 1
+                 version = friends.version + 1, account = excluded.account,
+                 directory_version = excluded.directory_version
              where friends.doc::text <> excluded.doc::text"
         }
     };
@@ -113,21 +151,35 @@ pub async fn directory_version(session: &mut Session<'_>) -> sqlx::Result<u64> {
         .int("version")
 }
 
-/// Every version of every document of a kind.
-pub async fn all<T: DeserializeOwned>(session: &mut Session<'_>, kind: &str) -> sqlx::Result<Vec<(T, u32)>> {
-    let sql = "select version, doc from documents where kind = $1 order by slug, version";
-    versions(&session.all(sql, [Arg::Text(kind)]).await?)
+/// A friend's profile and its version.
+pub async fn friend(session: &mut Session<'_>, friend: FriendId) -> sqlx::Result<Option<(Friend, u32)>> {
+    let row = session.first("select doc, version from friends where id = $1", [Arg::Id(friend.0)]).await?;
+    row.map(|row| Ok((row.doc("doc")?, row.int("version")?))).transpose()
 }
 
-/// The newest version of every document of a kind.
-pub async fn newest<T: DeserializeOwned>(session: &mut Session<'_>, kind: &str) -> sqlx::Result<Vec<(T, u32)>> {
+/// Every version of every document of a kind that came after a version of the directory.
+pub async fn all<T: DeserializeOwned>(
+    session: &mut Session<'_>,
+    kind: &str,
+    since: i64,
+) -> sqlx::Result<Vec<(T, u32)>> {
+    let sql = "select version, doc from documents where kind = $1 and directory_version > $2 order by slug, version";
+    versions(&session.all(sql, [Arg::Text(kind), Arg::Int(since)]).await?)
+}
+
+/// The newest version of every document of a kind, of those that came after a version of the directory.
+pub async fn newest<T: DeserializeOwned>(
+    session: &mut Session<'_>,
+    kind: &str,
+    since: i64,
+) -> sqlx::Result<Vec<(T, u32)>> {
     let rows = session
         .all(
-            "select version, doc from documents where kind = $1 and version =
+            "select version, doc from documents where kind = $1 and directory_version > $2 and version =
                  (select max(version) from documents as others
                   where others.kind = documents.kind and others.slug = documents.slug)
              order by slug",
-            [Arg::Text(kind)],
+            [Arg::Text(kind), Arg::Int(since)],
         )
         .await?;
     versions(&rows)

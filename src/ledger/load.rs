@@ -216,10 +216,7 @@ impl TermsBook {
             package_version: package.1,
             community: Arc::clone(&self.communities[&community]),
             community_version: community.1,
-            commission: CommissionRule {
-                id: job.word("commission_rule")?,
-                basis_points: job.int("commission_basis_points")?,
-            },
+            commission: CommissionRule::new(job.word("commission_rule")?, job.int("commission_basis_points")?),
         })
     }
 }

@@ -4,9 +4,13 @@
 use std::time::Duration;
 
 use kiez_protocol::audit::{AuditEntry, SubjectKind};
+use kiez_protocol::directory::Friend;
 use kiez_protocol::friend::{ClosedReason, LostReason, Verdict};
-use kiez_protocol::ids::{FriendId, JobId, Key, OfferId, PartnerSlug};
+use kiez_protocol::ids::{CommunitySlug, FriendId, JobId, Key, OfferId, PartnerSlug};
+use kiez_protocol::money::Money;
 use kiez_protocol::partner::{JobState, JobView};
+use kiez_protocol::people::{DocumentVersion, WaitCell};
+use kiez_protocol::time::Time;
 
 use super::audit;
 use super::either::{Arg, Row, broken};
@@ -178,6 +182,172 @@ impl Reader {
             )
             .await?;
         Ok(rows.iter().map(audit::entry).collect::<sqlx::Result<_>>()?)
+    }
+
+    /// A document in a version, or in its newest, as JSON; and which version that is.
+    ///
+    /// # Errors
+    /// [`ReadError`].
+    pub async fn document(
+        &self,
+        kind: SubjectKind,
+        slug: &str,
+        version: Option<u32>,
+    ) -> Result<Option<(serde_json::Value, u32)>, ReadError> {
+        let row = self
+            .row(
+                "select version, doc from documents where kind = $1 and slug = $2 and ($3 = 0 or version = $3)
+                 order by version desc limit 1",
+                [Arg::Text(kind.as_str()), Arg::Text(slug), Arg::Int(version.unwrap_or(0).into())],
+            )
+            .await?;
+        Ok(row.map(|row| Ok::<_, sqlx::Error>((row.doc("doc")?, row.int("version")?))).transpose()?)
+    }
+
+    /// The versions of a document, newest first.
+    ///
+    /// # Errors
+    /// [`ReadError`].
+    pub async fn versions(&self, kind: SubjectKind, slug: &str) -> Result<Vec<DocumentVersion>, ReadError> {
+        #[derive(serde::Deserialize)]
+        struct Validity {
+            #[serde(default)]
+            policy: Dates,
+        }
+        #[derive(Default, serde::Deserialize)]
+        struct Dates {
+            #[serde(default)]
+            valid_from: Option<Time>,
+            #[serde(default)]
+            valid_until: Option<Time>,
+        }
+        let rows = self
+            .rows(
+                "select version, created_at, doc from documents where kind = $1 and slug = $2 order by version desc",
+                [Arg::Text(kind.as_str()), Arg::Text(slug)],
+            )
+            .await?;
+        let read = |row: &Row| {
+            let Validity { policy: Dates { valid_from, valid_until } } = row.doc("doc")?;
+            Ok(DocumentVersion {
+                version: row.int("version")?,
+                stored_at: row.time("created_at")?,
+                valid_from,
+                valid_until,
+            })
+        };
+        Ok(rows.iter().map(read).collect::<sqlx::Result<_>>()?)
+    }
+
+    /// A friend's profile as it is stored, and its version.
+    ///
+    /// # Errors
+    /// [`ReadError`].
+    pub async fn friend(&self, friend: FriendId) -> Result<Option<(Friend, u32)>, ReadError> {
+        let row = self.row("select doc, version from friends where id = $1", [Arg::Id(friend.0)]).await?;
+        Ok(row.map(|row| Ok::<_, sqlx::Error>((row.doc("doc")?, row.int("version")?))).transpose()?)
+    }
+
+    /// Friends by id, at most `limit` of them, those after `after`; only accounts in a state and of a community, if these are
+    /// named.
+    ///
+    /// # Errors
+    /// [`ReadError`].
+    pub async fn friends(
+        &self,
+        account: Option<&str>,
+        community: Option<&CommunitySlug>,
+        limit: u32,
+        after: Option<FriendId>,
+    ) -> Result<Vec<Friend>, ReadError> {
+        let sql = match self.pool {
+            Pool::Sqlite(_) => {
+                "select doc from friends
+                 where ($1 is null or account = $1) and ($3 is null or id > $3)
+                     and ($2 is null or exists (select 1 from json_each(friends.doc, '$.communities') where value = $2))
+                 order by id limit $4"
+            }
+            Pool::Postgres(_) => {
+                "select doc from friends
+                 where ($1 is null or account = $1) and ($3 is null or id > $3)
+                     and ($2 is null or exists
+                         (select 1 from json_array_elements_text(friends.doc -> 'communities') as each (value)
+                          where value = $2))
+                 order by id limit $4"
+            }
+        };
+        let args = [
+            Arg::MaybeText(account),
+            Arg::MaybeText(community.map(CommunitySlug::as_str)),
+            Arg::MaybeId(after.map(|after| after.0)),
+            Arg::Int(limit.into()),
+        ];
+        let rows = self.rows(sql, args).await?;
+        Ok(rows.iter().map(|row| row.doc("doc")).collect::<sqlx::Result<_>>()?)
+    }
+
+    /// How many offers a friend holds on open jobs.
+    ///
+    /// # Errors
+    /// [`ReadError`].
+    pub async fn offers_live(&self, friend: FriendId) -> Result<u32, ReadError> {
+        // By the open jobs, which are few: offers are not indexed by friend.
+        let row = self
+            .row(
+                "select count(*) as live from jobs join offers on offers.job = jobs.id
+                 where jobs.next_deadline is not null and offers.friend = $1 and offers.state = 'live'",
+                [Arg::Id(friend.0)],
+            )
+            .await?;
+        Ok(row.map_or(Ok(0), |row| row.int("live"))?)
+    }
+
+    /// The jobs of a friend that are held, or were won since then and done: whether each is held, when it was won, its net
+    /// pay.
+    ///
+    /// # Errors
+    /// [`ReadError`].
+    pub async fn visits(&self, friend: FriendId, since: Time) -> Result<Vec<(bool, Time, Money)>, ReadError> {
+        let sql = match self.pool {
+            Pool::Sqlite(_) => {
+                "select active, assigned_at, net, currency from visits
+                 where friend = $1 and (active = 1 or outcome = 'done' and assigned_at >= $2)"
+            }
+            Pool::Postgres(_) => {
+                "select active, assigned_at, net, currency from visits
+                 where friend = $1 and (active or outcome = 'done' and assigned_at >= $2)"
+            }
+        };
+        let rows = self.rows(sql, [Arg::Id(friend.0), Arg::Int(since.0)]).await?;
+        let read = |row: &Row| {
+            let net = Money { amount: row.int("net")?, currency: row.word("currency")? };
+            Ok((row.flag("active")?, row.time("assigned_at")?, net))
+        };
+        Ok(rows.iter().map(read).collect::<sqlx::Result<_>>()?)
+    }
+
+    /// The waitlist, of one community or of all: the cells with most requests first, at most 1,000.
+    ///
+    /// # Errors
+    /// [`ReadError`].
+    pub async fn waitlist(&self, community: Option<&CommunitySlug>) -> Result<Vec<WaitCell>, ReadError> {
+        let rows = self
+            .rows(
+                "select community, cell, requests, first_at, last_at from waitlist
+                 where ($1 is null or community = $1) order by requests desc, community, cell limit 1000",
+                [Arg::MaybeText(community.map(CommunitySlug::as_str))],
+            )
+            .await?;
+        let read = |row: &Row| {
+            Ok(WaitCell {
+                community: row.word("community")?,
+                cell: row.word("cell")?,
+                requests: row.int("requests")?,
+                first_at: row.time("first_at")?,
+                last_at: row.time("last_at")?,
+            })
+        };
+        Ok(rows.iter().map(read).collect::<sqlx::Result<_>>()?)
     }
 
     /// The partner and the SHA-256 of an API key that is not revoked.

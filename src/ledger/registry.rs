@@ -9,7 +9,7 @@ use std::future::Future;
 
 use kiez_protocol::audit::SubjectKind;
 use kiez_protocol::directory::{Community, Friend, ImportLine, ImportReport, Package, Partner};
-use kiez_protocol::ids::{FriendId, PartnerSlug};
+use kiez_protocol::ids::{CommunitySlug, FriendId, PartnerSlug};
 use kiez_protocol::profile::Account;
 
 use super::audit::{self, AuditLine};
@@ -30,6 +30,21 @@ pub enum RegistryError {
     /// A key for a partner who does not exist.
     #[error("there is no partner {0}")]
     UnknownPartner(PartnerSlug),
+    /// There is no such friend.
+    #[error("there is no friend {0}")]
+    UnknownFriend(FriendId),
+    /// There is no such community.
+    #[error("there is no community {0}")]
+    UnknownCommunity(CommunitySlug),
+    /// Somebody has this id already.
+    #[error("there is a friend {0} already")]
+    KnownFriend(FriendId),
+    /// Another version stands than the one that was to be replaced.
+    #[error("version {stands} stands by now")]
+    Conflict {
+        /// Which; 0 where there is none.
+        stands: u32,
+    },
     /// The database did not answer.
     #[error("the ledger cannot be reached")]
     Unreachable(#[source] sqlx::Error),
@@ -41,7 +56,11 @@ impl RegistryError {
         match self {
             RegistryError::Unreachable(error) => facts(error),
             RegistryError::Refused(_) => "refused".to_owned(),
-            RegistryError::UnknownPartner(partner) => format!("no partner {partner}"),
+            RegistryError::UnknownPartner(_)
+            | RegistryError::UnknownFriend(_)
+            | RegistryError::UnknownCommunity(_)
+            | RegistryError::KnownFriend(_)
+            | RegistryError::Conflict { .. } => self.to_string(),
         }
     }
 
@@ -92,7 +111,7 @@ impl Registry {
     /// # Errors
     /// [`RegistryError`].
     pub async fn put_community(&self, community: Community, by: &By) -> Result<u32, RegistryError> {
-        self.put(ImportLine::Community(community), by).await.map(|stored| stored.version)
+        self.put(ImportLine::Community(community), None, by).await.map(|stored| stored.version)
     }
 
     /// Stores a package; its version, as with communities.
@@ -100,7 +119,7 @@ impl Registry {
     /// # Errors
     /// [`RegistryError`].
     pub async fn put_package(&self, package: Package, by: &By) -> Result<u32, RegistryError> {
-        self.put(ImportLine::Package(package), by).await.map(|stored| stored.version)
+        self.put(ImportLine::Package(package), None, by).await.map(|stored| stored.version)
     }
 
     /// Stores a partner; its version, as with communities.
@@ -108,7 +127,7 @@ impl Registry {
     /// # Errors
     /// [`RegistryError`].
     pub async fn put_partner(&self, partner: Partner, by: &By) -> Result<u32, RegistryError> {
-        self.put(ImportLine::Partner(partner), by).await.map(|stored| stored.version)
+        self.put(ImportLine::Partner(partner), None, by).await.map(|stored| stored.version)
     }
 
     /// Stores a friend's profile in place of the one before; its version.
@@ -116,19 +135,26 @@ impl Registry {
     /// # Errors
     /// [`RegistryError::Refused`] if the subject is another friend's.
     pub async fn put_friend(&self, friend: Friend, by: &By) -> Result<u32, RegistryError> {
-        self.put(ImportLine::Friend(friend), by).await.map(|stored| stored.version)
+        self.put(ImportLine::Friend(friend), None, by).await.map(|stored| stored.version)
     }
 
-    /// Stores one document, with an entry of the audit log if that changed anything.
+    /// Stores one document, with an entry of the audit log if that changed anything. With `expected` only in the place of
+    /// that version.
     ///
     /// # Errors
-    /// [`RegistryError`].
-    pub async fn put(&self, line: ImportLine, by: &By) -> Result<Stored, RegistryError> {
+    /// [`RegistryError`]; [`RegistryError::Conflict`] if another version stands.
+    pub async fn put(&self, line: ImportLine, expected: Option<u32>, by: &By) -> Result<Stored, RegistryError> {
         let (pool, by) = (self.0.clone(), by.clone());
         whole(async move {
             let mut work = begin(&pool).await?;
             let session = &mut work.session();
             let mut audit = Vec::new();
+            if let Some(expected) = expected {
+                let stands = standing(session, &line).await?;
+                if stands != expected {
+                    return Err(RegistryError::Conflict { stands });
+                }
+            }
             let stored = match &line {
                 ImportLine::Friend(friend) => {
                     let before = documents::friend_version(session, friend.id).await?;
@@ -191,6 +217,87 @@ impl Registry {
             audit::put(session, &audit.iter().map(AuditLine::of).collect::<Vec<_>>()).await?;
             end(work, changed).await?;
             Ok(report)
+        })
+        .await
+    }
+
+    /// Takes in a friend who is not known yet: an application.
+    ///
+    /// # Errors
+    /// [`RegistryError::KnownFriend`]; [`RegistryError::Refused`] if the subject is another friend's.
+    pub async fn apply(&self, friend: Friend, by: &By) -> Result<(), RegistryError> {
+        let (pool, by) = (self.0.clone(), by.clone());
+        whole(async move {
+            let mut work = begin(&pool).await?;
+            let session = &mut work.session();
+            if documents::friend_version(session, friend.id).await?.is_some() {
+                return Err(RegistryError::KnownFriend(friend.id));
+            }
+            documents::put_friends(session, std::slice::from_ref(&friend)).await?;
+            let applied = by.did("friend_applied", SubjectKind::Friend, friend.id).with("to", friend.account.as_str());
+            audit::put(session, &[AuditLine::of(&applied)]).await?;
+            end(work, true).await?;
+            Ok(())
+        })
+        .await
+    }
+
+    /// Changes a friend's profile as it stands, with the entries of the audit log that tell of it. What `change` refuses
+    /// is not written. Gives back the profile, its version, and what `change` found.
+    ///
+    /// # Errors
+    /// [`RegistryError::UnknownFriend`]; else as for [`Registry::put`].
+    pub async fn change_friend<T: Send + 'static, E: Send + 'static>(
+        &self,
+        friend: FriendId,
+        change: impl FnOnce(&mut Friend) -> Result<(Vec<AuditRow>, T), E> + Send + 'static,
+    ) -> Result<Result<(Friend, u32, T), E>, RegistryError> {
+        let pool = self.0.clone();
+        whole(async move {
+            let mut work = begin(&pool).await?;
+            let session = &mut work.session();
+            let stored = documents::friend(session, friend).await?;
+            let (mut profile, version) = stored.ok_or(RegistryError::UnknownFriend(friend))?;
+            let (rows, found) = match change(&mut profile) {
+                Ok(changed) => changed,
+                Err(refused) => {
+                    end(work, false).await?;
+                    return Ok(Err(refused));
+                }
+            };
+            let changed = documents::put_friends(session, std::slice::from_ref(&profile)).await?;
+            audit::put(session, &rows.iter().map(AuditLine::of).collect::<Vec<_>>()).await?;
+            end(work, changed || !rows.is_empty()).await?;
+            Ok(Ok((profile, version + u32::from(changed), found)))
+        })
+        .await
+    }
+
+    /// Sets or releases the brake of a community, in a new version of it; the version that stands then.
+    ///
+    /// # Errors
+    /// [`RegistryError::UnknownCommunity`].
+    pub async fn set_brake(
+        &self,
+        community: CommunitySlug,
+        on: bool,
+        reason: String,
+        by: &By,
+    ) -> Result<u32, RegistryError> {
+        let (pool, by) = (self.0.clone(), by.clone());
+        whole(async move {
+            let mut work = begin(&pool).await?;
+            let session = &mut work.session();
+            let stored = documents::newest_of::<Community>(session, "community", community.as_str()).await?;
+            let (mut document, _) = stored.ok_or_else(|| RegistryError::UnknownCommunity(community.clone()))?;
+            document.brake = on;
+            let (version, _) = documents::put(session, "community", community.as_str(), &document).await?;
+            // Also where it stood so before: somebody found a reason to say it.
+            let action = if on { "brake_set" } else { "brake_released" };
+            let row = by.did(action, SubjectKind::Community, &community).with("version", version).because(&reason);
+            audit::put(session, &[AuditLine::of(&row)]).await?;
+            end(work, true).await?;
+            Ok(version)
         })
         .await
     }
@@ -291,14 +398,25 @@ impl Registry {
     /// # Errors
     /// [`RegistryError`].
     pub async fn load_directory(&self) -> Result<DirectoryRows, RegistryError> {
+        self.load_changes(0).await
+    }
+
+    /// What has come into the directory since it was at this version: a friend who changes their radius costs one row, not
+    /// all of them.
+    ///
+    /// # Errors
+    /// [`RegistryError`].
+    pub async fn load_changes(&self, since: u64) -> Result<DirectoryRows, RegistryError> {
         let mut lease = self.0.lease().await?;
         let mut session = lease.session();
+        let since = i64::try_from(since).unwrap_or(i64::MAX);
         // The version first: a change in between is then read twice, and never missed.
         let version = documents::directory_version(&mut session).await?;
-        let communities = documents::all(&mut session, "community").await?;
-        let packages = documents::newest(&mut session, "package").await?;
-        let partners: Vec<(Partner, u32)> = documents::newest(&mut session, "partner").await?;
-        let friends = session.all("select doc from friends order by id", []).await?;
+        let communities = documents::all(&mut session, "community", since).await?;
+        let packages = documents::newest(&mut session, "package", since).await?;
+        let partners: Vec<(Partner, u32)> = documents::newest(&mut session, "partner", since).await?;
+        let friends =
+            session.all("select doc from friends where directory_version > $1 order by id", [Arg::Int(since)]).await?;
         Ok(DirectoryRows {
             version,
             communities,
@@ -343,6 +461,17 @@ fn kind(line: &ImportLine) -> &'static str {
         ImportLine::Partner(_) => "partner",
         ImportLine::Friend(_) => "friend",
     }
+}
+
+/// The version of a document that stands; 0 where there is none.
+async fn standing(session: &mut Session<'_>, line: &ImportLine) -> sqlx::Result<u32> {
+    let slug = match line {
+        ImportLine::Friend(friend) => return Ok(documents::friend_version(session, friend.id).await?.unwrap_or(0)),
+        ImportLine::Community(doc) => doc.slug.as_str(),
+        ImportLine::Package(doc) => doc.slug.as_str(),
+        ImportLine::Partner(doc) => doc.slug.as_str(),
+    };
+    documents::version(session, kind(line), slug).await
 }
 
 /// Stores a community, package or partner.

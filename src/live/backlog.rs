@@ -234,7 +234,9 @@ pub fn is_owed(message: &FriendMessage) -> bool {
         | FriendMessage::Job(_)
         | FriendMessage::Done { .. }
         | FriendMessage::Duty(_)
-        | FriendMessage::CapNear(_) => true,
+        | FriendMessage::CapNear(_)
+        | FriendMessage::SettingsResult { .. }
+        | FriendMessage::Account { .. } => true,
         // A refusal is owed where the app keeps the frame until it is answered.
         FriendMessage::Error { key, .. } => key.is_some(),
         FriendMessage::Welcome(_)
@@ -272,6 +274,8 @@ pub fn offers_in(message: &FriendMessage) -> Vec<OfferId> {
         | FriendMessage::CapNear(_)
         | FriendMessage::Missed(_)
         | FriendMessage::Why(_)
+        | FriendMessage::SettingsResult { .. }
+        | FriendMessage::Account { .. }
         | FriendMessage::Draining { .. } => Vec::new(),
     }
 }

@@ -411,6 +411,8 @@ fn answered(message: &FriendMessage) -> Option<Key> {
         | FriendMessage::CapNear(_)
         | FriendMessage::Missed(_)
         | FriendMessage::Why(_)
+        | FriendMessage::SettingsResult { .. }
+        | FriendMessage::Account { .. }
         | FriendMessage::Draining { .. } => None,
     }
 }

@@ -298,12 +298,18 @@ impl Roster {
         self.find(friend).map(|standing| standing.position)
     }
 
-    /// The friend's profile has changed: their calendar or anchors may have, too.
+    /// The friend's profile has changed: their calendar or anchors may have, too. Whoever stands is looked at like one who
+    /// has just come into reach.
     pub fn set_profile(&self, profile: Arc<Friend>) {
         if let Some(record) = self.record(profile.id) {
             let mut state = record.lock();
             state.profile = profile;
+            let stood = state.stand.is_some();
             self.settle(&record, &mut state);
+            // Active again, further afield, with another skill: there may be a job that had no use for them before.
+            if stood && state.stand.is_some() && !std::mem::replace(&mut state.arriving, true) {
+                self.arrivals.lock().expect("nothing panics while it holds the list").push_back(record.friend);
+            }
         }
     }
 

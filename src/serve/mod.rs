@@ -6,6 +6,7 @@ mod admin;
 mod assembly;
 mod audit;
 pub mod auth;
+mod communities;
 mod contract;
 mod depth;
 mod desk;
@@ -13,6 +14,7 @@ mod desk_view;
 mod dry_run;
 pub mod files;
 pub mod friend;
+mod friends;
 mod health;
 mod limit;
 mod line;
@@ -31,7 +33,9 @@ use std::sync::{Arc, Mutex};
 
 use axum::Router;
 use axum::middleware;
+use kiez_protocol::friend::FriendMessage;
 use kiez_protocol::ids::{CommunitySlug, PartnerSlug};
+use kiez_protocol::time::Time;
 use metrics_exporter_prometheus::PrometheusHandle;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -139,9 +143,9 @@ impl App {
         let mut present = self.directory_version.lock().await;
         let version = self.registry.directory_version().await?;
         if version != *present {
-            let rows = self.registry.load_directory().await?;
+            let rows = self.registry.load_changes(*present).await?;
             *present = rows.version;
-            fill(&self.live, rows);
+            fill(&self.live, rows, self.clock.now());
         }
         self.tell_brakes();
         Ok(())
@@ -149,7 +153,7 @@ impl App {
 }
 
 /// Fills the directory with what the ledger has.
-pub fn fill(live: &Live, rows: crate::ledger::DirectoryRows) {
+pub fn fill(live: &Live, rows: crate::ledger::DirectoryRows, now: Time) {
     for (community, version) in rows.communities {
         live.directory.put_community(community, version);
     }
@@ -161,10 +165,14 @@ pub fn fill(live: &Live, rows: crate::ledger::DirectoryRows) {
     }
     for friend in rows.friends {
         let known = live.directory.friend(friend.id);
-        if known.is_none_or(|known| *known != friend) {
+        if known.as_ref().is_none_or(|known| **known != friend) {
             let profile = live.directory.put_friend(friend);
-            let (id, may_connect) = (profile.id, profile.account.may_connect());
+            let (id, account) = (profile.id, profile.account.clone());
+            let may_connect = account.may_connect();
             live.roster.set_profile(profile);
+            if may_connect && known.is_some_and(|known| known.account != account) {
+                live.tell(id, FriendMessage::Account { account }, now);
+            }
             // Known before they go, so that nobody comes in behind it.
             if !may_connect {
                 live.dismiss(id, friend::INACTIVE);
@@ -207,6 +215,8 @@ pub fn public(app: Arc<App>) -> Router {
         .merge(desk_view::routes())
         .merge(dry_run::routes())
         .merge(audit::routes())
+        .merge(friends::routes())
+        .merge(communities::routes())
         .merge(admin::routes())
         .merge(contract::routes())
         .merge(health::routes())

@@ -215,7 +215,7 @@ pub(super) fn check(app: &App, partner: &PartnerSlug, posted: PostJob) -> Result
         max_hourly_rate: posted.max_hourly_rate,
         partner_ref: posted.partner_ref,
     };
-    let commission = profile.commission.clone().unwrap_or_else(|| community.commission.clone());
+    let commission = profile.commission.as_ref().unwrap_or(&community.commission).at(app.clock.now());
     Ok((booking, Terms { package, package_version, community, community_version, commission }))
 }
 

@@ -205,6 +205,8 @@ impl World {
             | FriendMessage::CapNear(_)
             | FriendMessage::Missed(_)
             | FriendMessage::Why(_)
+            | FriendMessage::SettingsResult { .. }
+            | FriendMessage::Account { .. }
             | FriendMessage::Error { key: None, .. }
             | FriendMessage::Pong { .. }
             | FriendMessage::Expiring { .. }

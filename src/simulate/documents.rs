@@ -79,7 +79,7 @@ impl Documents {
         ];
         let offering = |partner: &str, community: usize, package: usize, weight: f64, own: Option<u16>| {
             let community = Arc::clone(&communities[community]);
-            let rule = own.map(|basis_points| CommissionRule { id: read(json!("own-rule")), basis_points });
+            let rule = own.map(|basis_points| CommissionRule::new(read(json!("own-rule")), basis_points));
             let commission = rule.unwrap_or_else(|| community.commission.clone());
             let package = Arc::clone(&packages[package]);
             let terms = Terms { package, package_version: 1, community, community_version: 1, commission };

@@ -76,6 +76,8 @@ pub(crate) fn is_owed(message: &FriendMessage) -> bool {
         | FriendMessage::Job(_)
         | FriendMessage::Done { .. }
         | FriendMessage::CapNear(_)
+        | FriendMessage::SettingsResult { .. }
+        | FriendMessage::Account { .. }
         | FriendMessage::Duty(_) => true,
         FriendMessage::Error { key, .. } => key.is_some(),
         FriendMessage::Welcome(_)
@@ -129,9 +131,10 @@ impl World {
             FriendFrame::Visit { job, event, key, at, reason } => {
                 (Input::Visited { friend: id, job, event, key, at, reason, received_at }, Some(key))
             }
-            // The people of this city have no tokens, their pings are in how lines break, and what they missed they read in
-            // the ledger.
+            // The people of this city have no tokens, leave their settings, and their pings are in how lines break; what they
+            // missed they read in the ledger.
             FriendFrame::Hello { .. }
+            | FriendFrame::Settings { .. }
             | FriendFrame::Ping { .. }
             | FriendFrame::Refresh { .. }
             | FriendFrame::Missed { .. }

@@ -22,12 +22,8 @@ pub struct Desk(pub Http);
 
 impl House {
     pub async fn of(database: Database, friends: usize) -> House {
-        House::with(database, friends, &[]).await
-    }
-
-    pub async fn with(database: Database, friends: usize, knobs: &[(&str, &str)]) -> House {
         let folder = tempfile::tempdir().expect("a folder");
-        let server = TestServer::on(database.url.clone(), folder, knobs, 1).await;
+        let server = TestServer::on(database.url.clone(), folder, &[], 1).await;
         server.town(&vec![(0.0, 0.0); friends]).await;
         let development = Desk(server.http());
         let mut desks = Vec::new();
@@ -63,6 +59,12 @@ impl Desk {
     /// What comes back.
     pub async fn ask(&self, method: &str, path: &str, body: Value) -> Value {
         self.call(method, path, Some(&body)).await.unwrap_or_else(|error| panic!("{error}"))
+    }
+
+    /// Puts a document in the place of the version that `tag` names.
+    pub async fn put_if(&self, path: &str, tag: &str, document: Value) -> Result<Value, CallError> {
+        let http = self.0.with_header("if-match", tag);
+        http.call(Method::PUT, path, None, Some(&document)).await
     }
 
     /// What is read there.

@@ -3,10 +3,14 @@
 
 #![allow(clippy::disallowed_methods, reason = "what is seen from outside is measured on the real clock")]
 
+mod accounts;
+mod areas;
 mod audit;
 #[path = "../common/mod.rs"]
 mod common;
 mod desk;
+mod documents;
+mod settings;
 
 /// Makes a test of every story for both engines.
 macro_rules! stories {
@@ -34,6 +38,24 @@ macro_rules! stories {
 }
 
 mod told {
+    stories! { accounts:
+        an_application_is_checked_step_by_step_until_it_is_active,
+        only_a_human_limits_suspends_and_reinstates_and_says_why,
+        ops_see_friends_with_their_load_and_without_a_place,
+    }
+    stories! { settings:
+        a_friend_sets_what_is_theirs_and_hears_why_the_rest_is_not,
+        the_next_choice_goes_by_new_settings_and_so_does_a_restart,
+    }
+    stories! { documents:
+        a_document_has_versions_and_nobody_overwrites_what_they_have_not_seen,
+        a_job_goes_by_the_rules_of_the_day_it_is_posted,
+        an_import_says_which_line_is_too_long,
+    }
+    stories! { areas:
+        the_brake_holds_at_once_and_after_a_restart,
+        what_is_wanted_outside_is_counted_by_cell,
+    }
     stories! { audit:
         who_changed_what_is_told_to_dispatchers_page_by_page,
     }

@@ -35,7 +35,7 @@ fn hours(days: &[Weekday], from: &str, to: &str) -> Hours {
 }
 
 fn passed(kind: CheckKind, valid_until: Option<Time>) -> Check {
-    Check { kind, at: Time(0), by: "ops".to_owned(), valid_until, years: None, partner: None }
+    Check { kind, at: Time(0), by: "ops".to_owned(), valid_until, evidence_ref: None, years: None, partner: None }
 }
 
 fn cap(period: Period, jobs: Option<u32>, income: Option<i64>) -> Cap {

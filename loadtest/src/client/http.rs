@@ -145,6 +145,7 @@ impl Server {
 pub struct Http {
     server: Server,
     key: String,
+    header: Option<(http::HeaderName, http::HeaderValue)>,
     client: Client<HttpConnector, Full<Bytes>>,
 }
 
@@ -154,7 +155,7 @@ impl Http {
         let mut connector = HttpConnector::new();
         connector.set_nodelay(true);
         let client = Client::builder(TokioExecutor::new()).pool_max_idle_per_host(32).build(connector);
-        Http { server, key: key.into(), client }
+        Http { server, key: key.into(), header: None, client }
     }
 
     /// The same connections with another key.
@@ -187,6 +188,16 @@ impl Http {
         self.send(method, path, idempotency_key, "application/json", body.unwrap_or_default().into()).await
     }
 
+    /// The same call with one more header.
+    ///
+    /// # Panics
+    /// When name or value are none of a header.
+    #[must_use]
+    pub fn with_header(&self, name: &'static str, value: &str) -> Http {
+        let value = http::HeaderValue::from_str(value).expect("a value of a header");
+        Http { header: Some((http::HeaderName::from_static(name), value)), ..self.clone() }
+    }
+
     /// Sends bytes of any content type.
     ///
     /// # Errors
@@ -206,6 +217,9 @@ impl Http {
             .header(header::AUTHORIZATION, format!("Bearer {}", self.key));
         if !body.is_empty() {
             request = request.header(header::CONTENT_TYPE, content_type);
+        }
+        if let Some((name, value)) = &self.header {
+            request = request.header(name, value);
         }
         if let Some(key) = idempotency_key {
             request = request.header("idempotency-key", key);

@@ -69,6 +69,7 @@ impl Observation {
             | FriendFrame::WhyNot { .. }
             | FriendFrame::Ack { .. }
             | FriendFrame::Ping { .. }
+            | FriendFrame::Settings { .. }
             | FriendFrame::Refresh { .. } => {}
         }
     }
@@ -122,6 +123,8 @@ impl Observation {
             | FriendMessage::CapNear(_)
             | FriendMessage::Missed(_)
             | FriendMessage::Why(_)
+            | FriendMessage::SettingsResult { .. }
+            | FriendMessage::Account { .. }
             | FriendMessage::Draining { .. } => {}
         }
     }

@@ -35,7 +35,7 @@ pub fn communities() -> Vec<Community> {
     let community = |slug: &str, brand: &str, crowd, basis_points, partner_customer| {
         let (country, currency) =
             if slug == ZURICH { (Country::Ch, Currency::Chf) } else { (Country::De, Currency::Eur) };
-        let rule = CommissionRule { id: word(&format!("{slug}-commission")), basis_points };
+        let rule = CommissionRule::new(word(&format!("{slug}-commission")), basis_points);
         let slug = slug.parse().expect("slugs of this file are slugs");
         Community { crowd, partner_customer, ..Community::new(slug, brand, country, currency, rule) }
     };

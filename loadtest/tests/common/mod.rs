@@ -384,6 +384,7 @@ impl State {
             sequence: 1,
             package: post.package.clone(),
             community,
+            policy_version: 1,
             price: None,
             commission: None,
             missing_answers: vec![],
@@ -482,6 +483,7 @@ impl State {
             | FriendFrame::Seen { .. }
             | FriendFrame::Missed { .. }
             | FriendFrame::WhyNot { .. }
+            | FriendFrame::Settings { .. }
             | FriendFrame::Refresh { .. } => {}
         }
         true

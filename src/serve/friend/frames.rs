@@ -35,6 +35,7 @@ impl Session {
         let in_time = match &frame {
             FriendFrame::Fix { .. } => self.paces.take_fix(now, limits),
             FriendFrame::Accept { .. } => self.paces.take_accept(now, limits),
+            FriendFrame::Settings { .. } => self.paces.take_settings(now, limits),
             FriendFrame::Hello { .. }
             | FriendFrame::Duty { .. }
             | FriendFrame::Seen { .. }
@@ -78,6 +79,10 @@ impl Session {
             }
             FriendFrame::Ping { t } => {
                 self.outbox.push(FriendMessage::Pong { t }, false);
+                return Ok(());
+            }
+            FriendFrame::Settings { settings, key } => {
+                self.settings(settings, key);
                 return Ok(());
             }
             FriendFrame::Refresh { token } => {
@@ -251,6 +256,7 @@ fn kind_of(frame: &FriendFrame) -> &'static str {
         FriendFrame::WhyNot { .. } => "why_not",
         FriendFrame::Ack { .. } => "ack",
         FriendFrame::Ping { .. } => "ping",
+        FriendFrame::Settings { .. } => "settings",
         FriendFrame::Refresh { .. } => "refresh",
     }
 }
@@ -258,7 +264,7 @@ fn kind_of(frame: &FriendFrame) -> &'static str {
 fn key_of(frame: &FriendFrame) -> Option<Key> {
     match frame {
         FriendFrame::Accept { key, .. } | FriendFrame::Visit { key, .. } => Some(*key),
-        FriendFrame::Duty { key, .. } | FriendFrame::Decline { key, .. } => *key,
+        FriendFrame::Duty { key, .. } | FriendFrame::Decline { key, .. } | FriendFrame::Settings { key, .. } => *key,
         FriendFrame::Hello { .. }
         | FriendFrame::Fix { .. }
         | FriendFrame::Seen { .. }

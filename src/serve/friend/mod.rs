@@ -7,6 +7,7 @@
 //! | [`session`] | one socket served: its outbox, its frames, its end |
 //! | [`frames`] | what each frame does |
 //! | [`position`] | fixes on their way to the roster |
+//! | [`settings`] | what friends set themselves |
 //! | [`token`] | the end of a token, and its refresh |
 
 pub mod admission;
@@ -14,6 +15,7 @@ mod frames;
 pub mod hindsight;
 mod position;
 mod session;
+mod settings;
 mod token;
 
 use std::sync::Arc;

@@ -7,6 +7,7 @@
 use std::future::pending;
 use std::pin::Pin;
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use kiez_protocol::friend::{FriendMessage, Welcome};
@@ -39,6 +40,8 @@ pub struct Session {
     pub(super) going_on: bool,
     // The newest fix that could not be placed yet.
     pub(super) held_fix: Option<Fix>,
+    // Settings of this session are being stored.
+    pub(super) setting: Arc<AtomicBool>,
     soon: Soon,
 }
 
@@ -57,7 +60,7 @@ impl Session {
     /// The account is not active any more, or the dispatcher cannot take them now.
     pub fn begin(app: Arc<App>, stranger: Stranger) -> Result<Session, Goodbye> {
         let Stranger { profile, language, token_ends, session, last_seq } = stranger;
-        let friend = profile.id;
+        let (friend, account) = (profile.id, profile.account.clone());
         let welcome = |session, resumed| {
             FriendMessage::Welcome(Welcome {
                 session,
@@ -86,6 +89,10 @@ impl Session {
                 if let Some(displaced) = displaced {
                     displaced.close(if same_app { STALE } else { REPLACED });
                 }
+                // Whoever was limited while they were away hears it, and why.
+                if !account.is_active() {
+                    outbox.push(FriendMessage::Account { account }, true);
+                }
                 // The dispatcher goes on telling a session that goes on; only a new one needs its snapshot.
                 (registered, outbox, Some(Input::Joined { friend, session: id, language }))
             }
@@ -107,7 +114,8 @@ impl Session {
         tracing::debug!(session = %id, %friend, outcome, "joined");
         let paces = Paces::default();
         let (going_on, held_fix, soon) = (false, None, Soon(None));
-        Ok(Session { app, outbox, registered, token, paces, going_on, held_fix, soon })
+        let setting = Arc::new(AtomicBool::new(false));
+        Ok(Session { app, outbox, registered, token, paces, going_on, held_fix, setting, soon })
     }
 
     /// Whose.
@@ -238,12 +246,14 @@ impl Soon {
 pub struct Paces {
     fixes: Pace,
     accepts: Pace,
+    settings: Pace,
     frames: Pace,
     refusals: Pace,
 }
 
 /// At once, before the interval counts.
 const FIX_BURST: u32 = 5;
+const SETTINGS_BURST: u32 = 5;
 const FRAME_BURST: u32 = 20;
 const ACCEPT_BURST: u32 = 40;
 
@@ -261,6 +271,11 @@ impl Paces {
     /// An accept.
     pub fn take_accept(&mut self, now: i64, limits: &Limits) -> bool {
         self.accepts.take(now, ACCEPT_BURST, limits.accept_interval_ms)
+    }
+
+    /// Settings: each costs the ledger a commit.
+    pub fn take_settings(&mut self, now: i64, limits: &Limits) -> bool {
+        self.settings.take(now, SETTINGS_BURST, limits.settings_interval_ms)
     }
 
     /// Any other frame.

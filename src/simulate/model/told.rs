@@ -119,6 +119,8 @@ impl Model {
             FriendMessage::CapNear(near) => self.told_cap(friend, near)?,
             FriendMessage::Welcome(_)
             | FriendMessage::AcceptPending { .. }
+            | FriendMessage::SettingsResult { .. }
+            | FriendMessage::Account { .. }
             | FriendMessage::Done { .. }
             | FriendMessage::Error { .. }
             | FriendMessage::Pong { .. }
