@@ -13,6 +13,8 @@ use super::decision::Decision;
 use super::effect::{Actor, Commit, Effects, EventRow, JobRecord, JobRow, Message, Progress, Record, RunRow, Subject};
 use super::input::PartnerKey;
 use super::job::{Job, OfferState, Visit};
+use super::proposing;
+use super::talk::Talk;
 
 /// The rows and messages of one change of one job.
 #[derive(Debug)]
@@ -29,6 +31,8 @@ pub struct Change {
     pub decisions: Vec<Decision>,
     /// The key of the post.
     pub key: Option<PartnerKey>,
+    /// What was said.
+    pub talk: Talk,
     /// Told after the commit.
     pub then: Vec<Message>,
 }
@@ -45,6 +49,7 @@ impl Change {
             booking: false,
             decisions: Vec::new(),
             key: None,
+            talk: Talk::default(),
             then: Vec::new(),
         }
     }
@@ -86,7 +91,11 @@ impl Change {
     }
 
     fn is_empty(&self) -> bool {
-        self.events.is_empty() && self.offers.is_empty() && self.visits.is_empty() && !self.booking
+        self.events.is_empty()
+            && self.offers.is_empty()
+            && self.visits.is_empty()
+            && !self.booking
+            && self.talk.is_empty()
     }
 }
 
@@ -133,6 +142,7 @@ impl Dispatcher {
                 reason: job.reason.clone(),
                 pause: job.pause,
                 vague: job.vague,
+                hold_until: job.hold_until,
             },
         };
         assert!(is_final(job.state) || row.next_deadline.is_some(), "a job that is not final has a next deadline");
@@ -145,6 +155,7 @@ impl Dispatcher {
             events: change.events,
             decisions: change.decisions,
             key: change.key,
+            talk: change.talk,
         };
         effects.commits.push(Commit { subject, record: Some(Record::Job(Box::new(record))), then: change.then });
     }
@@ -160,6 +171,12 @@ impl Dispatcher {
         self.cells.remove(&id);
         self.availability(friend, change);
         change.then.push(Message::Release { friend, offer: id });
+        // Who has proposed another time hears what came of it; who said no, or yes, knows.
+        if !matches!(reason, ClosedReason::Won | ClosedReason::Declined)
+            && let Some(verdict) = proposing::lost(job, index)
+        {
+            change.tell(friend, verdict);
+        }
         match reason {
             // The verdict says it.
             ClosedReason::Won | ClosedReason::Capacity => {}

@@ -26,6 +26,10 @@ pub enum Deed {
     Resume,
     /// The job is called off.
     Cancel,
+    /// A proposed time is agreed to.
+    Confirm,
+    /// The friend who holds the job, or was named for it, is written to.
+    Message,
 }
 
 /// Who does it.
@@ -51,9 +55,21 @@ const BEFORE_WORK: &[JobState] = &[
     JobState::OnTheWay,
 ];
 
+/// The states in which there may be somebody to speak with.
+const SPOKEN: &[JobState] = &[
+    JobState::Dispatching,
+    JobState::Unfilled,
+    JobState::Assigned,
+    JobState::Contacted,
+    JobState::Appointed,
+    JobState::OnTheWay,
+    JobState::InProgress,
+];
+
 impl Deed {
     /// Every deed, in the order in which they are told.
-    pub const ALL: [Deed; 5] = [Deed::Edit, Deed::Answer, Deed::Pause, Deed::Resume, Deed::Cancel];
+    pub const ALL: [Deed; 7] =
+        [Deed::Edit, Deed::Answer, Deed::Pause, Deed::Resume, Deed::Confirm, Deed::Message, Deed::Cancel];
 
     /// The name on the wire.
     pub fn as_str(self) -> &'static str {
@@ -63,6 +79,8 @@ impl Deed {
             Deed::Pause => "pause",
             Deed::Resume => "resume",
             Deed::Cancel => "cancel",
+            Deed::Confirm => "confirm",
+            Deed::Message => "messages",
         }
     }
 
@@ -71,6 +89,9 @@ impl Deed {
         match self {
             Deed::Edit => (BEFORE_WORK, &[Role::Partner, Role::Ops]),
             Deed::Answer | Deed::Cancel => (BEFORE_WORK, &[Role::Partner, Role::Customer, Role::Ops]),
+            Deed::Confirm => (&[JobState::Dispatching, JobState::Unfilled], &[Role::Customer]),
+            // Before somebody holds the job there must be a friend who was named.
+            Deed::Message => (SPOKEN, &[Role::Customer]),
             Deed::Pause => (&[JobState::Dispatching, JobState::Unfilled], &[Role::Ops]),
             // A customer whose answers a pause waits for resumes it by giving them.
             Deed::Resume => (&[JobState::Paused], &[Role::Ops]),

@@ -9,6 +9,7 @@
 //! | `posting`, `editing`, `answers`, `pausing` | post, cancel, edit; what is missing; dispatch that is held |
 //! | [`edges`] | who may do what to a job, in which states |
 //! | `wave`, `hand`, `silence` | whom to ask next, the offers they hold, and when to stop |
+//! | [`talk`], `asking`, `proposing`, `direct`, `messages`, `contact` | what is said before the win and after: questions, proposals, the friend who was named, messages; and what no text may tell |
 //! | [`claim`], `race`, `verdict` | who was first, whether it counts, and what those behind hear |
 //! | `visit` | what the winner does |
 //! | [`nearest`], [`gates`], [`capacity`], [`caps`], [`pay`], [`decision`] | who is near, who is suitable, what they hold, have done and get, and why |
@@ -17,12 +18,15 @@
 
 mod answers;
 mod area;
+mod asking;
 pub mod capacity;
 pub mod caps;
 mod card;
 mod change;
 pub mod claim;
+mod contact;
 pub mod decision;
+mod direct;
 mod duty;
 pub mod edges;
 mod editing;
@@ -32,14 +36,17 @@ pub mod globe;
 mod hand;
 pub mod input;
 pub mod job;
+mod messages;
 mod mint;
 pub mod nearest;
 mod pausing;
 pub mod pay;
 mod posting;
+mod proposing;
 mod race;
 mod restore;
 mod silence;
+pub mod talk;
 mod timers;
 mod verdict;
 mod visit;
@@ -120,8 +127,21 @@ impl Dispatcher {
             Input::Edited { request, by, job, edit, received_at } => {
                 self.edited(request, by, job, edit, received_at, now, nearby, effects);
             }
-            Input::Answered { request, by, job, answers, received_at } => {
-                self.answered(request, by, job, answers, received_at, now, nearby, effects);
+            Input::Answered { request, by, job, answers, replies, received_at } => {
+                self.answered(request, by, job, answers, replies, received_at, now, nearby, effects);
+            }
+            Input::Asked { friend, offer, text, key, received_at: _ } => {
+                self.asked(asking::Ask { friend, offer, text, key }, now, effects);
+            }
+            Input::Proposed { friend, offer, windows, key, received_at: _ } => {
+                self.proposed(proposing::Propose { friend, offer, windows, key }, now, effects);
+            }
+            Input::Confirmed { job, confirm } => self.confirmed(job, *confirm, now, effects),
+            Input::FriendWrote { friend, job, text, key, received_at: _ } => {
+                self.friend_wrote(friend, job, &text, key, now, effects);
+            }
+            Input::CustomerWrote { request, by, job, text, key, received_at: _ } => {
+                self.customer_wrote(request, by, job, &text, key, now, effects);
             }
             Input::Paused { request, by, job, reason, received_at: _ } => {
                 self.paused(request, by, job, reason, now, effects);

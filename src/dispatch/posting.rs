@@ -16,6 +16,7 @@ use super::input::{PartnerKey, Request, Terms};
 use super::job::{Aside, Booking, Job, Run, VisitEnd};
 use super::nearest::Nearby;
 use super::silence::takes_accepts;
+use super::talk::Talk;
 use super::{Dispatcher, KEY_KEPT_MS, answers, area, card};
 
 impl Dispatcher {
@@ -72,12 +73,16 @@ impl Dispatcher {
             reason: None,
             pause: None,
             vague: 0,
+            hold_until: None,
+            talk: Talk::default(),
             claim: Arc::new(Claim::new()),
             standbys: Vec::new(),
             aside: Vec::new(),
             settled: false,
         });
         job.expire_at = expire_at(&job);
+        // Until the first run begins it is only known that there will be a hold.
+        job.hold_until = job.booking.direct.map(|_| job.expire_at);
         let mut change = Change::new(now);
         change.booking = true;
         if let Some(key) = key {

@@ -6,14 +6,15 @@ use std::sync::Arc;
 use kiez_protocol::friend::{ClosedReason, FriendMessage, LostReason, Verdict};
 use kiez_protocol::ids::FriendId;
 use kiez_protocol::ops::RaceView;
-use kiez_protocol::partner::{FriendName, JobState};
+use kiez_protocol::partner::{FriendName, JobState, Window};
 use kiez_protocol::refusal::Code;
 use kiez_protocol::time::Time;
 
 use super::change::Change;
 use super::claim::{Claim, Word};
-use super::effect::{Actor, Commit, Effects, Message, Subject};
+use super::effect::{Actor, Answer, Commit, Effects, Message, Subject};
 use super::hand::{after_all, refused};
+use super::input::Request;
 use super::job::{Aside, Job, Offer, OfferState, Standby, Visit, shown_cell};
 use super::nearest::Nearby;
 use super::silence::takes_accepts;
@@ -22,9 +23,25 @@ use super::{ACCEPT_GRACE_MS, Dispatcher, caps, card, gates};
 
 /// Why an accept does not count.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Refusal {
+pub(super) enum Refusal {
     Lost(LostReason),
     NeedsReconfirm,
+}
+
+/// What a win stands on.
+#[derive(Debug)]
+pub(super) enum Grounds {
+    /// The friend's own accept.
+    Accepted,
+    /// The customer's yes to the friend's proposal.
+    Confirmed {
+        /// To be answered.
+        request: Request,
+        /// Who said it.
+        by: Actor,
+        /// What is agreed.
+        appointment: Window,
+    },
 }
 
 impl Dispatcher {
@@ -86,10 +103,10 @@ impl Dispatcher {
                 job.claim.retire(seat);
                 self.new_word(job, effects);
             }
-            None if first => self.win(job, index, &accept, now, effects),
+            None if first => self.win(job, index, &accept, Grounds::Accepted, now, effects),
             // This session had no word in hand, or an old one.
             None => match job.claim.take(seat) {
-                Word::Open => self.win(job, index, &accept, now, effects),
+                Word::Open => self.win(job, index, &accept, Grounds::Accepted, now, effects),
                 Word::Taken(_) => {
                     job.standbys.push(accept);
                     return None;
@@ -120,9 +137,10 @@ impl Dispatcher {
                 Aside::Edit { request, by, edit, received_at } => {
                     self.edit(job, request, by, edit, received_at, now, nearby, effects);
                 }
-                Aside::Answer { request, by, answers, received_at } => {
-                    self.answer(job, request, by, answers, received_at, now, nearby, effects);
+                Aside::Answer { request, by, answers, replies, received_at } => {
+                    self.answer(job, request, by, answers, replies, received_at, now, nearby, effects);
                 }
+                Aside::Confirm(confirm) => self.confirm(job, *confirm, now, effects),
                 Aside::Pause { request, by, pause, reason } => {
                     self.hold_or_wait(job, request, by, pause, reason, now, effects);
                 }
@@ -160,7 +178,7 @@ impl Dispatcher {
             match self.refusal(job, index, &standby) {
                 Some(refusal) => self.refuse(job, index, &standby, refusal, now, effects),
                 None => match job.claim.take(job.offers[index].seat) {
-                    Word::Open => self.win(job, index, &standby, now, effects),
+                    Word::Open => self.win(job, index, &standby, Grounds::Accepted, now, effects),
                     // The new word is out already and somebody has taken it: their accept is in the mailbox.
                     Word::Taken(_) => {
                         job.standbys.insert(0, standby);
@@ -183,7 +201,7 @@ impl Dispatcher {
     }
 
     /// Why an accept on an open job does not count, if it does not. Looks at the instant the frame was taken.
-    fn refusal(&self, job: &Job, index: usize, accept: &Standby) -> Option<Refusal> {
+    pub(super) fn refusal(&self, job: &Job, index: usize, accept: &Standby) -> Option<Refusal> {
         let offer = &job.offers[index];
         match offer.state {
             OfferState::Live | OfferState::Closed(ClosedReason::Expired) => {}
@@ -263,12 +281,26 @@ impl Dispatcher {
     }
 
     /// The job is theirs: once the record is committed.
-    fn win(&mut self, job: &mut Job, index: usize, accept: &Standby, now: Time, effects: &mut Effects) {
+    pub(super) fn win(
+        &mut self,
+        job: &mut Job,
+        index: usize,
+        accept: &Standby,
+        grounds: Grounds,
+        now: Time,
+        effects: &mut Effects,
+    ) {
         assert!(job.holder().is_none(), "a job has at most one active winner");
         let friend = accept.friend.id;
         let mut change = Change::new(now);
         change.run_ended(job, JobState::Assigned);
-        change.event(job, JobState::Assigned, "assigned", Actor::Friend(friend), None);
+        let (kind, actor, appointment, request) = match grounds {
+            Grounds::Accepted => ("assigned", Actor::Friend(friend), None, None),
+            Grounds::Confirmed { request, by, appointment } => {
+                ("proposal_confirmed", by, Some(appointment), Some(request))
+            }
+        };
+        change.event(job, JobState::Assigned, kind, actor, None);
         let policy = &job.terms.community.policy;
         let (contact_due, grace) = (now + policy.contact_ms, policy.contact_grace_ms);
         let offer = &job.offers[index];
@@ -281,11 +313,15 @@ impl Dispatcher {
             key: accept.key,
             assigned_at: accept.received_at,
             contact_due,
+            appointment,
             active: true,
             ended: None,
         };
         let (seat, wave) = (offer.seat, offer.wave);
         self.capacity.count(friend, visit.taken(job.id));
+        if appointment.is_some() {
+            self.capacity.appoint(friend, job.id, appointment);
+        }
         let load = self.capacity.of(friend).expect("they hold this job");
         assert!(load.held.len() <= usize::from(accept.friend.jobs_held_max), "a friend never exceeds capacity");
         let near: Vec<_> = caps::near(&accept.friend, load, accept.received_at).collect();
@@ -312,6 +348,9 @@ impl Dispatcher {
         change.then.extend(messages);
         self.close_offers(job, &mut change, ClosedReason::Taken);
         self.availability(friend, &mut change);
+        if let Some(request) = request {
+            change.then.push(Message::Answer { request, answer: Answer::Job(Box::new(card::view(job))) });
+        }
         change.then.push(Message::RaceWon(RaceView {
             job: job.id,
             cell: shown_cell(job.booking.place).to_string(),

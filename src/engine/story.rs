@@ -136,13 +136,14 @@ fn line<'r>(event: &EventRow, record: &'r JobRecord, asked: &mut impl Iterator<I
         Actor::Friend(friend) => (None, Some(*friend)),
     };
     let offer_of = |friend| record.offers.iter().find(move |offer| Some(offer.friend) == friend);
+    let won = record.visits.last().map(|visit| visit.friend);
     let (mut whom, mut reason) = (friend, None);
     let part = match event.kind {
         "posted" => Part::Posted {
             community: record.job.terms.community.slug.clone(),
             package: record.job.terms.package.slug.clone(),
         },
-        "wave_opened" | "seat_refilled" => match asked.next() {
+        "wave_opened" | "seat_refilled" | "named_asked" => match asked.next() {
             Some(decision) => {
                 let made = |friend| record.offers.iter().find(move |offer| is_made(offer, decision, friend));
                 let offers = seated(decision).filter_map(made).map(|offer| offer.id).collect();
@@ -155,12 +156,12 @@ fn line<'r>(event: &EventRow, record: &'r JobRecord, asked: &mut impl Iterator<I
             reason.clone_from(&event.reason);
             Part::Declined { offer: offer_of(friend).map(|offer| offer.id) }
         }
-        "assigned" => match (record.visits.last(), offer_of(friend)) {
-            (Some(visit), Some(offer)) => Part::Won {
-                offer: offer.id,
-                wave: offer.wave,
-                after_ms: visit.assigned_at.since(record.job.created_at),
-            },
+        "assigned" | "proposal_confirmed" => match (record.visits.last(), offer_of(won)) {
+            (Some(visit), Some(offer)) => {
+                whom = won;
+                let after_ms = visit.assigned_at.since(record.job.created_at);
+                Part::Won { offer: offer.id, wave: offer.wave, after_ms }
+            }
             (_, _) => Part::Nothing,
         },
         // From whom it was taken. Why is in people's own words.

@@ -10,6 +10,7 @@ use kiez::dispatch::effect::{
 };
 use kiez::dispatch::is_final;
 use kiez::dispatch::job::{Booking, Delivery, Ended, Offer, OfferState, Visit, VisitEnd};
+use kiez::dispatch::talk::Talk;
 use kiez_protocol::friend::{ClosedReason, LostReason, Verdict};
 use kiez_protocol::ids::{FriendId, JobId, Key, OfferId};
 use kiez_protocol::partner::JobState;
@@ -23,6 +24,33 @@ pub struct Rows {
     pub visits: BTreeMap<u16, Visit>,
     pub events: Vec<EventRow>,
     pub decisions: Vec<Decision>,
+    pub talk: Talk,
+}
+
+impl Rows {
+    /// What was said, under the keys that the tables have.
+    fn said(&mut self, new: &Talk) {
+        for question in &new.questions {
+            match self.talk.questions.iter_mut().find(|asked| asked.number == question.number) {
+                Some(asked) => *asked = question.clone(),
+                None => self.talk.questions.push(question.clone()),
+            }
+        }
+        let asked: Vec<_> = self.talk.questions.iter().filter_map(|asked| asked.asker).collect();
+        let names: BTreeSet<_> = asked.iter().map(|asker| (asker.friend, asker.nth)).collect();
+        assert_eq!(names.len(), asked.len(), "each of a friend's questions has a number of its own");
+        for proposal in &new.proposals {
+            match self.talk.proposals.iter_mut().find(|made| made.offer == proposal.offer) {
+                Some(made) => *made = proposal.clone(),
+                None => self.talk.proposals.push(proposal.clone()),
+            }
+        }
+        for said in &new.messages {
+            let doubled = self.talk.messages.iter().any(|before| before.number == said.number);
+            assert!(!doubled, "a message is written once");
+            self.talk.messages.push(said.clone());
+        }
+    }
 }
 
 /// Why a record is refused for good: another friend's visit has the place.
@@ -72,6 +100,7 @@ impl Ledger {
             visits: BTreeMap::new(),
             events: Vec::new(),
             decisions: Vec::new(),
+            talk: Talk::default(),
         });
         assert!(!record.events.is_empty(), "what changes a job is an event: {record:?}");
         for event in &record.events {
@@ -88,6 +117,7 @@ impl Ledger {
         );
         rows.row = record.job.clone();
         rows.decisions.extend(record.decisions.iter().cloned());
+        rows.said(&record.talk);
         if let Some(booking) = &record.booking {
             rows.booking = booking.clone();
         }
@@ -143,6 +173,7 @@ impl Ledger {
             booking: rows.booking.clone(),
             offers: rows.offers.values().cloned().collect(),
             visit: rows.visits.values().last().cloned(),
+            talk: rows.talk.clone(),
         })
     }
 

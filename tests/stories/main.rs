@@ -6,8 +6,11 @@ mod streets;
 mod town;
 
 mod areas;
+mod asking;
+mod direct;
 mod gates;
 mod posts;
+mod proposing;
 mod quality;
 mod quarantine;
 mod races;

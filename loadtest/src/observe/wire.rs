@@ -65,6 +65,9 @@ impl Observation {
             }
             FriendFrame::Hello { .. }
             | FriendFrame::Seen { .. }
+            | FriendFrame::Ask { .. }
+            | FriendFrame::Propose { .. }
+            | FriendFrame::Message { .. }
             | FriendFrame::Ack { .. }
             | FriendFrame::Ping { .. }
             | FriendFrame::Refresh { .. } => {}
@@ -112,6 +115,8 @@ impl Observation {
             FriendMessage::OfferUpdate(_)
             | FriendMessage::AcceptPending { .. }
             | FriendMessage::Error { .. }
+            | FriendMessage::Answer { .. }
+            | FriendMessage::Message(_)
             | FriendMessage::Pong { .. }
             | FriendMessage::Expiring { .. }
             | FriendMessage::Refreshed { .. }
