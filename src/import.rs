@@ -152,6 +152,9 @@ fn check_community(community: &Community, wrong: Wrong<'_>) {
     if policy.rating_metres > 2_000 {
         wrong("policy.rating_metres: takes 0 to 2,000");
     }
+    if !(100..=1_000).contains(&policy.fairness_reach_percent) {
+        wrong("policy.fairness_reach_percent: takes 100 to 1,000");
+    }
     if policy.valid_from.zip(policy.valid_until).is_some_and(|(from, until)| from >= until) {
         wrong("policy.valid_until: is later than valid_from");
     }

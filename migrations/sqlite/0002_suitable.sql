@@ -1,5 +1,5 @@
--- Who is suitable: a visit knows how it ended, so that what friends have done is counted from it, and a place outside of
--- every service area is noted.
+-- Who is suitable: a visit knows how it ended, so that what friends have done is counted from it; how long each has
+-- waited for an offer; and a place outside of every service area is noted.
 
 -- How a visit ended, and when; visits from before this are over without it.
 alter table visits add column ended_at integer;
@@ -11,6 +11,10 @@ alter table visits add column outcome text
 alter table visits add column cool_until integer check (cool_until is null or outcome = 'no_contact');
 -- What a restart counts: the visits of the last year.
 create index visits_by_age on visits (assigned_at);
+
+-- Since when each friend waits for an offer, and how many they had of late: a restart asks for both.
+alter table duties add column first_on_at integer;
+create index offers_of_friend on offers (friend, sent_at);
 
 -- Jobs wanted where their community does not serve: how often, by community and cell of about five square kilometres.
 -- Nobody's name, street or number is here.
@@ -79,3 +83,27 @@ create table messages (
     -- The same key is the same message.
     unique (job, voice, key)
 ) strict, without rowid;
+-- Who did what to whom, when and why. Only added to: who could change an entry could deny what was done.
+create table audit (
+    id integer primary key autoincrement,
+    at integer not null,
+    actor text not null check (length(actor) between 1 and 200),
+    role text not null check (role in ('viewer', 'dispatcher', 'admin', 'friend', 'partner', 'customer', 'system',
+        'operator')),
+    action text not null,
+    subject_kind text not null check (subject_kind in ('job', 'friend', 'community', 'package', 'partner', 'directory',
+        'search')),
+    subject text not null,
+    reason text,
+    -- Words and numbers; never a name, number or address of a person.
+    details text not null check (json_valid(details))
+) strict;
+create index audit_of_subject on audit (subject_kind, subject, id);
+create trigger audit_is_not_changed before update on audit
+begin
+    select raise(abort, 'the audit log is only added to');
+end;
+create trigger audit_is_not_shortened before delete on audit
+begin
+    select raise(abort, 'the audit log is only added to');
+end;

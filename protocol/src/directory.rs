@@ -265,6 +265,11 @@ pub struct Policy {
     /// effect until friends have ratings.
     #[cfg_attr(feature = "schemas", schemars(range(max = 2_000)))]
     pub rating_metres: u32,
+    /// One seat of each wave goes to the friend near by who has waited longest for an offer.
+    pub fairness_seat: bool,
+    /// How far that seat reaches, in percent of the distance of the last of the nearest, 100 to 1,000.
+    #[cfg_attr(feature = "schemas", schemars(range(min = 100, max = 1_000)))]
+    pub fairness_reach_percent: u16,
     /// Jobs posted before this go by an older version.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub valid_from: Option<Time>,
@@ -331,6 +336,8 @@ impl Default for Policy {
             messages_max: 200,
             cool_down_ms: 24 * HOUR,
             rating_metres: 0,
+            fairness_seat: true,
+            fairness_reach_percent: 150,
             valid_from: None,
             valid_until: None,
             urgent: WavePlan {
@@ -744,6 +751,12 @@ pub enum ImportLine {
 pub struct ImportReport {
     /// Documents taken in, by kind.
     pub imported: BTreeMap<String, u32>,
+    /// Of a single document that was put: the version under which it is stored, from 1.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub version: Option<u32>,
+    /// Of a single document that was put: whether this version is new. One equal to the newest changes nothing.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub changed: Option<bool>,
 }
 
 /// `POST /v1/admin/tokens`: who the token is for.
@@ -764,6 +777,13 @@ pub enum TokenRequest {
     Ops {
         /// What it may do.
         role: OpsRole,
+        /// Whose it is, as the audit log will name them: 1 to 100 characters; `ops` without it.
+        #[cfg_attr(
+            feature = "schemas",
+            schemars(length(min = 1, max = 100), regex(pattern = r"^[^\x00]*\S[^\x00]*$"))
+        )]
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        name: Option<String>,
         /// How long it is valid, minutes, 1 to 525,600; the server's `auth.token_minutes` without it.
         #[cfg_attr(feature = "schemas", schemars(range(min = 1, max = 525_600)))]
         #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -498,6 +498,8 @@ pub enum WhyReason {
     Fairness,
     /// The customer has named this friend.
     Named,
+    /// Given by ops, whatever the ranks.
+    Assigned,
 }
 
 /// What has changed about an offer; absent fields stay.

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use kiez_protocol::audit::SubjectKind;
 use kiez_protocol::friend::{ClosedReason, FriendMessage};
 use kiez_protocol::ids::FriendId;
 use kiez_protocol::partner::JobState;
@@ -10,7 +11,9 @@ use kiez_protocol::time::Time;
 use super::Dispatcher;
 use super::card;
 use super::decision::Decision;
-use super::effect::{Actor, Commit, Effects, EventRow, JobRecord, JobRow, Message, Progress, Record, RunRow, Subject};
+use super::effect::{
+    Actor, AuditRow, Commit, Effects, EventRow, JobRecord, JobRow, Message, Progress, Record, RunRow, Subject,
+};
 use super::input::PartnerKey;
 use super::job::{Job, OfferState, Visit};
 use super::proposing;
@@ -33,6 +36,8 @@ pub struct Change {
     pub key: Option<PartnerKey>,
     /// What was said.
     pub talk: Talk,
+    /// What ops did.
+    pub audit: Vec<AuditRow>,
     /// Told after the commit.
     pub then: Vec<Message>,
 }
@@ -50,6 +55,7 @@ impl Change {
             decisions: Vec::new(),
             key: None,
             talk: Talk::default(),
+            audit: Vec::new(),
             then: Vec::new(),
         }
     }
@@ -60,6 +66,10 @@ impl Change {
         job.sequence += 1;
         job.state = to;
         let (sequence, at) = (job.sequence, self.now);
+        if let Actor::Ops(by) = &actor {
+            let entry = by.did(audited(kind), SubjectKind::Job, job.id).with("state", to).with("attempt", job.attempt);
+            self.audit.push(AuditRow { reason: reason.clone(), ..entry });
+        }
         self.events.push(EventRow { sequence, from, to, kind, actor, reason, at, client_at: None });
     }
 
@@ -96,6 +106,19 @@ impl Change {
             && self.visits.is_empty()
             && !self.booking
             && self.talk.is_empty()
+    }
+}
+
+/// What the audit log calls an event of a job that ops have made.
+fn audited(kind: &'static str) -> &'static str {
+    match kind {
+        "posted" => "job_posted",
+        "paused" => "job_paused",
+        "resumed" => "job_resumed",
+        "assigned_by_ops" => "job_assigned",
+        "redispatched" => "job_redispatched",
+        "cancelled" => "job_cancelled",
+        _ => "job_changed",
     }
 }
 
@@ -156,6 +179,7 @@ impl Dispatcher {
             decisions: change.decisions,
             key: change.key,
             talk: change.talk,
+            audit: change.audit,
         };
         effects.commits.push(Commit { subject, record: Some(Record::Job(Box::new(record))), then: change.then });
     }

@@ -13,12 +13,12 @@ use kiez_protocol::time::Time;
 use super::capacity::Load;
 use super::change::Change;
 use super::claim::Claim;
-use super::decision::{Candidate, Decision, Outcome};
 use super::effect::Actor;
 use super::gates::{Ask, Gate};
 use super::job::{Job, Offer, OfferState, Run};
 use super::nearest::{Found, Nearby, Standing};
 use super::posting::leave_a_round;
+use super::wave::Place;
 use super::{ACCEPT_GRACE_MS, Dispatcher};
 
 /// An offer that outlasts its hold (its friend has asked) is looked at again no sooner than this, ms.
@@ -71,26 +71,11 @@ impl Dispatcher {
             Err(_) => return self.pass_on(job, change, nearby),
         }
         let distance_m = standing.position.distance_m(job.booking.place);
-        let rounded = rounded_m(distance_m);
         job.run.wave = 1;
         change.event(job, job.state, "named_asked", Actor::System, None);
-        let found = Found { standing, distance_m, rounded_m: rounded };
-        self.make_offer(job, change, 1, 0, 1, WhyReason::Named, &found);
+        let found = Found { standing, distance_m, rounded_m: rounded_m(distance_m) };
+        self.make_offer(job, change, &found, Place { wave: 1, seat: 0, rank: 1, why: WhyReason::Named });
         job.run.next_wave_at = until;
-        change.decisions.push(Decision {
-            attempt: job.attempt,
-            wave: 1,
-            at: change.now,
-            policy_version: job.terms.community_version,
-            cap_m: 0,
-            wanted: 1,
-            candidates: vec![Candidate {
-                friend: named,
-                distance_m: rounded,
-                outcome: Outcome::Seat { seat: 0, rank: 1, why: WhyReason::Named },
-            }],
-            beyond_m: None,
-        });
     }
 
     /// The named friend does not want it, cannot have it, or has let it pass.

@@ -22,13 +22,14 @@ impl Dispatcher {
     /// A friend goes on duty or off.
     pub(super) fn duty(&mut self, friend: FriendId, duty: Duty, key: Option<Key>, now: Time, effects: &mut Effects) {
         self.set_duty(friend, duty, now);
+        let first_on = if duty.on { Some(self.waits.on_duty(friend, now)) } else { self.waits.off_duty(friend, now) };
         let mut then =
             vec![Message::Duty { friend, duty }, Message::Friend { friend, message: FriendMessage::Duty(duty) }];
         then.extend(key.map(|key| Message::Friend { friend, message: FriendMessage::Done { key } }));
         if !duty.on {
             then.push(Message::Friend { friend, message: FriendMessage::StopLocation });
         }
-        let record = Some(Record::Duty(DutyRow { friend, duty, at: now }));
+        let record = Some(Record::Duty(DutyRow { friend, duty, at: now, first_on }));
         effects.commits.push(Commit { subject: Subject::Friend(friend), record, then });
     }
 

@@ -1,8 +1,10 @@
 //! Everything the dispatcher can want done, a closed list: records for the ledger, messages that wait for them, and
 //! messages that need none. Also what the ledger gives back: jobs and holdings as stored.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use kiez_protocol::audit::{AuditRole, SubjectKind};
 use kiez_protocol::friend::{Duty, FriendMessage, ToldVerdict};
 use kiez_protocol::ids::{CommunitySlug, FriendId, JobId, Key, OfferId, PartnerSlug, SessionId};
 use kiez_protocol::ops::{AlarmKind, JobDot, RaceView};
@@ -48,6 +50,8 @@ pub enum Subject {
     Friend(FriendId),
     /// The waitlist.
     Waitlist,
+    /// The audit log alone.
+    Audit,
 }
 
 /// One record: all rows of one decision, committed together.
@@ -59,6 +63,8 @@ pub enum Record {
     Duty(DutyRow),
     /// A job was wanted where its community does not serve yet.
     Waitlist(WaitRow),
+    /// Something was done that changes nothing but must be known: a search by name, say.
+    Audit(AuditRow),
 }
 
 /// The rows of one change of a job.
@@ -82,6 +88,8 @@ pub struct JobRecord {
     pub key: Option<PartnerKey>,
     /// What was said: questions and proposals inserted or replaced, messages inserted.
     pub talk: Talk,
+    /// What ops did, and why: inserted.
+    pub audit: Vec<AuditRow>,
 }
 
 /// A job's row.
@@ -187,8 +195,8 @@ pub enum Actor {
     Friend(FriendId),
     /// The customer of the job, by their link.
     Customer,
-    /// Somebody of ops: the subject of their token.
-    Ops(String),
+    /// Somebody of ops. What they do to a job lands in the audit log with it.
+    Ops(By),
 }
 
 /// A friend's duty.
@@ -200,6 +208,8 @@ pub struct DutyRow {
     pub duty: Duty,
     /// When it was changed.
     pub at: Time,
+    /// When they were first on duty, if they ever were: since then a newcomer waits.
+    pub first_on: Option<Time>,
 }
 
 /// A job that was wanted outside of its community's area. Counted by community and cell; nothing else is kept of it.
@@ -211,6 +221,68 @@ pub struct WaitRow {
     pub cell: Cell,
     /// When.
     pub at: Time,
+}
+
+/// Who asks for a change, as the audit log will have it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct By {
+    /// The name in an ops token, a friend's id, a partner's slug; 1 to 200 characters.
+    pub actor: String,
+    /// As whom.
+    pub role: AuditRole,
+    /// When they asked, by the server's clock.
+    pub at: Time,
+}
+
+impl By {
+    /// What they did, without a reason and details.
+    pub fn did(&self, action: &'static str, subject_kind: SubjectKind, subject: impl ToString) -> AuditRow {
+        AuditRow {
+            at: self.at,
+            actor: self.actor.clone(),
+            role: self.role,
+            action,
+            subject_kind,
+            subject: subject.to_string(),
+            reason: None,
+            details: BTreeMap::new(),
+        }
+    }
+}
+
+/// An entry of the audit log. It is written in the commit of what it tells of, so that neither is there without the other.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AuditRow {
+    /// When.
+    pub at: Time,
+    /// Who: the name in an ops token, a friend's id, a partner's slug.
+    pub actor: String,
+    /// As whom.
+    pub role: AuditRole,
+    /// What was done: `friend_suspended`, `job_paused`.
+    pub action: &'static str,
+    /// To what kind of thing.
+    pub subject_kind: SubjectKind,
+    /// To which.
+    pub subject: String,
+    /// Why, as it was written.
+    pub reason: Option<String>,
+    /// What else there is to know. Never a name, number or address of a person.
+    pub details: BTreeMap<&'static str, String>,
+}
+
+impl AuditRow {
+    /// With the reason they gave.
+    pub fn because(mut self, reason: &str) -> AuditRow {
+        self.reason = Some(reason.to_owned());
+        self
+    }
+
+    /// With one more detail: a word or a number, never a name, number or address of a person.
+    pub fn with(mut self, name: &'static str, value: impl ToString) -> AuditRow {
+        self.details.insert(name, value.to_string());
+        self
+    }
 }
 
 /// An offer in a friend's hand, with the word an accept takes.
@@ -331,6 +403,13 @@ pub enum Answer {
     },
     /// The job as it is now.
     Job(Box<JobView>),
+    /// The job's state does not allow it.
+    WrongState {
+        /// Where it stands.
+        state: JobState,
+        /// What the same person may do there, by the names on the wire.
+        allowed: Vec<&'static str>,
+    },
     /// No.
     Refused {
         /// Why.
@@ -370,6 +449,30 @@ pub struct Stored {
     pub taken: Vec<TakenRow>,
     /// Contact breaches whose cool-down may not be over.
     pub breaches: Vec<BreachRow>,
+    /// Since when each friend waits for an offer, and how many they had of late.
+    pub waiting: Vec<WaitingRow>,
+}
+
+/// Since when a friend waits for an offer.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct WaitingRow {
+    /// Who.
+    pub friend: FriendId,
+    /// When they were first on duty, if they ever were.
+    pub first_duty: Option<Time>,
+    /// Off duty since then; none while on duty.
+    pub off_since: Option<Time>,
+    /// When they were last offered anything, if they ever were.
+    pub last_offer: Option<Time>,
+    /// How many offers they had on each day, counted as [`super::fairness::day`] does, ascending.
+    pub by_day: Vec<(i64, u32)>,
+}
+
+impl WaitingRow {
+    /// A friend of whom nothing is known yet.
+    pub fn of(friend: FriendId) -> WaitingRow {
+        WaitingRow { friend, first_duty: None, off_since: None, last_offer: None, by_day: Vec::new() }
+    }
 }
 
 /// A job that counts towards a friend's caps.

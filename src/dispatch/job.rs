@@ -19,6 +19,7 @@ use super::claim::{Claim, Seat};
 use super::effect::Actor;
 use super::input::{Request, Terms};
 use super::proposing::Confirm;
+use super::steering::Assign;
 use super::talk::Talk;
 
 /// What the partner booked; an edit makes a new one.
@@ -277,6 +278,17 @@ pub enum Aside {
     Confirm(Box<Confirm>),
     /// The job's end without a winner.
     Expire,
+    /// The job goes to a friend by the hand of ops.
+    Assign(Box<Assign>),
+    /// Friends are asked anew.
+    Redispatch {
+        /// To be answered.
+        request: Request,
+        /// By whom.
+        by: Actor,
+        /// Why.
+        reason: String,
+    },
     /// A pause.
     Pause {
         /// To be answered, if somebody asked for it.

@@ -8,11 +8,13 @@
 //! | [`job`] | a job, its run, offers and visit: the data |
 //! | `posting`, `editing`, `answers`, `pausing` | post, cancel, edit; what is missing; dispatch that is held |
 //! | [`edges`] | who may do what to a job, in which states |
+//! | `steering` | what ops do by hand: give a job to a friend, have friends asked anew |
 //! | `wave`, `hand`, `silence` | whom to ask next, the offers they hold, and when to stop |
 //! | [`talk`], `asking`, `proposing`, `direct`, `messages`, `contact` | what is said before the win and after: questions, proposals, the friend who was named, messages; and what no text may tell |
 //! | [`claim`], `race`, `verdict` | who was first, whether it counts, and what those behind hear |
 //! | `visit` | what the winner does |
-//! | [`nearest`], [`gates`], [`capacity`], [`caps`], [`pay`], [`decision`] | who is near, who is suitable, what they hold, have done and get, and why |
+//! | [`nearest`], [`gates`], [`capacity`], [`caps`], [`pay`] | who is near, who is suitable, what they hold, have done and get |
+//! | [`rank`], [`fairness`], [`decision`] | in which order, how long each has waited, and the record of why |
 //! | `area` | where a community's jobs are, and its brake |
 //! | `duty`, `restore` | friends coming and going, and the server itself |
 
@@ -31,6 +33,7 @@ mod duty;
 pub mod edges;
 mod editing;
 pub mod effect;
+pub mod fairness;
 pub mod gates;
 pub mod globe;
 mod hand;
@@ -44,8 +47,10 @@ pub mod pay;
 mod posting;
 mod proposing;
 mod race;
+pub mod rank;
 mod restore;
 mod silence;
+mod steering;
 pub mod talk;
 mod timers;
 mod verdict;
@@ -66,6 +71,7 @@ use capacity::Capacity;
 pub use card::missing_answers;
 pub use change::is_final;
 use effect::Effects;
+use fairness::Waits;
 use input::Input;
 use job::Job;
 use mint::Mint;
@@ -100,6 +106,7 @@ pub struct Dispatcher {
     jobs: HashMap<JobId, Box<Job>>,
     offers: HashMap<OfferId, JobId>,
     capacity: Capacity,
+    waits: Waits,
     keys: HashMap<(PartnerSlug, String), (JobId, [u8; 32])>,
     key_ages: std::collections::VecDeque<(Time, PartnerSlug, String)>,
     timers: Timers<JobId>,
@@ -121,8 +128,9 @@ impl Dispatcher {
     /// Handles one input. `now` is the trade's time and never goes back; `nearby` is who is near at this moment.
     pub fn handle(&mut self, input: Input, now: Time, nearby: &dyn Nearby, effects: &mut Effects) {
         match input {
-            Input::Posted { request, partner, key, booking, terms, received_at } => {
-                self.posted(request, partner, key, booking, terms, received_at, now, nearby, effects);
+            Input::Posted { request, partner, by, reason, key, booking, terms, received_at } => {
+                let by = posting::Poster { by, reason };
+                self.posted(request, partner, by, key, booking, terms, received_at, now, nearby, effects);
             }
             Input::Edited { request, by, job, edit, received_at } => {
                 self.edited(request, by, job, edit, received_at, now, nearby, effects);
@@ -151,6 +159,13 @@ impl Dispatcher {
             }
             Input::Cancelled { request, by, job, reason, received_at } => {
                 self.cancelled(request, by, job, reason, received_at, now, nearby, effects);
+            }
+            Input::Assigned { request, by, job, friend, reason, received_at } => {
+                let assign = steering::Assign { request, by, friend, reason, received_at };
+                self.assigned(job, assign, now, nearby, effects);
+            }
+            Input::Redispatched { request, by, job, reason, received_at: _ } => {
+                self.redispatched(request, by, job, reason, now, nearby, effects);
             }
             Input::Accepted { friend, offer, key, revision, received_at, first } => {
                 let accept = job::Standby { friend, offer, key, revision, received_at };
@@ -197,6 +212,11 @@ impl Dispatcher {
     /// Whose offer it is, while its job is open: what is said about an offer belongs to the job's story.
     pub fn job_of(&self, offer: OfferId) -> Option<JobId> {
         self.offers.get(&offer).copied()
+    }
+
+    /// How long a friend has waited for an offer, as of `now`.
+    pub fn wait_of(&self, friend: FriendId, now: Time) -> rank::Wait {
+        self.waits.of(friend, now)
     }
 
     /// A look at a job, for tests and inspection.

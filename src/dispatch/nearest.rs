@@ -14,6 +14,7 @@ use smallvec::SmallVec;
 use super::gates::Gate;
 use super::globe::{Vector, nearest_in_cell_m, nearest_outside_m};
 use super::job::cell_at;
+use super::rank::reach_m;
 
 /// The coarsest resolution at which the roster counts.
 pub const COARSEST: Resolution = Resolution::Four;
@@ -70,7 +71,8 @@ pub trait Nearby {
 /// What a walk found. It depends on who stands where, not on the order in which they came.
 #[derive(Clone, Debug, Default)]
 pub struct Walk {
-    /// The suitable, by rounded distance and id: the wanted ones and whoever shares the last one's 50 m step.
+    /// The suitable, by rounded distance and id: the wanted ones, whoever shares the last one's 50 m step, and who else is
+    /// within reach.
     pub suitable: Vec<Found>,
     /// The others up to the end of that step, with rounded metres and the first gate that failed; in the same order.
     pub failed: Vec<(FriendId, u32, Gate)>,
@@ -102,12 +104,25 @@ pub fn nearest(
     want: usize,
     gate: &mut dyn FnMut(&Standing, f64) -> Result<(), Gate>,
 ) -> Walk {
+    nearest_and_round(nearby, at, cap_m, want, 100, gate)
+}
+
+/// As [`nearest`], and everybody besides who stands within `reach_percent` of the distance of the last of them: among
+/// those a seat is given to who has waited longest. 100 percent, or less, is [`nearest`].
+pub fn nearest_and_round(
+    nearby: &dyn Nearby,
+    at: Point,
+    cap_m: f64,
+    want: usize,
+    reach_percent: u16,
+    gate: &mut dyn FnMut(&Standing, f64) -> Result<(), Gate>,
+) -> Walk {
     if want == 0 {
         return Walk { beyond_m: Some(0.0), ..Walk::default() };
     }
     let _search = Search::begin(nearby);
     let mut frontier = Frontier::around(nearby, at, want);
-    let mut harvest = Harvest::new(want);
+    let mut harvest = Harvest::new(want, reach_percent);
     let mut left = false;
     while let Some(step) = frontier.steps.pop() {
         if step.bound_m > cap_m || step.bound_m >= harvest.edge_m {
@@ -282,19 +297,20 @@ fn regular(cells: impl Iterator<Item = Option<CellIndex>>) -> Option<SmallVec<[C
 /// What the walk has gathered.
 struct Harvest {
     want: usize,
+    reach_percent: u16,
     suitable: Vec<Found>,
     failed: Vec<(FriendId, u32, Gate)>,
     /// The rounded distances of the best, ascending; `want` of them at most.
     best: SmallVec<[u32; 16]>,
-    /// Where the step of the last of the best ends, once there are enough.
+    /// Where the last step ends that is within reach of the last of the best, once there are enough.
     edge_m: f64,
     seen: Seen,
 }
 
 impl Harvest {
-    fn new(want: usize) -> Harvest {
+    fn new(want: usize, reach_percent: u16) -> Harvest {
         let (suitable, failed, best) = (Vec::with_capacity(4 * want), Vec::new(), SmallVec::new());
-        Harvest { want, suitable, failed, best, edge_m: f64::INFINITY, seen: Seen::default() }
+        Harvest { want, reach_percent, suitable, failed, best, edge_m: f64::INFINITY, seen: Seen::default() }
     }
 
     fn take(&mut self, standing: Standing, distance_m: f64) {
@@ -304,16 +320,21 @@ impl Harvest {
             self.best.insert(place, rounded_m);
             self.best.truncate(self.want);
         }
-        if self.best.len() == self.want {
-            self.edge_m = f64::from(self.best[self.want - 1]) + f64::from(DISTANCE_STEP_M) / 2.0;
+        if let Some(last_m) = self.last_m() {
+            self.edge_m = f64::from(last_m) + f64::from(DISTANCE_STEP_M) / 2.0;
         }
         self.suitable.push(Found { standing, distance_m, rounded_m });
     }
 
-    /// Sorted, and cut where the step of the last one ends: who was met beyond it was met by chance.
+    /// The last rounded distance that counts, once there are enough.
+    fn last_m(&self) -> Option<u32> {
+        (self.best.len() == self.want).then(|| reach_m(self.best[self.want - 1], self.reach_percent))
+    }
+
+    /// Sorted, and cut where the last step ends: who was met beyond it was met by chance.
     fn finish(mut self, left: bool) -> Walk {
         let met = self.suitable.len() + self.failed.len();
-        let last_m = if self.best.len() == self.want { self.best[self.want - 1] } else { u32::MAX };
+        let last_m = self.last_m().unwrap_or(u32::MAX);
         self.suitable.retain(|found| found.rounded_m <= last_m);
         self.failed.retain(|&(_, rounded_m, _)| rounded_m <= last_m);
         self.suitable.sort_unstable_by_key(|found| (found.rounded_m, found.standing.friend));

@@ -43,6 +43,7 @@ impl Dispatcher {
         self.put(job, now);
     }
 
+    #[expect(clippy::too_many_arguments, reason = "the fields of one input, taken apart once")]
     pub(super) fn resumed(
         &mut self,
         request: Request,
@@ -115,7 +116,7 @@ impl Dispatcher {
     fn hold(&mut self, job: &mut Job, change: &mut Change, by: Actor, pause: Pause, reason: Option<String>) {
         change.run_ended(job, JobState::Paused);
         job.pause = Some(pause);
-        job.reason.clone_from(&reason);
+        job.reason = by.shown(reason.as_deref(), "held_by_ops");
         job.state_due = Some(change.now + ALARM_MS);
         if pause == Pause::Vague {
             self.ask(job, change, None, talk::TOO_VAGUE);

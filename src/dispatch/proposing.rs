@@ -5,7 +5,7 @@
 use std::sync::Arc;
 
 use kiez_protocol::directory::Friend;
-use kiez_protocol::friend::{FriendMessage, OfferUpdate};
+use kiez_protocol::friend::{FriendMessage, OfferUpdate, Verdict};
 use kiez_protocol::ids::{FriendId, JobId, Key, OfferId};
 use kiez_protocol::partner::Window;
 use kiez_protocol::refusal::Code;
@@ -18,9 +18,10 @@ use super::effect::{Actor, Answer, Effects, Message};
 use super::hand::{after_all, refused};
 use super::input::Request;
 use super::job::{Aside, Job, OfferState, Standby};
-use super::race::Grounds;
+use super::race::{Win, race_won};
 use super::silence::takes_accepts;
 use super::talk::Proposal;
+use super::verdict::verdict;
 use super::{Dispatcher, card, gates};
 
 /// A proposal as it comes from a friend; its windows are 1 to 3, each with an end after its beginning.
@@ -148,8 +149,19 @@ impl Dispatcher {
         }
         match job.claim.take(job.offers[index].seat) {
             Word::Open => {
-                let grounds = Grounds::Confirmed { request, by: confirm.by, appointment };
-                self.win(job, index, &standby, grounds, now, effects);
+                let win = Win {
+                    friend: &standby.friend,
+                    key: standby.key,
+                    at: received_at,
+                    actor: confirm.by,
+                    reason: None,
+                    appointment: Some(appointment),
+                    told: Some(verdict(&standby, Verdict::Won, None)),
+                };
+                let mut change = self.give(job, index, win, now);
+                change.then.push(Message::Answer { request, answer: Answer::Job(Box::new(card::view(job))) });
+                change.then.push(race_won(job, index, received_at, now));
+                self.commit(job, change, effects);
             }
             Word::Taken(_) => job.aside.push(Aside::Confirm(Box::new(confirm))),
             Word::Settled(_) | Word::Closed(_) | Word::Retired => {

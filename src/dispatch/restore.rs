@@ -12,6 +12,7 @@ use kiez_protocol::time::Time;
 use super::capacity::Capacity;
 use super::claim::Claim;
 use super::effect::{Effects, Message, Stored, StoredJob};
+use super::fairness::Waits;
 use super::hand::after_all;
 use super::job::{Delivery, Job, OfferState};
 use super::mint::Mint;
@@ -27,6 +28,7 @@ impl Dispatcher {
             jobs: HashMap::new(),
             offers: HashMap::new(),
             capacity: Capacity::default(),
+            waits: Waits::restore(stored.waiting),
             keys: HashMap::new(),
             key_ages: VecDeque::new(),
             timers: Timers::default(),
@@ -167,13 +169,19 @@ impl Dispatcher {
         effects.now.push(Message::Alarm { kind: AlarmKind::Quarantined, job: id, at: now });
         let Some(stored) = stored else {
             self.keys.retain(|_, (job, _)| *job != id);
+            for offer in old.iter().flat_map(|old| &old.offers) {
+                self.waits.take_back(offer.friend, offer.sent_at);
+            }
             return;
         };
         let mut job = self.resume(*stored);
         let mut hands: Vec<Message> = Vec::new();
         if let Some(old) = old {
             let unwritten = old.offers.iter().filter(|offer| job.offers.iter().all(|stored| stored.id != offer.id));
-            hands.extend(unwritten.map(|offer| Message::Release { friend: offer.friend, offer: offer.id }));
+            for offer in unwritten {
+                self.waits.take_back(offer.friend, offer.sent_at);
+                hands.push(Message::Release { friend: offer.friend, offer: offer.id });
+            }
             let friends: BTreeSet<_> = old.offers.iter().map(|offer| offer.friend).collect();
             hands.extend(friends.into_iter().map(|friend| self.available(friend)));
             (job.standbys, job.aside) = (old.standbys, old.aside);

@@ -11,11 +11,12 @@ use kiez_protocol::time::Time;
 
 use super::change::Change;
 use super::claim::{Claim, Seat};
-use super::decision::{Candidate, Decision, Outcome};
+use super::decision::{Decision, Frame};
 use super::effect::{Actor, Effects};
 use super::gates::{Ask, Gate};
 use super::job::{Delivery, Job, Offer, OfferState, Run, shown_cell};
-use super::nearest::{Found, Nearby, Walk, nearest};
+use super::nearest::{Found, Nearby, Walk, nearest_and_round};
+use super::rank::{FAIRNESS_SEAT, FairnessSeat, Weighed};
 use super::{Dispatcher, card, direct, pay};
 
 /// So many hungry jobs are considered when a friend comes into reach; the others find them at their next look.
@@ -28,6 +29,15 @@ const EVERYWHERE_M: u32 = 20_015_200;
 struct Choice {
     walk: Walk,
     cap_m: u32,
+    fairness: Option<FairnessSeat>,
+}
+
+/// A seat with what gave it.
+pub(super) struct Place {
+    pub wave: u8,
+    pub seat: u8,
+    pub rank: u16,
+    pub why: WhyReason,
 }
 
 impl Dispatcher {
@@ -60,20 +70,20 @@ impl Dispatcher {
         }
         // Beyond the number of any plan: an unfilled job of which a thousand friends have heard.
         let Some(wave) = job.run.wave.checked_add(1) else { return };
-        let choice = self.choose(job, wave, seats.len(), change.now, nearby);
+        let choice = self.choose(job, wave, &seats, change.now, nearby);
         if self.waits(&choice, seats.len(), change.now) {
             job.run.next_wave_at = job.run.next_wave_at.min(self.restored_until);
             return;
         }
         if choice.walk.suitable.is_empty() {
             if job.run.wave == 0 && job.run.started_at == change.now {
-                self.decide(job, change, wave, &seats, choice);
+                self.decide(job, change, wave, seats, choice);
             }
             return;
         }
         job.run.wave = wave;
         change.event(job, job.state, "wave_opened", Actor::System, None);
-        self.decide(job, change, wave, &seats, choice);
+        self.decide(job, change, wave, seats, choice);
     }
 
     /// Gives the vacant seats of the present wave to the next nearest.
@@ -88,10 +98,10 @@ impl Dispatcher {
         if seats.is_empty() || self.is_braked(job) || !direct::asks_others(job) {
             return;
         }
-        let choice = self.choose(job, job.run.wave, seats.len(), change.now, nearby);
+        let choice = self.choose(job, job.run.wave, &seats, change.now, nearby);
         if !choice.walk.suitable.is_empty() && !self.waits(&choice, seats.len(), change.now) {
             change.event(job, job.state, "seat_refilled", Actor::System, None);
-            self.decide(job, change, job.run.wave, &seats, choice);
+            self.decide(job, change, job.run.wave, seats, choice);
         }
     }
 
@@ -100,70 +110,56 @@ impl Dispatcher {
         now < self.restored_until && choice.walk.suitable.len() < want
     }
 
-    /// The nearest suitable friends for `want` seats of `wave`, within the wave's cap; if it holds fewer, within the next.
-    fn choose(&self, job: &Job, wave: u8, want: usize, now: Time, nearby: &dyn Nearby) -> Choice {
+    /// The suitable friends for these seats of `wave`, within the wave's cap; if it holds too few, within the next.
+    fn choose(&self, job: &Job, wave: u8, seats: &[u8], now: Time, nearby: &dyn Nearby) -> Choice {
         let stage = stage(job, wave, now);
         let caps = caps_m(job);
+        let fairness = fairness_seat(job, seats);
+        let reach_percent = fairness.map_or(100, |fairness| fairness.reach_percent);
         let first = usize::from(wave.saturating_sub(1)).min(caps.len().saturating_sub(1));
         let mut choice = None;
         for cap_m in caps.iter().skip(first).copied() {
             let ask = Ask { job, stage, now, cap_m: f64::from(cap_m) };
-            let walk = nearest(nearby, job.booking.place, ask.cap_m, want, &mut |standing, distance_m| {
+            let (at, want) = (job.booking.place, seats.len());
+            let walk = nearest_and_round(nearby, at, ask.cap_m, want, reach_percent, &mut |standing, distance_m| {
                 ask.check(standing, distance_m, self.capacity.of(standing.friend))
             });
             let enough = walk.suitable.len() >= want;
-            choice = Some(Choice { walk, cap_m });
+            choice = Some(Choice { walk, cap_m, fairness: fairness.filter(|_| enough) });
             if enough {
                 break;
             }
         }
-        choice.unwrap_or(Choice { walk: Walk::default(), cap_m: 0 })
+        choice.unwrap_or(Choice { walk: Walk::default(), cap_m: 0, fairness: None })
     }
 
     /// Makes the offers of a choice and records why these friends.
-    fn decide(&mut self, job: &mut Job, change: &mut Change, wave: u8, seats: &[u8], choice: Choice) {
-        let mut candidates = Vec::with_capacity(choice.walk.suitable.len() + choice.walk.failed.len());
-        let (mut seats, wanted) = (seats.iter().copied(), seats.len());
-        for (index, found) in choice.walk.suitable.iter().enumerate() {
-            let rank = u16::try_from(index + 1).unwrap_or(u16::MAX);
-            let outcome = match seats.next() {
-                Some(seat) => {
-                    self.make_offer(job, change, wave, seat, rank, WhyReason::Nearest, found);
-                    Outcome::Seat { seat, rank, why: WhyReason::Nearest }
-                }
-                None => Outcome::Ranked { rank },
-            };
-            candidates.push(Candidate { friend: found.standing.friend, distance_m: found.rounded_m, outcome });
-        }
-        candidates.extend(choice.walk.failed.into_iter().map(|(friend, distance_m, gate)| Candidate {
-            friend,
-            distance_m,
-            outcome: Outcome::Failed { gate },
-        }));
-        change.decisions.push(Decision {
+    fn decide(&mut self, job: &mut Job, change: &mut Change, wave: u8, seats: Vec<u8>, choice: Choice) {
+        let Choice { walk: Walk { suitable, failed, beyond_m }, cap_m, fairness } = choice;
+        let weigh = |found: &Found| Weighed {
+            friend: found.standing.friend,
+            distance_m: found.rounded_m,
+            wait: self.waits.of(found.standing.friend, change.now),
+        };
+        let weighed = suitable.iter().map(weigh).collect();
+        let frame = Frame {
             attempt: job.attempt,
             wave,
             at: change.now,
             policy_version: job.terms.community_version,
-            cap_m: choice.cap_m,
-            wanted: u8::try_from(wanted).unwrap_or(u8::MAX),
-            candidates,
-            beyond_m: choice.walk.beyond_m.map(rounded_m),
-        });
+            cap_m,
+            beyond_m: beyond_m.map(rounded_m),
+        };
+        let decision = Decision::make(frame, seats, fairness, weighed, failed);
+        for (friend, seat, rank, why) in decision.seated() {
+            let found = suitable.iter().find(|found| found.standing.friend == friend).expect("who is seated was found");
+            self.make_offer(job, change, found, Place { wave, seat, rank, why });
+        }
+        change.decisions.push(decision);
     }
 
     /// Makes one offer; its friend is suitable.
-    #[expect(clippy::too_many_arguments, reason = "what an offer is made of")]
-    pub(super) fn make_offer(
-        &mut self,
-        job: &mut Job,
-        change: &mut Change,
-        wave: u8,
-        wave_seat: u8,
-        rank: u16,
-        why: WhyReason,
-        found: &Found,
-    ) {
+    pub(super) fn make_offer(&mut self, job: &mut Job, change: &mut Change, found: &Found, place: Place) {
         let friend: &Friend = &found.standing.profile;
         let pay = pay::offered(&job.terms, friend, job.booking.payment_method)
             .expect("the gate `rate` holds back friends without a rate");
@@ -178,8 +174,8 @@ impl Dispatcher {
             id: OfferId(self.mint.next(now)),
             friend: friend.id,
             attempt: job.attempt,
-            wave,
-            wave_seat,
+            wave: place.wave,
+            wave_seat: place.seat,
             seat: Seat::try_from(job.offers.len()).expect("a job has far fewer than 2^32 offers"),
             revision: job.revision,
             sent_at: now,
@@ -189,12 +185,13 @@ impl Dispatcher {
             renewed,
             distance_m: found.rounded_m,
             pay,
-            why,
-            rank,
+            why: place.why,
+            rank: place.rank,
         };
         job.run.asked += 1;
         self.offers.insert(offer.id, job.id);
         self.capacity.deal(friend.id, offer.id, renewed);
+        self.waits.offered(friend.id, now);
         self.cells.insert(offer.id, shown_cell(found.standing.position));
         self.availability(friend.id, change);
         change.offer(job.offers.len());
@@ -289,6 +286,13 @@ fn caps_m(job: &Job) -> &[u32] {
 
 fn seats(job: &Job) -> u8 {
     job.terms.community.policy.seats
+}
+
+/// The seat that is kept for the longest wait, if it is among these. Where a wave has a single seat, it is the nearest's.
+fn fairness_seat(job: &Job, seats: &[u8]) -> Option<FairnessSeat> {
+    let policy = &job.terms.community.policy;
+    let kept = policy.fairness_seat && policy.seats > 1 && seats.contains(&FAIRNESS_SEAT);
+    kept.then_some(FairnessSeat { seat: FAIRNESS_SEAT, reach_percent: policy.fairness_reach_percent })
 }
 
 /// Friends asked in one run at most, but for those who are asked once it is unfilled.

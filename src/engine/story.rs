@@ -62,7 +62,7 @@ enum Part {
 #[derive(Debug)]
 struct Look {
     wave: u8,
-    wanted: u8,
+    wanted: usize,
     found: usize,
     cap_m: u32,
     held_back: BTreeMap<Gate, usize>,
@@ -143,7 +143,7 @@ fn line<'r>(event: &EventRow, record: &'r JobRecord, asked: &mut impl Iterator<I
             community: record.job.terms.community.slug.clone(),
             package: record.job.terms.package.slug.clone(),
         },
-        "wave_opened" | "seat_refilled" | "named_asked" => match asked.next() {
+        "wave_opened" | "seat_refilled" => match asked.next() {
             Some(decision) => {
                 let made = |friend| record.offers.iter().find(move |offer| is_made(offer, decision, friend));
                 let offers = seated(decision).filter_map(made).map(|offer| offer.id).collect();
@@ -164,8 +164,8 @@ fn line<'r>(event: &EventRow, record: &'r JobRecord, asked: &mut impl Iterator<I
             }
             (_, _) => Part::Nothing,
         },
-        // From whom it was taken. Why is in people's own words.
-        "cancelled" | "no_contact" => {
+        // From whom it was taken, or to whom it was given. Why is in people's own words.
+        "cancelled" | "no_contact" | "assigned_by_ops" => {
             whom = record.visits.last().map(|visit| visit.friend);
             Part::Nothing
         }
@@ -191,10 +191,7 @@ fn is_made(offer: &Offer, decision: &Decision, friend: FriendId) -> bool {
 
 /// Who got a seat.
 fn seated(decision: &Decision) -> impl Iterator<Item = FriendId> {
-    decision.candidates.iter().filter_map(|candidate| match candidate.outcome {
-        Outcome::Seat { .. } => Some(candidate.friend),
-        Outcome::Ranked { .. } | Outcome::Failed { .. } => None,
-    })
+    decision.seated().map(|(friend, ..)| friend)
 }
 
 fn look(decision: &Decision) -> Look {
@@ -205,7 +202,7 @@ fn look(decision: &Decision) -> Look {
         }
     }
     let found = seated(decision).count();
-    Look { wave: decision.wave, wanted: decision.wanted, found, cap_m: decision.cap_m, held_back }
+    Look { wave: decision.wave, wanted: decision.seats.len(), found, cap_m: decision.cap_m, held_back }
 }
 
 /// A value of a closed list as the wire names it.

@@ -150,6 +150,7 @@ pub struct DutyLine {
     pub on_duty: bool,
     pub until: Option<i64>,
     pub at: i64,
+    pub first_on_at: Option<i64>,
 }
 
 /// A row of `questions`.

@@ -1,7 +1,8 @@
-//! What a restart needs: open jobs with all they stand on, duties, keys, and what each friend has done in the last year. Also one job alone, when its record was refused
-//! and memory must go back to what is stored. A job is open while something is due for it.
+//! What a restart needs: open jobs with all they stand on, duties, keys, what each friend has done in the last year, and
+//! how long they have waited for an offer. Also one job alone, when its record was refused and memory must go back to what
+//! is stored. A job is open while something is due for it.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 use kiez_protocol::directory::{CommissionRule, Community, Package};
@@ -14,7 +15,8 @@ use uuid::Uuid;
 use super::either::{Arg, Row, Session, broken};
 use super::rows::{CANCELLED, DONE, HANDED_BACK, KEY_KEPT_MS, LIVE, NO_CONTACT, unhex};
 use crate::dispatch::caps::{PERIOD_MS, Taken};
-use crate::dispatch::effect::{BreachRow, DutyRow, JobRow, Stored, StoredJob, StoredKey, TakenRow};
+use crate::dispatch::effect::{BreachRow, DutyRow, JobRow, Stored, StoredJob, StoredKey, TakenRow, WaitingRow};
+use crate::dispatch::fairness::{COUNTED_DAYS, DAY_MS, day};
 use crate::dispatch::input::{PartnerKey, Terms};
 use crate::dispatch::job::{Booking, Delivery, Ended, Offer, OfferState, Pay, Visit, VisitEnd};
 use crate::dispatch::talk::{Asker, Proposal, Question, Said, Talk};
@@ -91,7 +93,7 @@ const ONE: Statements = statements!("jobs.id = $1");
 pub async fn load(mut session: Session<'_>) -> sqlx::Result<Stored> {
     let session = &mut session;
     let jobs = jobs(session, &OPEN, []).await?;
-    let duties = session.all("select friend, until, at from duties where on_duty", []).await?;
+    let duties = session.all("select friend, on_duty, until, at, first_on_at from duties order by friend", []).await?;
     let keys = session
         .all(
             "select partner, key, body, job, at from partner_keys
@@ -128,7 +130,8 @@ pub async fn load(mut session: Session<'_>) -> sqlx::Result<Stored> {
     Ok(Stored {
         jobs,
         verdicts,
-        duties: duties.iter().map(duty).collect::<sqlx::Result<_>>()?,
+        waiting: waiting(session, &duties).await?,
+        duties: duties.iter().filter_map(|row| on_duty(row).transpose()).collect::<sqlx::Result<_>>()?,
         keys: keys.iter().map(key).collect::<sqlx::Result<_>>()?,
         taken,
         breaches,
@@ -373,12 +376,60 @@ fn pay(row: &Row) -> sqlx::Result<Pay> {
     Ok(Pay { gross: money("gross")?, commission: money("commission")?, net: money("net")? })
 }
 
-fn duty(row: &Row) -> sqlx::Result<DutyRow> {
-    Ok(DutyRow {
+/// None for who is off duty.
+fn on_duty(row: &Row) -> sqlx::Result<Option<DutyRow>> {
+    if !row.flag("on_duty")? {
+        return Ok(None);
+    }
+    Ok(Some(DutyRow {
         friend: FriendId(row.id("friend")?),
         duty: Duty { on: true, until: row.maybe_time("until")? },
         at: row.time("at")?,
-    })
+        first_on: row.maybe_time("first_on_at")?,
+    }))
+}
+
+/// Since when each friend waits for an offer, and how many they had in the days that count before the newest of all.
+async fn waiting(session: &mut Session<'_>, duties: &[Row]) -> sqlx::Result<Vec<WaitingRow>> {
+    let mut waiting: BTreeMap<Uuid, WaitingRow> = BTreeMap::new();
+    let fresh = |friend| WaitingRow::of(FriendId(friend));
+    for row in duties {
+        let (friend, at) = (row.id("friend")?, row.time("at")?);
+        let waits = waiting.entry(friend).or_insert_with(|| fresh(friend));
+        waits.first_duty = row.maybe_time("first_on_at")?;
+        waits.off_since = (!row.flag("on_duty")?).then_some(at);
+    }
+    // One look into the index for each friend, however many offers there were.
+    let last = session
+        .all(
+            "select friends.id as friend,
+                    (select max(offers.sent_at) from offers where offers.friend = friends.id) as last_offer_at
+             from friends",
+            [],
+        )
+        .await?;
+    let mut newest = None;
+    for row in last {
+        let Some(last_offer) = row.maybe_time("last_offer_at")? else { continue };
+        let friend = row.id("friend")?;
+        waiting.entry(friend).or_insert_with(|| fresh(friend)).last_offer = Some(last_offer);
+        newest = newest.max(Some(last_offer));
+    }
+    let Some(newest) = newest else { return Ok(waiting.into_values().collect()) };
+    let counted = session
+        .all(
+            "select offers.friend, offers.sent_at / 86400000 as day, count(*) as offers
+             from friends join offers on offers.friend = friends.id and offers.sent_at >= $1
+             group by offers.friend, offers.sent_at / 86400000
+             order by offers.friend, day",
+            [Arg::Int((day(newest) - COUNTED_DAYS) * DAY_MS)],
+        )
+        .await?;
+    for row in counted {
+        let friend = row.id("friend")?;
+        waiting.entry(friend).or_insert_with(|| fresh(friend)).by_day.push((row.int("day")?, row.int("offers")?));
+    }
+    Ok(waiting.into_values().collect())
 }
 
 fn key(row: &Row) -> sqlx::Result<StoredKey> {

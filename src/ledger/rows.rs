@@ -12,6 +12,7 @@ use kiez_protocol::talk::Voice;
 use serde::Serialize;
 use uuid::Uuid;
 
+use super::audit::AuditLine;
 use super::lines::{
     BookingLine, DecisionLine, DutyLine, EventLine, JobLine, KeyLine, MessageLine, OfferLine, ProposalLine,
     QuestionLine, RunLine, VisitLine, WaitLine,
@@ -39,6 +40,7 @@ pub struct Rows {
     pub questions: Vec<QuestionLine>,
     pub proposals: Vec<ProposalLine>,
     pub messages: Vec<MessageLine>,
+    pub audits: Vec<AuditLine>,
 }
 
 impl Rows {
@@ -50,6 +52,7 @@ impl Rows {
                 Record::Job(record) => rows.add_job(record),
                 Record::Duty(duty) => rows.duties.push(duty_line(duty)),
                 Record::Waitlist(wait) => rows.add_wait(wait),
+                Record::Audit(row) => rows.audits.push(AuditLine::of(row)),
             }
         }
         keep_last(&mut rows.jobs, |line| line.id);
@@ -130,7 +133,7 @@ impl Rows {
                 Actor::Partner(partner) => ("partner", Some(partner.as_str().to_owned())),
                 Actor::Friend(friend) => ("friend", Some(friend.to_string())),
                 Actor::Customer => ("customer", None),
-                Actor::Ops(name) => ("ops", Some(name.clone())),
+                Actor::Ops(by) => ("ops", Some(by.actor.clone())),
             };
             EventLine {
                 job,
@@ -164,6 +167,7 @@ impl Rows {
             answer: view_json.clone(),
             at: row.updated_at.0,
         }));
+        self.audits.extend(record.audit.iter().map(AuditLine::of));
     }
 }
 
@@ -190,6 +194,7 @@ fn offer_line(job: Uuid, offer: &Offer) -> OfferLine {
             WhyReason::Nearest => "nearest",
             WhyReason::Fairness => "fairness",
             WhyReason::Named => "named",
+            WhyReason::Assigned => "assigned",
         },
         rank: offer.rank.into(),
     }
@@ -282,6 +287,7 @@ fn duty_line(duty: &DutyRow) -> DutyLine {
         on_duty: duty.duty.on,
         until: duty.duty.until.map(|until| until.0),
         at: duty.at.0,
+        first_on_at: duty.first_on.map(|at| at.0),
     }
 }
 

@@ -1,7 +1,8 @@
 //! What friends have done, and what was wanted where nobody serves: counted from rows, after every restart the same.
 
 use kiez::dispatch::caps::{PERIOD_MS, Taken};
-use kiez::dispatch::effect::{BreachRow, JobRecord, Record, Subject, TakenRow, WaitRow};
+use kiez::dispatch::effect::{BreachRow, JobRecord, Record, Subject, TakenRow, WaitRow, WaitingRow};
+use kiez::dispatch::fairness::day;
 use kiez::dispatch::job::{Ended, VisitEnd};
 use kiez::ledger::{Ledger, OpenError, Submission};
 use kiez_protocol::place::Cell;
@@ -108,6 +109,8 @@ pub async fn an_older_database_is_refused_until_it_is_migrated(place: &Place) {
     // As the first migration left it.
     for statement in [
         "drop table waitlist",
+        "drop index offers_of_friend",
+        "alter table duties drop column first_on_at",
         "drop index visits_by_age",
         "alter table visits drop column cool_until",
         "alter table visits drop column outcome",
@@ -122,5 +125,35 @@ pub async fn an_older_database_is_refused_until_it_is_migrated(place: &Place) {
     let again = place.open().await;
     let visit = again.stored.jobs[0].visit.clone().expect("is kept");
     assert_eq!((visit.active, visit.ended), (false, None), "over, and nobody knows how");
+    end(again).await;
+}
+
+pub async fn how_long_friends_wait_comes_from_duties_and_offers(place: &Place) {
+    let opened = place.open_with_documents().await;
+    let registry = opened.registry;
+    let mut engineer = Engineer::new(opened.writer, opened.outcomes);
+    let [asked, idle] = [friend(None), friend(None)];
+    for friend in [&asked, &idle] {
+        registry.put_friend(friend.clone(), &by()).await.expect("stored");
+    }
+    // Asked on two days, twice on the second, and once so long ago that it counts no more.
+    for at in [START - 40 * 24 * HOUR, START - 24 * HOUR, START, START + 1] {
+        let mut record = posted(None);
+        record.offers.truncate(1);
+        record.offers[0].friend = asked.id;
+        record.offers[0].sent_at = at;
+        assert!(engineer.write(&record).await);
+    }
+    engineer.end().await;
+    let again = place.open().await;
+    let today = day(START);
+    let row = WaitingRow {
+        last_offer: Some(START + 1),
+        by_day: vec![(today - 1, 1), (today, 2)],
+        ..WaitingRow::of(asked.id)
+    };
+    let theirs = |friend| again.stored.waiting.iter().find(|row| row.friend == friend);
+    assert_eq!(theirs(asked.id), Some(&row));
+    assert_eq!(theirs(idle.id), None, "nothing is known of them");
     end(again).await;
 }

@@ -3,6 +3,7 @@
 #![allow(clippy::disallowed_methods, reason = "what takes how long is measured on the real clock")]
 #![expect(clippy::unwrap_used, reason = "a story that cannot go on has failed")]
 
+mod auditing;
 mod cast;
 mod checkup;
 mod counting;
@@ -55,6 +56,11 @@ mod told {
         a_job_without_a_deadline_is_refused,
         duty_is_remembered,
     }
+    stories! { auditing:
+        what_ops_did_is_there_when_its_record_is_and_only_then,
+        nobody_changes_an_entry,
+        a_change_of_the_directory_has_its_entry_and_no_change_has_none,
+    }
     stories! { faults:
         a_raised_fence_ends_the_writer,
         a_held_lock_is_refused,
@@ -70,6 +76,7 @@ mod told {
         a_visit_that_takes_a_place_has_not_ended,
         wishes_outside_of_an_area_are_counted_by_cell,
         a_wish_waits_its_turn_like_every_record,
+        how_long_friends_wait_comes_from_duties_and_offers,
         an_older_database_is_refused_until_it_is_migrated,
     }
     stories! { talking:

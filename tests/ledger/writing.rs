@@ -175,6 +175,7 @@ pub async fn duty_is_remembered(place: &Place) {
         friend,
         duty: Duty { on, until: on.then_some(START + HOUR) },
         at: START + at,
+        first_on: Some(START),
     };
     for row in [row(on, true, 0), row(off, true, 1), row(off, false, 2)] {
         engineer.ticket += 1;
@@ -186,5 +187,8 @@ pub async fn duty_is_remembered(place: &Place) {
     engineer.end().await;
     let again = place.open().await;
     assert_eq!(again.stored.duties, [row(on, true, 0)]);
+    let waits = |friend| again.stored.waiting.iter().find(|row| row.friend == friend).expect("was on duty");
+    assert_eq!((waits(on).first_duty, waits(on).off_since), (Some(START), None));
+    assert_eq!((waits(off).first_duty, waits(off).off_since), (Some(START), Some(START + 2)));
     end(again).await;
 }

@@ -77,6 +77,7 @@ fn remote_work_has_no_place_that_could_be_outside() {
 #[test]
 fn under_the_brake_nobody_new_is_asked_and_what_is_out_can_be_accepted() {
     let mut town = Town::new();
+    town.community.policy.fairness_seat = false;
     let friends: [FriendId; 6] = town.friends([100, 200, 300, 400, 500, 600]);
     let out = town.post();
     town.brake(true);

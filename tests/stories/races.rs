@@ -90,6 +90,7 @@ fn the_first_is_full_and_standby_wins() {
 #[test]
 fn one_place_and_two_firsts_the_second_is_lost_and_the_next_is_asked() {
     let mut town = Town::new();
+    town.community.policy.fairness_seat = false;
     let anna = town.friend_with(100, |friend| friend.jobs_held_max = 1);
     let [ben, carla, dora, emil] = town.friends([200, 300, 400, 500]);
     let (first, second) = (town.post(), town.post());

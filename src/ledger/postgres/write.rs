@@ -4,6 +4,8 @@
 use sqlx::postgres::{PgArguments, PgConnection, Postgres};
 use sqlx::query::Query;
 
+use crate::ledger::audit;
+use crate::ledger::either::Session;
 use crate::ledger::lines::{
     BookingLine, DecisionLine, DutyLine, EventLine, JobLine, KeyLine, MessageLine, OfferLine, ProposalLine,
     QuestionLine, RunLine, VisitLine, WaitLine,
@@ -33,7 +35,8 @@ pub async fn write(connection: &mut PgConnection, rows: &Rows) -> sqlx::Result<(
     each(connection, &rows.waits, waits).await?;
     each(connection, &rows.questions, questions).await?;
     each(connection, &rows.proposals, proposals).await?;
-    each(connection, &rows.messages, messages).await
+    each(connection, &rows.messages, messages).await?;
+    audit::put(&mut Session::Postgres(connection), &rows.audits).await
 }
 
 async fn each<L>(
@@ -263,13 +266,15 @@ fn duties(lines: &[DutyLine]) -> Statement<'_> {
         .bind(column(lines, |line| line.on_duty))
         .bind(column(lines, |line| line.until))
         .bind(column(lines, |line| line.at))
+        .bind(column(lines, |line| line.first_on_at))
 }
 
 const DUTIES: &str = "
-insert into duties (friend, on_duty, until, at)
+insert into duties (friend, on_duty, until, at, first_on_at)
 select *
-from unnest($1::uuid[], $2::boolean[], $3::bigint[], $4::bigint[])
-on conflict (friend) do update set on_duty = excluded.on_duty, until = excluded.until, at = excluded.at";
+from unnest($1::uuid[], $2::boolean[], $3::bigint[], $4::bigint[], $5::bigint[])
+on conflict (friend) do update set on_duty = excluded.on_duty, until = excluded.until, at = excluded.at,
+    first_on_at = excluded.first_on_at";
 
 fn waits(lines: &[WaitLine]) -> Statement<'_> {
     sqlx::query(WAITS)

@@ -4,6 +4,8 @@
 use serde::Serialize;
 use sqlx::SqliteConnection;
 
+use crate::ledger::audit;
+use crate::ledger::either::Session;
 use crate::ledger::rows::{KEY_KEPT_MS, Rows, json};
 
 /// Writes all rows. The caller holds the transaction.
@@ -27,7 +29,8 @@ pub async fn write(connection: &mut SqliteConnection, rows: &Rows) -> sqlx::Resu
     each(connection, WAITS, &rows.waits).await?;
     each(connection, QUESTIONS, &rows.questions).await?;
     each(connection, PROPOSALS, &rows.proposals).await?;
-    each(connection, MESSAGES, &rows.messages).await
+    each(connection, MESSAGES, &rows.messages).await?;
+    audit::put(&mut Session::Sqlite(connection), &rows.audits).await
 }
 
 async fn each<L: Serialize>(connection: &mut SqliteConnection, sql: &'static str, lines: &Vec<L>) -> sqlx::Result<()> {
@@ -118,10 +121,11 @@ select value ->> 'partner', value ->> 'key', value ->> 'body', value ->> 'job', 
 from jsonb_each(?)";
 
 const DUTIES: &str = "
-insert into duties (friend, on_duty, until, at)
-select value ->> 'friend', value ->> 'on_duty', value ->> 'until', value ->> 'at'
+insert into duties (friend, on_duty, until, at, first_on_at)
+select value ->> 'friend', value ->> 'on_duty', value ->> 'until', value ->> 'at', value ->> 'first_on_at'
 from jsonb_each(?) where true
-on conflict (friend) do update set on_duty = excluded.on_duty, until = excluded.until, at = excluded.at";
+on conflict (friend) do update set on_duty = excluded.on_duty, until = excluded.until, at = excluded.at,
+    first_on_at = excluded.first_on_at";
 
 const WAITS: &str = "
 insert into waitlist (community, cell, requests, first_at, last_at)
