@@ -13,7 +13,7 @@ use crate::partner::{Address, Answers, Customer, JobState, Window};
 use crate::place::Point;
 use crate::profile::Cap;
 use crate::refusal::Code;
-use crate::talk::{JobMessage, ProposalView, QuestionView};
+use crate::talk::{AskedView, JobMessage, ProposalView};
 use crate::time::Time;
 
 /// A frame from the app to the server.
@@ -459,7 +459,7 @@ pub struct Offer {
     pub why: Why,
     /// What was asked and has its reply.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub questions: Vec<QuestionView>,
+    pub questions: Vec<AskedView>,
     /// What this friend has proposed, while it stands.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub proposal: Option<ProposalView>,

@@ -8,7 +8,7 @@ use crate::directory::{Country, Language, Package};
 use crate::ids::{CommunitySlug, FriendId, JobId, PackageSlug, Word};
 use crate::money::{Money, PaymentMethod};
 use crate::place::Point;
-use crate::talk::{ProposalView, QuestionView, Reply};
+use crate::talk::{AskedView, ProposalView, Reply};
 use crate::time::Time;
 
 /// How soon the job is wanted; it chooses the plan of the waves.
@@ -318,7 +318,7 @@ pub struct JobView {
     pub appointment: Option<Window>,
     /// Questions of friends without a reply.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub questions: Vec<QuestionView>,
+    pub questions: Vec<AskedView>,
     /// Times that friends have proposed; each can be confirmed until its `until`.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub proposals: Vec<ProposalView>,

@@ -22,7 +22,7 @@ pub const PROPOSED_MAX: usize = 3;
 /// A question about a job, with its reply if there is one. The same for all who hold an offer: who asked is not told.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schemas", derive(schemars::JsonSchema))]
-pub struct QuestionView {
+pub struct AskedView {
     /// Counts the questions of the job from 1.
     pub number: u16,
     /// The question, contact data filtered; or a key that begins with `question.`, for a text of the server's.

@@ -240,7 +240,8 @@ fn hide_numbers(words: &[&str], lower: &[String], hidden: &mut [bool]) {
 
 fn part(word: &str, lower: &str) -> Part {
     let bare = core(word);
-    if is_date(bare) || is_network_address(bare) {
+    // An error's code is in hexadecimal.
+    if is_date(bare) || is_network_address(bare) || lower.starts_with("0x") {
         return Part::Other;
     }
     let between = |c: char| matches!(c, '+' | '-' | '/' | '(' | ')' | '.' | '_' | '–' | '*' | '|');

@@ -3,7 +3,7 @@
 
 use kiez_protocol::ids::{FriendId, Key, OfferId};
 use kiez_protocol::partner::Window;
-use kiez_protocol::talk::{JobMessage, ProposalView, QuestionView, Voice};
+use kiez_protocol::talk::{AskedView, JobMessage, ProposalView, Voice};
 use kiez_protocol::time::Time;
 
 use super::job::{Job, OfferState};
@@ -92,9 +92,9 @@ pub struct Said {
 
 impl Question {
     /// As all see it.
-    pub fn view(&self) -> QuestionView {
+    pub fn view(&self) -> AskedView {
         let reply = self.reply.as_ref().map(|(text, _)| text.clone());
-        QuestionView { number: self.number, question: self.text.clone(), reply }
+        AskedView { number: self.number, question: self.text.clone(), reply }
     }
 }
 
