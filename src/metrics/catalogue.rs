@@ -173,6 +173,7 @@ pub const JOB_EVENTS: &[&str] = &[
     "answers_complete",
     "answered",
     "reminder",
+<<<<<<< HEAD
     "asked",
     "replied",
     "proposed",
@@ -182,6 +183,8 @@ pub const JOB_EVENTS: &[&str] = &[
     "message",
     "paused",
     "resumed",
+=======
+>>>>>>> main
     "unfilled",
     "alarm",
     "cancelled",
