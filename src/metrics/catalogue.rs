@@ -173,7 +173,6 @@ pub const JOB_EVENTS: &[&str] = &[
     "answers_complete",
     "answered",
     "reminder",
-<<<<<<< HEAD
     "asked",
     "replied",
     "proposed",
@@ -181,10 +180,6 @@ pub const JOB_EVENTS: &[&str] = &[
     "named_asked",
     "direct_passed",
     "message",
-    "paused",
-    "resumed",
-=======
->>>>>>> main
     "unfilled",
     "alarm",
     "cancelled",
@@ -241,8 +236,10 @@ pub(super) const HELLOS: &[&str] = &[
     "restarting",
     "gone",
 ];
-pub(super) const FRAMES: &[&str] =
-    &["hello", "duty", "fix", "seen", "accept", "decline", "visit", "ack", "ping", "refresh", "unknown"];
+pub(super) const FRAMES: &[&str] = &[
+    "hello", "duty", "fix", "seen", "accept", "decline", "ask", "propose", "message", "visit", "ack", "ping",
+    "refresh", "unknown",
+];
 pub(super) const FRAME_REFUSALS: &[&str] = &["too_fast", "unfit", "unknown_type"];
 pub(super) const FIXES: &[&str] = &["taken", "too_fast", "inaccurate", "off_earth", "off_duty", "late", "jump"];
 
