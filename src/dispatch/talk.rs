@@ -24,6 +24,23 @@ impl Talk {
     pub fn is_empty(&self) -> bool {
         self.questions.is_empty() && self.proposals.is_empty() && self.messages.is_empty()
     }
+
+    /// Takes in what a record says: a question or a proposal that is there already is replaced.
+    pub fn take_in(&mut self, new: &Talk) {
+        for question in &new.questions {
+            match self.questions.iter_mut().find(|asked| asked.number == question.number) {
+                Some(asked) => *asked = question.clone(),
+                None => self.questions.push(question.clone()),
+            }
+        }
+        for proposal in &new.proposals {
+            match self.proposals.iter_mut().find(|made| made.offer == proposal.offer) {
+                Some(made) => *made = proposal.clone(),
+                None => self.proposals.push(proposal.clone()),
+            }
+        }
+        self.messages.extend(new.messages.iter().cloned());
+    }
 }
 
 /// A question of a friend, or of the server's own.

@@ -61,9 +61,11 @@ impl Dispatcher {
         if job.hold_until.is_some() {
             return self.look_to_named(job, change, nearby);
         }
-        let seats: Vec<u8> = (0..seats(job)).collect();
+        let mut seats: Vec<u8> = (0..seats(job)).collect();
         if job.state != JobState::Unfilled {
             job.run.next_wave_at = change.now + job.plan().interval_ms;
+            // Seats that were refilled count as well: the last wave may have fewer left.
+            seats.truncate(usize::from(asked_max(job).saturating_sub(job.run.asked)));
         }
         if self.is_braked(job) || !direct::asks_others(job) {
             return;

@@ -32,26 +32,12 @@ pub struct Rows {
 impl Rows {
     /// What was said, under the keys that the tables have.
     fn said(&mut self, new: &Talk) {
-        for question in &new.questions {
-            match self.talk.questions.iter_mut().find(|asked| asked.number == question.number) {
-                Some(asked) => *asked = question.clone(),
-                None => self.talk.questions.push(question.clone()),
-            }
-        }
+        self.talk.take_in(new);
         let asked: Vec<_> = self.talk.questions.iter().filter_map(|asked| asked.asker).collect();
         let names: BTreeSet<_> = asked.iter().map(|asker| (asker.friend, asker.nth)).collect();
         assert_eq!(names.len(), asked.len(), "each of a friend's questions has a number of its own");
-        for proposal in &new.proposals {
-            match self.talk.proposals.iter_mut().find(|made| made.offer == proposal.offer) {
-                Some(made) => *made = proposal.clone(),
-                None => self.talk.proposals.push(proposal.clone()),
-            }
-        }
-        for said in &new.messages {
-            let doubled = self.talk.messages.iter().any(|before| before.number == said.number);
-            assert!(!doubled, "a message is written once");
-            self.talk.messages.push(said.clone());
-        }
+        let numbers: BTreeSet<_> = self.talk.messages.iter().map(|said| said.number).collect();
+        assert_eq!(numbers.len(), self.talk.messages.len(), "a message is written once");
     }
 }
 
