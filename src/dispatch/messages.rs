@@ -30,8 +30,8 @@ impl Dispatcher {
         now: Time,
         effects: &mut Effects,
     ) {
-        let known = |job: &&Box<Job>| job.offers.iter().any(|offer| offer.friend == friend);
-        let Some(mut job) = self.jobs.get(&id).filter(known).map(|job| job.id).and_then(|id| self.take(id)) else {
+        let known = self.jobs.get(&id).is_some_and(|job| job.offers.iter().any(|offer| offer.friend == friend));
+        let Some(mut job) = known.then(|| self.take(id)).flatten() else {
             let message = refused(Code::NotFound, Some(key), None, Some(id));
             effects.now.push(Message::Friend { friend, message });
             return;
