@@ -15,6 +15,7 @@ use crate::people::{RefusedSetting, Settings};
 use crate::place::Point;
 use crate::profile::{Account, Cap};
 use crate::refusal::Code;
+use crate::talk::{AskedView, JobMessage, ProposalView};
 use crate::time::Time;
 
 /// A frame from the app to the server.
@@ -90,6 +91,43 @@ pub enum FriendFrame {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         key: Option<Key>,
     },
+    /// Ask the customer something before saying yes. The reply goes to all who hold an offer.
+    Ask {
+        /// About which offer.
+        offer: OfferId,
+        /// The question, 1 to 300 characters.
+        #[cfg_attr(
+            feature = "schemas",
+            schemars(length(min = 1, max = 300), regex(pattern = r"^[^\x00]*\S[^\x00]*$"))
+        )]
+        text: String,
+        /// Answered by `done` with the same key.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        key: Option<Key>,
+    },
+    /// Propose another time. The customer may confirm it while nobody has accepted; then it is won like an accept.
+    Propose {
+        /// Under which offer.
+        offer: OfferId,
+        /// When the friend could come, 1 to 3 windows.
+        #[cfg_attr(feature = "schemas", schemars(length(min = 1, max = 3)))]
+        windows: Vec<Window>,
+        /// Answered by `done` with the same key, and by a verdict when it is confirmed or lost.
+        key: Key,
+    },
+    /// Write to the customer of a job the friend holds, or was named for.
+    Message {
+        /// Which job.
+        job: JobId,
+        /// The message, 1 to 1,000 characters.
+        #[cfg_attr(
+            feature = "schemas",
+            schemars(length(min = 1, max = 1000), regex(pattern = r"^[^\x00]*\S[^\x00]*$"))
+        )]
+        text: String,
+        /// Answered by `done` with the same key.
+        key: Key,
+    },
     /// Something happened on a job the friend holds.
     Visit {
         /// Which job.
@@ -146,8 +184,8 @@ pub enum FriendFrame {
 
 /// The names of all frame types, for telling an unknown type from an unfit field.
 pub const FRIEND_FRAME_TYPES: &[&str] = &[
-    "hello", "duty", "fix", "seen", "accept", "decline", "visit", "missed", "why_not", "ack", "ping", "settings",
-    "refresh",
+    "hello", "duty", "fix", "seen", "accept", "decline", "ask", "propose", "message", "visit", "missed", "why_not",
+    "ack", "ping", "settings", "refresh",
 ];
 
 /// Why a friend declined.
@@ -245,6 +283,19 @@ pub enum FriendMessage {
     },
     /// The full card of a job the friend has won; again after every change.
     Job(Box<JobCard>),
+    /// The customer's reply to a question about a job of which this friend holds an offer, or which they hold.
+    Answer {
+        /// The job.
+        job: JobId,
+        /// Counts the questions of the job from 1.
+        number: u16,
+        /// The question.
+        question: String,
+        /// The reply, contact data filtered.
+        text: String,
+    },
+    /// The customer writes.
+    Message(JobMessage),
     /// The frame with this key has been committed.
     Done {
         /// The frame's key.
@@ -364,6 +415,9 @@ pub struct Snapshot {
     /// restart those that were won. An accept that is not named here is repeated to hear its verdict.
     #[serde(default)]
     pub verdicts: Vec<ToldVerdict>,
+    /// The newest messages of each of these jobs, in their order.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub messages: Vec<JobMessage>,
 }
 
 /// A verdict that was given before.
@@ -446,6 +500,12 @@ pub struct Offer {
     pub payment_method: PaymentMethod,
     /// Why this friend.
     pub why: Why,
+    /// What was asked and has its reply.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub questions: Vec<AskedView>,
+    /// What this friend has proposed, while it stands.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub proposal: Option<ProposalView>,
     /// Frames the friend may send about it.
     pub allowed: Vec<String>,
 }
@@ -549,6 +609,8 @@ pub enum WhyReason {
     Nearest,
     /// The longest wait among those near.
     Fairness,
+    /// The customer has named this friend.
+    Named,
     /// Given by ops, whatever the ranks.
     Assigned,
 }
@@ -706,6 +768,9 @@ pub struct JobCard {
     pub assigned_at: Time,
     /// By when the customer must have been contacted.
     pub contact_due: Time,
+    /// When the friend comes, if that is agreed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub appointment: Option<Window>,
     /// Visit events the friend may send.
     pub allowed: Vec<VisitEvent>,
 }

@@ -7,6 +7,7 @@
 //! | [`time`], [`place`], [`money`] | instants, points on the earth, amounts in minor units |
 //! | [`friend`] | the friend socket: frames to the server and messages to the friend |
 //! | [`partner`] | the partner's HTTP API: jobs in, their state out |
+//! | [`talk`] | questions, proposals, messages |
 //! | [`directory`] | what admins maintain: communities with their policy, packages, friends, partners |
 //! | [`profile`], [`hours`] | what a friend's profile holds besides name and skills; hours of the week |
 //! | [`gate`] | what a friend must be, have and want to be asked |
@@ -46,6 +47,7 @@ pub mod refusal;
 pub mod routes;
 #[cfg(feature = "schemas")]
 pub mod schema;
+pub mod talk;
 pub mod time;
 
 /// The WebSocket subprotocol of the friend socket. A breaking change becomes `kiez.v2` beside it.

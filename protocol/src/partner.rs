@@ -5,9 +5,10 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use crate::directory::{Country, Language, Package};
-use crate::ids::{CommunitySlug, JobId, PackageSlug, Word};
+use crate::ids::{CommunitySlug, FriendId, JobId, PackageSlug, Word};
 use crate::money::{Money, PaymentMethod};
 use crate::place::Point;
+use crate::talk::{AskedView, ProposalView, Reply};
 use crate::time::Time;
 
 /// How soon the job is wanted; it chooses the plan of the waves.
@@ -135,6 +136,16 @@ pub struct PostJob {
     #[cfg_attr(feature = "schemas", schemars(length(min = 1, max = 100), regex(pattern = r"^[^\x00]*\S[^\x00]*$")))]
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub partner_ref: Option<String>,
+    /// The friend whom the customer wants: for two hours nobody else is asked.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub friend: Option<FriendId>,
+    /// Whether the nearest are asked if that friend does not take it. The customer must have agreed.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub fallback: bool,
+}
+
+fn is_false(flag: &bool) -> bool {
+    !flag
 }
 
 /// `PATCH /v1/jobs/{id}`: what is to change; the rest stays. A change of place, windows or an answer shown in the offer
@@ -173,6 +184,10 @@ pub struct GiveAnswers {
     /// The package's questions, answered. A required answer can be replaced and not taken away.
     #[serde(default)]
     pub answers: Answers,
+    /// Replies to questions of friends, at most 16.
+    #[cfg_attr(feature = "schemas", schemars(length(max = 16)))]
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub replies: Vec<Reply>,
 }
 
 /// `POST /v1/jobs/{id}/cancel`.
@@ -312,6 +327,15 @@ pub struct JobView {
     /// By when the friend contacts the customer.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub contact_due: Option<Time>,
+    /// When the friend comes, if that is agreed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub appointment: Option<Window>,
+    /// Questions of friends without a reply.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub questions: Vec<AskedView>,
+    /// Times that friends have proposed; each can be confirmed until its `until`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub proposals: Vec<ProposalView>,
     /// When it expires without a winner.
     pub expires_at: Time,
     /// Why it ended or waits, if there is a reason.
@@ -324,7 +348,7 @@ pub struct JobView {
 #[cfg_attr(feature = "schemas", derive(schemars::JsonSchema))]
 pub struct FriendName {
     /// The friend.
-    pub id: crate::ids::FriendId,
+    pub id: FriendId,
     /// The real name.
     pub name: String,
 }

@@ -116,7 +116,12 @@ impl Ask<'_> {
     fn is_blocked(&self, friend: &Friend) -> bool {
         let Ask { job, now, .. } = *self;
         let customer = &job.booking.customer;
-        let asked = || job.offers.iter().any(|offer| offer.attempt == job.attempt && offer.friend == friend.id);
+        let asked = || {
+            // Who was named and has let it pass was asked, in whatever run.
+            job.offers
+                .iter()
+                .any(|offer| offer.friend == friend.id && (offer.attempt == job.attempt || offer.is_direct()))
+        };
         let apart = |block: &Block| match block {
             Block::Partner { partner, until } => *partner == job.partner && profile::counts(*until, now),
             Block::Customer { phone, until } => same_phone(phone, &customer.phone) && profile::counts(*until, now),
@@ -146,6 +151,11 @@ pub(super) fn leaves_time(job: &Job, load: &Load) -> bool {
     load.appointments.is_empty()
         || windows.is_empty()
         || windows.iter().any(|window| gap_ms(*window, load) >= needed_ms)
+}
+
+/// Whether no agreed appointment meets this window.
+pub(super) fn is_free(load: &Load, window: Window) -> bool {
+    load.appointments.iter().all(|(_, busy)| busy.to <= window.from || window.to <= busy.from)
 }
 
 /// The longest time without an appointment within a window, ms. One that no appointment meets is long enough, however short:

@@ -17,6 +17,7 @@ use super::input::{PartnerKey, Request, Terms};
 use super::job::{Aside, Booking, Job, Run, VisitEnd};
 use super::nearest::Nearby;
 use super::silence::takes_accepts;
+use super::talk::Talk;
 use super::{Dispatcher, KEY_KEPT_MS, answers, area, card};
 
 /// Who posts, and why where that is asked.
@@ -195,12 +196,16 @@ pub(super) fn fresh(
         reason: None,
         pause: None,
         vague: 0,
+        hold_until: None,
+        talk: Talk::default(),
         claim: Arc::new(Claim::new()),
         standbys: Vec::new(),
         aside: Vec::new(),
         settled: false,
     };
     job.expire_at = expire_at(&job);
+    // Until the first run begins it is only known that there will be a hold.
+    job.hold_until = job.booking.direct.map(|_| job.expire_at);
     job
 }
 

@@ -184,6 +184,7 @@ impl Dispatcher {
             at: assign.received_at,
             actor: assign.by,
             reason: Some(assign.reason),
+            appointment: None,
             told: None,
         };
         let mut change = self.give(job, index, win, now);

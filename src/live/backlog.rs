@@ -232,6 +232,8 @@ pub fn is_owed(message: &FriendMessage) -> bool {
         | FriendMessage::OfferClosed { .. }
         | FriendMessage::AcceptResult { .. }
         | FriendMessage::Job(_)
+        | FriendMessage::Answer { .. }
+        | FriendMessage::Message(_)
         | FriendMessage::Done { .. }
         | FriendMessage::Duty(_)
         | FriendMessage::CapNear(_)
@@ -263,6 +265,8 @@ pub fn offers_in(message: &FriendMessage) -> Vec<OfferId> {
         | FriendMessage::AcceptPending { .. }
         | FriendMessage::AcceptResult { .. }
         | FriendMessage::Job(_)
+        | FriendMessage::Answer { .. }
+        | FriendMessage::Message(_)
         | FriendMessage::Done { .. }
         | FriendMessage::Error { .. }
         | FriendMessage::Pong { .. }

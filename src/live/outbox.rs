@@ -401,6 +401,8 @@ fn answered(message: &FriendMessage) -> Option<Key> {
         | FriendMessage::OfferClosed { .. }
         | FriendMessage::AcceptPending { .. }
         | FriendMessage::Job(_)
+        | FriendMessage::Answer { .. }
+        | FriendMessage::Message(_)
         | FriendMessage::Done { .. }
         | FriendMessage::Pong { .. }
         | FriendMessage::Duty(_)

@@ -14,6 +14,7 @@ use kiez_protocol::partner::{
     Address, Answers, CancelJob, Customer, EditJob, GiveAnswers, JobList, JobState, PackageList, PostJob, Window,
 };
 use kiez_protocol::refusal::{Code, Fault};
+use kiez_protocol::talk::{REPLY_CHARS_MAX, Reply};
 use sha2::{Digest, Sha256};
 
 use super::App;
@@ -24,12 +25,13 @@ use super::problem::{Answered, Refusal, about, answer, body, json};
 use crate::dispatch::effect::{Actor, Answer};
 use crate::dispatch::fits;
 use crate::dispatch::input::{Input, PartnerKey, Terms};
-use crate::dispatch::job::Booking;
+use crate::dispatch::job::{Booking, Direct};
 use crate::engine::Overloaded;
 
 const WINDOWS_MAX: usize = 8;
 const KEY_LEN_MAX: usize = 255;
 const PAGE_MAX: u32 = 200;
+const REPLIES_MAX: usize = 16;
 
 /// The routes.
 pub fn routes() -> Router<Arc<App>> {
@@ -191,6 +193,9 @@ pub(super) fn check(app: &App, partner: &PartnerSlug, posted: PostJob) -> Result
     check_windows(&posted.windows, &mut faults);
     check_answers(&package, &posted.answers, &mut faults);
     check_reference(posted.partner_ref.as_deref(), &mut faults);
+    if posted.friend.is_some_and(|friend| app.live.directory.friend(friend).is_none()) {
+        faults.push(fault("friend", "there is no such friend"));
+    }
     if !package.payment_methods.is_empty() && !package.payment_methods.contains(&posted.payment_method) {
         faults.push(fault("payment_method", "the package cannot be paid this way"));
     }
@@ -214,6 +219,7 @@ pub(super) fn check(app: &App, partner: &PartnerSlug, posted: PostJob) -> Result
         payment_method: posted.payment_method,
         max_hourly_rate: posted.max_hourly_rate,
         partner_ref: posted.partner_ref,
+        direct: posted.friend.map(|friend| Direct { friend, fallback: posted.fallback }),
     };
     let commission = profile.commission.as_ref().unwrap_or(&community.commission).at(app.clock.now());
     Ok((booking, Terms { package, package_version, community, community_version, commission }))
@@ -301,9 +307,10 @@ async fn give_answers(
     let caller = Caller::of(&app, &headers).await?;
     let partner = &caller.partner;
     let job = job_id(&id)?;
-    let GiveAnswers { answers } = json(&body(request, app.limits.body_bytes_max, &app.limits).await?)?;
+    let GiveAnswers { answers, replies } = json(&body(request, app.limits.body_bytes_max, &app.limits).await?)?;
+    check_replies(&replies)?;
     let (received_at, by) = (app.clock.now(), Actor::Partner(partner.clone()));
-    let asked = app.mailbox.ask(|request| Input::Answered { request, by, job, answers, received_at });
+    let asked = app.mailbox.ask(|request| Input::Answered { request, by, job, answers, replies, received_at });
     changed(&app, partner, job, asked.await?, None).await
 }
 
@@ -415,6 +422,21 @@ fn check_answers(package: &Package, answers: &Answers, faults: &mut Vec<Fault>) 
             }
         }
     }
+}
+
+/// Replies that can be read.
+///
+/// # Errors
+/// What is wrong with them.
+pub(super) fn check_replies(replies: &[Reply]) -> Result<(), Refusal> {
+    let mut faults = Vec::new();
+    if replies.len() > REPLIES_MAX {
+        faults.push(Fault { param: "replies".to_owned(), detail: format!("takes at most {REPLIES_MAX}") });
+    }
+    for (index, reply) in replies.iter().enumerate() {
+        check_text(&format!("replies.{index}.text"), &reply.text, REPLY_CHARS_MAX, &mut faults);
+    }
+    if faults.is_empty() { Ok(()) } else { Err(Refusal::faults(faults)) }
 }
 
 fn check_reference(reference: Option<&str>, faults: &mut Vec<Fault>) {

@@ -202,6 +202,8 @@ impl World {
                 }
             }
             FriendMessage::AcceptPending { .. }
+            | FriendMessage::Answer { .. }
+            | FriendMessage::Message(_)
             | FriendMessage::CapNear(_)
             | FriendMessage::Missed(_)
             | FriendMessage::Why(_)

@@ -74,6 +74,8 @@ pub(crate) fn is_owed(message: &FriendMessage) -> bool {
         | FriendMessage::OfferClosed { .. }
         | FriendMessage::AcceptResult { .. }
         | FriendMessage::Job(_)
+        | FriendMessage::Answer { .. }
+        | FriendMessage::Message(_)
         | FriendMessage::Done { .. }
         | FriendMessage::CapNear(_)
         | FriendMessage::SettingsResult { .. }
@@ -127,6 +129,13 @@ impl World {
             }
             FriendFrame::Decline { offer, reason, key } => {
                 (Input::Declined { friend: id, offer, reason, key, received_at }, key)
+            }
+            FriendFrame::Ask { offer, text, key } => (Input::Asked { friend: id, offer, text, key, received_at }, key),
+            FriendFrame::Propose { offer, windows, key } => {
+                (Input::Proposed { friend: id, offer, windows, key, received_at }, Some(key))
+            }
+            FriendFrame::Message { job, text, key } => {
+                (Input::FriendWrote { friend: id, job, text, key, received_at }, Some(key))
             }
             FriendFrame::Visit { job, event, key, at, reason } => {
                 (Input::Visited { friend: id, job, event, key, at, reason, received_at }, Some(key))

@@ -81,6 +81,9 @@ impl World {
         let job = match input {
             Input::Edited { job, .. }
             | Input::Answered { job, .. }
+            | Input::Confirmed { job, .. }
+            | Input::FriendWrote { job, .. }
+            | Input::CustomerWrote { job, .. }
             | Input::Paused { job, .. }
             | Input::Resumed { job, .. }
             | Input::Assigned { job, .. }
@@ -89,9 +92,10 @@ impl World {
             | Input::Visited { job, .. }
             | Input::Settled { job, .. }
             | Input::Reread { job, .. } => Some(*job),
-            Input::Accepted { offer, .. } | Input::Declined { offer, .. } => {
-                house.book.page_of(*offer).map(|page| page.id)
-            }
+            Input::Accepted { offer, .. }
+            | Input::Declined { offer, .. }
+            | Input::Asked { offer, .. }
+            | Input::Proposed { offer, .. } => house.book.page_of(*offer).map(|page| page.id),
             Input::Posted { .. }
             | Input::Tried { .. }
             | Input::Delivered { .. }
@@ -218,6 +222,11 @@ fn described(input: &Input) -> String {
         }
         Input::Edited { .. }
         | Input::Answered { .. }
+        | Input::Asked { .. }
+        | Input::Proposed { .. }
+        | Input::Confirmed { .. }
+        | Input::FriendWrote { .. }
+        | Input::CustomerWrote { .. }
         | Input::Paused { .. }
         | Input::Resumed { .. }
         | Input::Assigned { .. }

@@ -12,6 +12,7 @@ mod pace;
 mod pressure;
 mod reading;
 mod takeover;
+mod talking;
 mod writing;
 
 /// Makes a test of every story for both engines.
@@ -77,6 +78,10 @@ mod told {
         a_wish_waits_its_turn_like_every_record,
         how_long_friends_wait_comes_from_duties_and_offers,
         an_older_database_is_refused_until_it_is_migrated,
+    }
+    stories! { talking:
+        what_was_said_comes_back_as_it_was,
+        what_nobody_could_have_said_is_refused,
     }
     stories! { checkup:
         a_look_makes_nothing_and_sees_who_has_the_ledger,

@@ -6,10 +6,13 @@ mod streets;
 mod town;
 
 mod areas;
+mod asking;
+mod direct;
 mod fairness;
 mod gates;
 mod hindsight;
 mod posts;
+mod proposing;
 mod quality;
 mod quarantine;
 mod races;

@@ -67,6 +67,9 @@ impl Observation {
             | FriendFrame::Seen { .. }
             | FriendFrame::Missed { .. }
             | FriendFrame::WhyNot { .. }
+            | FriendFrame::Ask { .. }
+            | FriendFrame::Propose { .. }
+            | FriendFrame::Message { .. }
             | FriendFrame::Ack { .. }
             | FriendFrame::Ping { .. }
             | FriendFrame::Settings { .. }
@@ -115,6 +118,8 @@ impl Observation {
             FriendMessage::OfferUpdate(_)
             | FriendMessage::AcceptPending { .. }
             | FriendMessage::Error { .. }
+            | FriendMessage::Answer { .. }
+            | FriendMessage::Message(_)
             | FriendMessage::Pong { .. }
             | FriendMessage::Expiring { .. }
             | FriendMessage::Refreshed { .. }

@@ -121,6 +121,8 @@ impl Model {
             | FriendMessage::AcceptPending { .. }
             | FriendMessage::SettingsResult { .. }
             | FriendMessage::Account { .. }
+            | FriendMessage::Answer { .. }
+            | FriendMessage::Message(_)
             | FriendMessage::Done { .. }
             | FriendMessage::Error { .. }
             | FriendMessage::Pong { .. }
