@@ -66,6 +66,7 @@ knobs! {
         import_line_bytes_max: usize = 16_384, "bytes of one line of an import; then 413";
         json_depth_max: usize = 16, "levels of objects and arrays in a body or a frame; then 413 or 1009";
         unauthenticated_max: usize = 512, "sockets that have not said hello; then 503";
+        questions_in_flight_max: usize = 8, "questions of friends about jobs that went to others, answered at once; then try again";
         connections_max: usize = 19_000, "connections at once, sockets included; then 503; fewer where the machine allows fewer files";
         admin_connections_max: usize = 64, "connections of the operator at once; then 503";
         turned_away_max: usize = 128, "connections above the limit that hear 503 at the same time; more are dropped without a word";

@@ -463,9 +463,15 @@ impl Engine {
     /// The job an input is about, if it names one that is open.
     fn about(&self, input: &Input) -> Option<JobId> {
         match input {
-            Input::Accepted { offer, .. } | Input::Declined { offer, .. } => self.dispatcher.job_of(*offer),
+            Input::Accepted { offer, .. }
+            | Input::Declined { offer, .. }
+            | Input::Asked { offer, .. }
+            | Input::Proposed { offer, .. } => self.dispatcher.job_of(*offer),
             Input::Edited { job, .. }
             | Input::Answered { job, .. }
+            | Input::Confirmed { job, .. }
+            | Input::FriendWrote { job, .. }
+            | Input::CustomerWrote { job, .. }
             | Input::Paused { job, .. }
             | Input::Resumed { job, .. }
             | Input::Cancelled { job, .. }
@@ -475,6 +481,7 @@ impl Engine {
             | Input::Settled { job, .. }
             | Input::Reread { job, .. } => Some(*job),
             Input::Posted { .. }
+            | Input::Tried { .. }
             | Input::Delivered { .. }
             | Input::Duty { .. }
             | Input::Joined { .. }
@@ -505,8 +512,14 @@ impl Engine {
             Input::Duty { friend, on, .. } => tracing::debug!(%friend, on, "duty"),
             Input::Brake { community, on } => tracing::info!(%community, on, "the brake"),
             Input::Posted { .. }
+            | Input::Tried { .. }
             | Input::Edited { .. }
             | Input::Answered { .. }
+            | Input::Asked { .. }
+            | Input::Proposed { .. }
+            | Input::Confirmed { .. }
+            | Input::FriendWrote { .. }
+            | Input::CustomerWrote { .. }
             | Input::Paused { .. }
             | Input::Resumed { .. }
             | Input::Cancelled { .. }

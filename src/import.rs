@@ -160,6 +160,20 @@ pub fn policy_faults(policy: &Policy) -> Vec<String> {
     if !(1..=16).contains(&policy.vague_max) {
         wrong("policy.vague_max: takes 1 to 16");
     }
+    if policy.questions_max > 8 {
+        wrong("policy.questions_max: takes 0 to 8");
+    }
+    if !(0..=3_600_000).contains(&policy.ask_extends_ms) {
+        wrong("policy.ask_extends_ms: takes 0 to 3,600,000 (an hour)");
+    }
+    for (name, ms) in [("proposal_ms", policy.proposal_ms), ("direct_ms", policy.direct_ms)] {
+        if !(60_000..=86_400_000).contains(&ms) {
+            wrong(&format!("policy.{name}: takes 60,000 to 86,400,000 (a day)"));
+        }
+    }
+    if policy.messages_max > 1_000 {
+        wrong("policy.messages_max: takes 0 to 1,000");
+    }
     if policy.delivery_ms < 1_000 || policy.contact_ms < 60_000 || policy.contact_grace_ms < 0 {
         wrong("policy: delivery_ms is at least 1,000, contact_ms at least 60,000, contact_grace_ms not negative");
     }

@@ -210,6 +210,8 @@ impl Running {
             tasks: TaskTracker::new(),
             in_flight: InFlight::default(),
             strangers: Places::default(),
+            questions: serve::friend::hindsight::Questions::default(),
+            seal: serve::seal::Seal::new(&keys.secret),
             admission: serve::friend::admission::Admission::new(&config.limits),
             origins: Origins::of(&config.ops.origins),
             directory_version: tokio::sync::Mutex::new(directory_version),

@@ -348,6 +348,8 @@ impl Names {
             payment_method: PaymentMethod::CardOnline,
             max_hourly_rate: None,
             partner_ref: Some(format!("{number}")),
+            friend: None,
+            fallback: false,
         }
     }
 }

@@ -150,6 +150,9 @@ impl Street {
             created_at: Time(0),
             assigned_at: None,
             contact_due: None,
+            appointment: None,
+            questions: Vec::new(),
+            proposals: Vec::new(),
             expires_at: Time(0),
             reason: None,
         }
@@ -174,6 +177,8 @@ impl Street {
             payment_method: PaymentMethod::Cash,
             max_hourly_rate: None,
             partner_ref: None,
+            friend: None,
+            fallback: false,
         }
     }
 
@@ -253,7 +258,9 @@ fn an_offer(offer: OfferId, job: JobId, attempt: u16, wave: u8, seat: u8, distan
         commission: eur(390),
         net: eur(3_510),
         payment_method: PaymentMethod::Cash,
-        why: Why { reason: WhyReason::Nearest, rank: 1 },
+        why: Why { reason: WhyReason::Nearest, rank: 1, distance_m: 0, deficit_days: None },
+        questions: Vec::new(),
+        proposal: None,
         allowed: vec![],
     }
 }

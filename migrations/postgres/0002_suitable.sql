@@ -16,6 +16,15 @@ create index visits_by_age on visits (assigned_at);
 alter table duties add column first_on_at bigint;
 create index offers_of_friend on offers (friend, sent_at);
 
+-- Why me: how much longer than those around them the friend in the fairness seat had waited.
+alter table offers add column deficit_days bigint check (deficit_days is null or why = 'fairness');
+
+-- Ops look for jobs by where they stand, whose they are and where they are; friends for those of their communities.
+create index jobs_by_state on jobs (state, id);
+create index jobs_of_community on jobs (community, id);
+create index jobs_by_reference on jobs (partner_ref) where partner_ref is not null;
+create index bookings_by_postcode on bookings ((doc -> 'address' ->> 'postcode'), job);
+
 -- Jobs wanted where their community does not serve: how often, by community and cell of about five square kilometres.
 -- Nobody's name, street or number is here.
 create table waitlist (
@@ -28,6 +37,61 @@ create table waitlist (
     primary key (community, cell)
 );
 
+-- When the friend comes, agreed with the customer: both ends or neither.
+alter table visits add column appointment_from bigint;
+alter table visits add column appointment_to bigint
+    check ((appointment_from is null) = (appointment_to is null)
+           and (appointment_to is null or appointment_to > appointment_from));
+
+-- What friends ask about a job before they say yes, and what the customer replied; contact data is taken out before it
+-- comes here. Without a friend the server asks.
+create table questions (
+    job uuid not null,
+    number bigint not null check (number >= 1),
+    friend uuid,
+    offer uuid,
+    -- Which of the friend's questions about the job: more than a handful is no question.
+    nth bigint check (nth between 1 and 8),
+    key uuid,
+    text text not null check (length(text) between 1 and 2000),
+    asked_at bigint not null,
+    reply text check (length(reply) between 1 and 2000),
+    replied_at bigint,
+    primary key (job, number),
+    unique (job, friend, nth),
+    -- A friend asks as the holder of an offer, or nobody does.
+    check ((friend is null) = (offer is null) and (friend is null) = (nth is null)),
+    -- A reply has its instant.
+    check ((reply is null) = (replied_at is null))
+);
+
+-- When a friend would come: one proposal an offer. Whether it stands follows from the offer and from the instant.
+create table proposals (
+    offer uuid primary key,
+    job uuid not null,
+    friend uuid not null,
+    revision bigint not null check (revision >= 1),
+    key uuid not null,
+    windows json not null,
+    proposed_at bigint not null,
+    -- Without an end the customer could hold a friend for ever.
+    until bigint not null check (until > proposed_at)
+);
+create index proposals_of_job on proposals (job);
+
+-- What the customer and a friend write to each other about a job. Written once.
+create table messages (
+    job uuid not null,
+    number bigint not null check (number >= 1),
+    friend uuid not null,
+    voice text not null check (voice in ('customer', 'friend')),
+    text text not null check (length(text) between 1 and 4000),
+    key uuid,
+    at bigint not null,
+    primary key (job, number),
+    -- The same key is the same message.
+    unique (job, voice, key)
+);
 -- Who did what to whom, when and why. Only added to: who could change an entry could deny what was done.
 create table audit (
     id bigint generated always as identity primary key,

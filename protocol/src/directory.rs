@@ -273,6 +273,21 @@ pub struct Policy {
     /// Dispatch is held and the customer asked to say more when so many friends have declined as too vague, 1 to 16.
     #[cfg_attr(feature = "schemas", schemars(range(min = 1, max = 16)))]
     pub vague_max: u8,
+    /// Questions of one friend about one job, 0 to 8.
+    #[cfg_attr(feature = "schemas", schemars(range(max = 8)))]
+    pub questions_max: u8,
+    /// Who asks has so much longer to decide, once an offer, ms, 0 to an hour.
+    #[cfg_attr(feature = "schemas", schemars(range(min = 0, max = 3_600_000)))]
+    pub ask_extends_ms: i64,
+    /// A proposal can be confirmed for so long and keeps its friend's seat meanwhile, ms, a minute to a day.
+    #[cfg_attr(feature = "schemas", schemars(range(min = 60_000, max = 86_400_000)))]
+    pub proposal_ms: i64,
+    /// A friend whom the customer has named holds the only offer for so long, ms, a minute to a day.
+    #[cfg_attr(feature = "schemas", schemars(range(min = 60_000, max = 86_400_000)))]
+    pub direct_ms: i64,
+    /// Messages between the customer and friends that are kept for one job, 0 to 1,000; no more are taken.
+    #[cfg_attr(feature = "schemas", schemars(range(max = 1_000)))]
+    pub messages_max: u16,
     /// Who let the contact clock run out is asked for no job for so long, ms, 0 to 30 days.
     #[cfg_attr(feature = "schemas", schemars(range(min = 0, max = 2_592_000_000_i64)))]
     pub cool_down_ms: i64,
@@ -344,6 +359,11 @@ impl Default for Policy {
             contact_grace_ms: 30 * MINUTE,
             hand_backs_max: 3,
             vague_max: 2,
+            questions_max: 2,
+            ask_extends_ms: 10 * MINUTE,
+            proposal_ms: 30 * MINUTE,
+            direct_ms: 2 * HOUR,
+            messages_max: 200,
             cool_down_ms: 24 * HOUR,
             rating_metres: 0,
             fairness_seat: true,

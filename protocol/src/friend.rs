@@ -7,6 +7,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::directory::Language;
+use crate::gate::Gate;
 use crate::ids::{CommunitySlug, FriendId, JobId, Key, OfferId, PackageSlug, SessionId};
 use crate::money::{Money, PaymentMethod};
 use crate::partner::{Address, Answers, Customer, JobState, Window};
@@ -14,6 +15,7 @@ use crate::people::{RefusedSetting, Settings};
 use crate::place::Point;
 use crate::profile::{Account, Cap};
 use crate::refusal::Code;
+use crate::talk::{AskedView, JobMessage, ProposalView};
 use crate::time::Time;
 
 /// A frame from the app to the server.
@@ -89,6 +91,43 @@ pub enum FriendFrame {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         key: Option<Key>,
     },
+    /// Ask the customer something before saying yes. The reply goes to all who hold an offer.
+    Ask {
+        /// About which offer.
+        offer: OfferId,
+        /// The question, 1 to 300 characters.
+        #[cfg_attr(
+            feature = "schemas",
+            schemars(length(min = 1, max = 300), regex(pattern = r"^[^\x00]*\S[^\x00]*$"))
+        )]
+        text: String,
+        /// Answered by `done` with the same key.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        key: Option<Key>,
+    },
+    /// Propose another time. The customer may confirm it while nobody has accepted; then it is won like an accept.
+    Propose {
+        /// Under which offer.
+        offer: OfferId,
+        /// When the friend could come, 1 to 3 windows.
+        #[cfg_attr(feature = "schemas", schemars(length(min = 1, max = 3)))]
+        windows: Vec<Window>,
+        /// Answered by `done` with the same key, and by a verdict when it is confirmed or lost.
+        key: Key,
+    },
+    /// Write to the customer of a job the friend holds, or was named for.
+    Message {
+        /// Which job.
+        job: JobId,
+        /// The message, 1 to 1,000 characters.
+        #[cfg_attr(
+            feature = "schemas",
+            schemars(length(min = 1, max = 1000), regex(pattern = r"^[^\x00]*\S[^\x00]*$"))
+        )]
+        text: String,
+        /// Answered by `done` with the same key.
+        key: Key,
+    },
     /// Something happened on a job the friend holds.
     Visit {
         /// Which job.
@@ -104,6 +143,18 @@ pub enum FriendFrame {
         #[cfg_attr(feature = "schemas", schemars(length(max = 300), regex(pattern = r"^[^\x00]*$")))]
         #[serde(default, skip_serializing_if = "Option::is_none")]
         reason: Option<String>,
+    },
+    /// Which jobs near by went to others? Answered by `missed`.
+    Missed {
+        /// Since then, at most 30 days ago; without it 30 days.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        since: Option<Time>,
+    },
+    /// Why not me? Answered by `why`.
+    WhyNot {
+        /// One of the ids in `missed`, as it came; at most 100 characters.
+        #[cfg_attr(feature = "schemas", schemars(length(max = 100)))]
+        missed: String,
     },
     /// Everything up to this `seq` has arrived. At most one a second.
     Ack {
@@ -132,8 +183,10 @@ pub enum FriendFrame {
 }
 
 /// The names of all frame types, for telling an unknown type from an unfit field.
-pub const FRIEND_FRAME_TYPES: &[&str] =
-    &["hello", "duty", "fix", "seen", "accept", "decline", "visit", "ack", "ping", "settings", "refresh"];
+pub const FRIEND_FRAME_TYPES: &[&str] = &[
+    "hello", "duty", "fix", "seen", "accept", "decline", "ask", "propose", "message", "visit", "missed", "why_not",
+    "ack", "ping", "settings", "refresh",
+];
 
 /// Why a friend declined.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -230,6 +283,19 @@ pub enum FriendMessage {
     },
     /// The full card of a job the friend has won; again after every change.
     Job(Box<JobCard>),
+    /// The customer's reply to a question about a job of which this friend holds an offer, or which they hold.
+    Answer {
+        /// The job.
+        job: JobId,
+        /// Counts the questions of the job from 1.
+        number: u16,
+        /// The question.
+        question: String,
+        /// The reply, contact data filtered.
+        text: String,
+    },
+    /// The customer writes.
+    Message(JobMessage),
     /// The frame with this key has been committed.
     Done {
         /// The frame's key.
@@ -280,6 +346,10 @@ pub enum FriendMessage {
     },
     /// 80 % or more of a cap is used, with the job just won.
     CapNear(CapNear),
+    /// Jobs of your communities near by that others were asked for and you were not.
+    Missed(Missed),
+    /// Why you were not asked.
+    Why(WhyNot),
     /// What became of `settings`, after the commit. What is accepted holds for the next choice.
     SettingsResult {
         /// The key of the frame.
@@ -345,6 +415,9 @@ pub struct Snapshot {
     /// restart those that were won. An accept that is not named here is repeated to hear its verdict.
     #[serde(default)]
     pub verdicts: Vec<ToldVerdict>,
+    /// The newest messages of each of these jobs, in their order.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub messages: Vec<JobMessage>,
 }
 
 /// A verdict that was given before.
@@ -427,6 +500,12 @@ pub struct Offer {
     pub payment_method: PaymentMethod,
     /// Why this friend.
     pub why: Why,
+    /// What was asked and has its reply.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub questions: Vec<AskedView>,
+    /// What this friend has proposed, while it stands.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub proposal: Option<ProposalView>,
     /// Frames the friend may send about it.
     pub allowed: Vec<String>,
 }
@@ -449,6 +528,76 @@ pub struct Why {
     pub reason: WhyReason,
     /// The rank among the suitable friends who had not been asked, from 1.
     pub rank: u16,
+    /// The distance that ranked them, metres, rounded half up to 50.
+    #[serde(default)]
+    pub distance_m: u32,
+    /// Of the fairness seat: how much longer than those around them they had waited for an offer, whole days.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub deficit_days: Option<u32>,
+}
+
+/// The answer to `missed`.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schemas", derive(schemars::JsonSchema))]
+pub struct Missed {
+    /// The newest first, at most 50.
+    pub jobs: Vec<MissedJob>,
+}
+
+/// A job for which a friend was not asked. It says neither whose nor where it was.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schemas", derive(schemars::JsonSchema))]
+pub struct MissedJob {
+    /// Names it to this friend alone, and says nothing else.
+    pub missed: String,
+    /// When it was posted.
+    pub at: Time,
+    /// Whose.
+    pub community: CommunitySlug,
+    /// What was to be done.
+    pub package: PackageSlug,
+}
+
+/// Why a friend was not asked for a job.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schemas", derive(schemars::JsonSchema))]
+pub struct WhyNot {
+    /// Which, as it was asked.
+    pub missed: String,
+    /// The first gate that did not open, if one did not.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub gate: Option<Gate>,
+    /// The rank among the suitable, from 1, if all gates opened and others came first. Without gate and rank the search
+    /// had found enough friends nearer by, or did not know where this one stood.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rank: Option<u16>,
+    /// The key of the text for people: `why_not.` and the gate, `why_not.rank` or `why_not.beyond`.
+    pub message_key: String,
+    /// What stood on record.
+    pub terms: WhyTerms,
+}
+
+/// The terms of a choice, as far as they concern the friend who asks. Nothing of the place, the customer or other friends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schemas", derive(schemars::JsonSchema))]
+pub struct WhyTerms {
+    /// When the choice was made.
+    pub at: Time,
+    /// In which wave.
+    pub wave: u8,
+    /// How many seats were to be given.
+    pub seats: u8,
+    /// Nobody farther away was looked at, metres.
+    pub cap_m: u32,
+    /// How far away the friend stood, metres, rounded half up to 50; absent when they were not among those looked at.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub distance_m: Option<u32>,
+    /// Everybody who was not looked at stood at least so far away, metres.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub beyond_m: Option<u32>,
+    /// How much longer than those around them the friend had waited for an offer, whole days.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub deficit_days: Option<u32>,
 }
 
 /// What gave a friend the seat.
@@ -460,6 +609,8 @@ pub enum WhyReason {
     Nearest,
     /// The longest wait among those near.
     Fairness,
+    /// The customer has named this friend.
+    Named,
     /// Given by ops, whatever the ranks.
     Assigned,
 }
@@ -617,6 +768,9 @@ pub struct JobCard {
     pub assigned_at: Time,
     /// By when the customer must have been contacted.
     pub contact_due: Time,
+    /// When the friend comes, if that is agreed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub appointment: Option<Window>,
     /// Visit events the friend may send.
     pub allowed: Vec<VisitEvent>,
 }

@@ -7,9 +7,12 @@
 //! | [`time`], [`place`], [`money`] | instants, points on the earth, amounts in minor units |
 //! | [`friend`] | the friend socket: frames to the server and messages to the friend |
 //! | [`partner`] | the partner's HTTP API: jobs in, their state out |
+//! | [`talk`] | questions, proposals, messages |
 //! | [`directory`] | what admins maintain: communities with their policy, packages, friends, partners |
 //! | [`profile`], [`hours`] | what a friend's profile holds besides name and skills; hours of the week |
+//! | [`gate`] | what a friend must be, have and want to be asked |
 //! | [`ops`] | the feed of the live map |
+//! | [`desk`] | what ops see of jobs and do to them by hand |
 //! | [`audit`] | who did what to whom, when and why |
 //! | [`people`] | the life of an account, what friends set themselves, what ops see of them |
 //! | [`refusal`] | every code with which the server says no, `problem+json`, close codes |
@@ -28,6 +31,7 @@ pub mod audit;
 pub mod desk;
 pub mod directory;
 pub mod friend;
+pub mod gate;
 pub mod health;
 pub mod hours;
 pub mod ids;
@@ -43,6 +47,7 @@ pub mod refusal;
 pub mod routes;
 #[cfg(feature = "schemas")]
 pub mod schema;
+pub mod talk;
 pub mod time;
 
 /// The WebSocket subprotocol of the friend socket. A breaking change becomes `kiez.v2` beside it.

@@ -5,9 +5,10 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use crate::directory::{Country, Language, Package};
-use crate::ids::{CommunitySlug, JobId, PackageSlug, Word};
+use crate::ids::{CommunitySlug, FriendId, JobId, PackageSlug, Word};
 use crate::money::{Money, PaymentMethod};
 use crate::place::Point;
+use crate::talk::{AskedView, ProposalView, Reply};
 use crate::time::Time;
 
 /// How soon the job is wanted; it chooses the plan of the waves.
@@ -22,6 +23,17 @@ pub enum Urgency {
     Normal,
     /// More than three days ahead.
     Relaxed,
+}
+
+impl Urgency {
+    /// The name on the wire.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Urgency::Urgent => "urgent",
+            Urgency::Normal => "normal",
+            Urgency::Relaxed => "relaxed",
+        }
+    }
 }
 
 /// Where the customer lives. Only the winner sees the street.
@@ -124,6 +136,16 @@ pub struct PostJob {
     #[cfg_attr(feature = "schemas", schemars(length(min = 1, max = 100), regex(pattern = r"^[^\x00]*\S[^\x00]*$")))]
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub partner_ref: Option<String>,
+    /// The friend whom the customer wants: for two hours nobody else is asked.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub friend: Option<FriendId>,
+    /// Whether the nearest are asked if that friend does not take it. The customer must have agreed.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub fallback: bool,
+}
+
+fn is_false(flag: &bool) -> bool {
+    !flag
 }
 
 /// `PATCH /v1/jobs/{id}`: what is to change; the rest stays. A change of place, windows or an answer shown in the offer
@@ -162,6 +184,10 @@ pub struct GiveAnswers {
     /// The package's questions, answered. A required answer can be replaced and not taken away.
     #[serde(default)]
     pub answers: Answers,
+    /// Replies to questions of friends, at most 16.
+    #[cfg_attr(feature = "schemas", schemars(length(max = 16)))]
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub replies: Vec<Reply>,
 }
 
 /// `POST /v1/jobs/{id}/cancel`.
@@ -301,6 +327,15 @@ pub struct JobView {
     /// By when the friend contacts the customer.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub contact_due: Option<Time>,
+    /// When the friend comes, if that is agreed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub appointment: Option<Window>,
+    /// Questions of friends without a reply.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub questions: Vec<AskedView>,
+    /// Times that friends have proposed; each can be confirmed until its `until`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub proposals: Vec<ProposalView>,
     /// When it expires without a winner.
     pub expires_at: Time,
     /// Why it ended or waits, if there is a reason.
@@ -313,7 +348,7 @@ pub struct JobView {
 #[cfg_attr(feature = "schemas", derive(schemars::JsonSchema))]
 pub struct FriendName {
     /// The friend.
-    pub id: crate::ids::FriendId,
+    pub id: FriendId,
     /// The real name.
     pub name: String,
 }
@@ -335,4 +370,55 @@ pub struct JobList {
 pub struct PackageList {
     /// All packages.
     pub packages: Vec<Package>,
+}
+
+/// `POST /v1/jobs/dry-run`: what would become of a post at this moment. Nothing is recorded and nobody is asked.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schemas", derive(schemars::JsonSchema))]
+pub struct DryRun {
+    /// The friends that the first wave asks, where there are as many.
+    pub wanted: u8,
+    /// How many suitable friends it would find for that now, far or near.
+    pub would_find: u8,
+    /// How far away they are, nearest first: bands, no positions.
+    pub distances: Vec<DistanceBand>,
+    /// How soon the newest jobs of this community and urgency were won; absent where there were fewer than five.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub assign: Option<AssignTimes>,
+    /// Required questions without an answer: nobody would be asked before they come.
+    #[serde(default)]
+    pub missing_answers: Vec<Word>,
+    /// The gross price; without it the job is priced by who wins it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub price: Option<Money>,
+    /// The commission in it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub commission: Option<Money>,
+    /// Whether the community does not serve this place: a post would be refused.
+    pub outside_area: bool,
+    /// Whether the community makes no new offers now.
+    pub brake: bool,
+}
+
+/// A span of distances.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schemas", derive(schemars::JsonSchema))]
+pub struct DistanceBand {
+    /// At least so far away, metres.
+    pub from_m: u32,
+    /// Nearer than this, metres; absent for all that is farther.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub to_m: Option<u32>,
+}
+
+/// From the beginning of a run to the accept that won it, of the newest runs of a community and urgency that were won.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schemas", derive(schemars::JsonSchema))]
+pub struct AssignTimes {
+    /// Half of them were won within this, ms.
+    pub median_ms: i64,
+    /// Four of five were won within this, ms.
+    pub p80_ms: i64,
+    /// How many they are, 5 to 50.
+    pub jobs: u32,
 }

@@ -131,14 +131,21 @@ pub const MESSAGE_KEYS: &[(&str, &str)] = &[
     ("error.fix_off_earth", "a `fix` whose point is not on the earth"),
     ("error.hello_twice", "a second `hello`"),
     ("error.job_not_found", "there is no such job, or it was never yours"),
+    (
+        "error.missed_not_found",
+        "a `why_not` about nothing that was in a `missed` of yours, or you were asked for it since",
+    ),
     ("error.offer_not_found", "there is no such offer, or it is not yours"),
+    ("error.questions_used_up", "a friend has a few questions about a job, and they were asked"),
     ("error.reason_too_long", "a `reason` of more than 300 characters"),
     ("error.refused", "refused; the code says why"),
+    ("error.text_length", "a `text` that is empty or too long"),
     ("error.too_many", "faster than the limit; the frame was dropped"),
     ("error.try_again", "nothing was changed; send the same frame again"),
     ("error.unfit_field", "a field is missing or does not fit"),
     ("error.unknown_type", "this server does not know the frame's `type`"),
     ("error.until_is_past", "a `duty` whose `until` has passed"),
+    ("error.windows", "one to three windows, each with an end after its beginning and after now"),
     ("error.wrong_state", "the job's state does not allow this; `allowed` says what it does allow"),
 ];
 

@@ -215,6 +215,26 @@ const IF_MATCH: &[Parameter] = &[Parameter {
     takes: Takes::Ascii { most: 20 },
 }];
 const VERBOSE: &[Parameter] = &[query("verbose", "Also what it hangs on.", Takes::Flag)];
+const DESK: &[Parameter] = &[
+    query("state", "Only jobs in this state.", Takes::Type("job_state")),
+    query("community", "Only those of this community.", Takes::Type("slug")),
+    query("partner_ref", "Only those with this reference of their partner's own.", Takes::Text { most: 100 }),
+    query("friend", "Only those that this friend was offered or given.", Takes::Type("friend_id")),
+    query("postcode", "Only those at this postcode.", Takes::Text { most: 12 }),
+    query(
+        "q",
+        "Only those of a customer whose name or phone number has this in it, at least 3 characters. Takes the role \
+            `dispatcher` and a `reason`.",
+        Takes::Text { most: 100 },
+    ),
+    query(
+        "reason",
+        "Why a person is looked for; it is kept in the audit log, and `q` is not.",
+        Takes::Text { most: 300 },
+    ),
+    query("limit", "Jobs of a page.", Takes::Number { least: 1, most: 200, default: 50 }),
+    query("after", "The `after` of the page before.", Takes::Type("job_id")),
+];
 const IDEMPOTENCY_KEY: &[Parameter] = &[Parameter {
     name: "Idempotency-Key",
     place: "header",
@@ -260,6 +280,7 @@ const TAKEN: &[Answer] = &[answer(
     Content::Json("import_report", &["import_report"]),
 )];
 const STEERED: &[Answer] = &[answer(200, "The job after it.", JOB)];
+const LOOKED: &[Answer] = &[answer(200, "What was asked for.", Content::Json("desk_look", &["desk_look"]))];
 const STEER: &[&[Code]] = &[ROLE, OF_JOB, BODY, CHANGE, &[Code::Unavailable]];
 
 /// An action of ops on a job, with its reason.
@@ -304,6 +325,24 @@ pub const ROUTES: &[Route] = &[
             BODY,
             &[Code::Forbidden, Code::KeyInFlight, Code::KeyReused, Code::UnknownPackage, Code::UnknownCommunity],
             &[Code::NotOffered, Code::OutsideArea, Code::Internal],
+        ],
+    },
+    Route {
+        method: "post",
+        path: "/v1/jobs/dry-run",
+        name: "tryJob",
+        part: Part::Partners,
+        does: "Says what would become of a post at this moment",
+        about: "Takes what a post takes, and counts as one for the quota. Nothing is recorded and nobody is asked. The times are \
+            those of the newest jobs of the community and urgency that were won, at most 50 of them.",
+        who: Who::Partner,
+        parameters: &[],
+        body: body("post_job", &["post_job", "post_job.hourly"]),
+        answers: &[answer(200, "What would be.", Content::Json("dry_run", &["dry_run"]))],
+        refusals: &[
+            KEY,
+            BODY,
+            &[Code::Forbidden, Code::UnknownPackage, Code::UnknownCommunity, Code::NotOffered, Code::Internal],
         ],
     },
     Route {
@@ -407,6 +446,43 @@ pub const ROUTES: &[Route] = &[
             &[Code::KeyInFlight, Code::KeyReused, Code::UnknownPackage, Code::UnknownCommunity],
             &[Code::NotOffered, Code::OutsideArea, Code::Internal, Code::Unavailable],
         ],
+    },
+    Route {
+        method: "get",
+        path: "/v1/ops/jobs",
+        name: "listJobsForOps",
+        part: Part::Ops,
+        does: "Lists jobs of all partners, newest first",
+        about: "No street, name or phone of a customer. Looking for one by name or phone is an entry of the audit log before \
+            anything is shown. An unknown query parameter is refused.",
+        who: Who::Viewer,
+        parameters: &[DESK],
+        body: None,
+        answers: &[answer(200, "A page.", Content::Json("desk_list", &["desk_list"]))],
+        refusals: &[ROLE, &[Code::BadRequest, Code::Invalid, Code::Unavailable]],
+    },
+    Route {
+        method: "get",
+        path: "/v1/ops/jobs/{id}",
+        name: "getJobForOps",
+        part: Part::Ops,
+        does: "Looks at a job with all that became of it",
+        about: "Events, runs, offers, and each choice of friends: who was seen, which gate kept them or which rank they had, and \
+            the terms. No street, name or phone of the customer, no exact place.",
+        who: Who::Viewer,
+        parameters: &[JOB_ID],
+        body: None,
+        answers: &[answer(200, "The job.", Content::Json("desk_job", &["desk_job"]))],
+        refusals: &[ROLE, OF_JOB, &[Code::Unavailable]],
+    },
+    Route {
+        answers: LOOKED,
+        ..steer(
+            "/v1/ops/jobs/{id}/look",
+            "lookAtJob",
+            "Shows the exact place and the customer of a job",
+            "Who looked and why is an entry of the audit log before anything is shown.",
+        )
     },
     steer(
         "/v1/ops/jobs/{id}/pause",

@@ -12,13 +12,13 @@ use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde_json::{Map, Value, json};
 
 use crate::audit::{AuditList, SubjectKind};
-use crate::desk::{ActOnJob, AssignJob, PostForPartner};
+use crate::desk::{ActOnJob, AssignJob, DeskJob, DeskList, DeskLook, PostForPartner};
 use crate::directory::{Community, Friend, ImportLine, ImportReport, Package, Partner, TokenRequest, TokenView};
 use crate::friend::{Envelope, FriendFrame};
 use crate::health::{Liveness, Readiness};
 use crate::ids::{FriendId, JobId, PackageSlug};
 use crate::ops::{OpsFrame, OpsMessage};
-use crate::partner::{CancelJob, EditJob, GiveAnswers, JobList, JobState, JobView, PackageList, PostJob};
+use crate::partner::{CancelJob, DryRun, EditJob, GiveAnswers, JobList, JobState, JobView, PackageList, PostJob};
 use crate::people::{
     AccountView, Because, BrakeView, FriendList, OpsFriend, PostCheck, SetBrake, VersionList, Waitlist,
 };
@@ -57,6 +57,10 @@ pub const MESSAGES: &[Message] = &[
     told::<JobList>("job_list"),
     told::<PackageList>("package_list"),
     told::<Problem>("problem"),
+    told::<DryRun>("dry_run"),
+    told::<DeskList>("desk_list"),
+    told::<DeskJob>("desk_job"),
+    told::<DeskLook>("desk_look"),
     taken::<PostForPartner>("post_for_partner"),
     taken::<ActOnJob>("act_on_job"),
     taken::<AssignJob>("assign_job"),

@@ -4,14 +4,14 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
-use kiez_protocol::desk::{ActOnJob, AssignJob, PostForPartner};
+use kiez_protocol::desk::{ActOnJob, AssignJob, DeskJob, DeskList, DeskLook, PostForPartner};
 use kiez_protocol::directory::{
     Community, Friend, ImportLine, ImportReport, Package, Partner, Policy, TokenRequest, TokenView,
 };
 use kiez_protocol::friend::{Envelope, FRIEND_FRAME_TYPES, FriendFrame, FriendMessage};
 use kiez_protocol::health::{Liveness, Readiness};
 use kiez_protocol::ops::{OpsFrame, OpsMessage};
-use kiez_protocol::partner::{CancelJob, EditJob, GiveAnswers, JobList, JobView, PackageList, PostJob};
+use kiez_protocol::partner::{CancelJob, DryRun, EditJob, GiveAnswers, JobList, JobView, PackageList, PostJob};
 use kiez_protocol::refusal::Problem;
 use serde::{Serialize, de::DeserializeOwned};
 use serde_json::Value;
@@ -34,7 +34,12 @@ tags!(FRAMES, frame_tag, FriendFrame {
     FriendFrame::Seen { .. } => "seen",
     FriendFrame::Accept { .. } => "accept",
     FriendFrame::Decline { .. } => "decline",
+    FriendFrame::Ask { .. } => "ask",
+    FriendFrame::Propose { .. } => "propose",
+    FriendFrame::Message { .. } => "message",
     FriendFrame::Visit { .. } => "visit",
+    FriendFrame::Missed { .. } => "missed",
+    FriendFrame::WhyNot { .. } => "why_not",
     FriendFrame::Ack { .. } => "ack",
     FriendFrame::Ping { .. } => "ping",
     FriendFrame::Settings { .. } => "settings",
@@ -50,6 +55,8 @@ tags!(MESSAGES, message_tag, FriendMessage {
     FriendMessage::AcceptPending { .. } => "accept_pending",
     FriendMessage::AcceptResult { .. } => "accept_result",
     FriendMessage::Job(_) => "job",
+    FriendMessage::Answer { .. } => "answer",
+    FriendMessage::Message(_) => "message",
     FriendMessage::Done { .. } => "done",
     FriendMessage::Error { .. } => "error",
     FriendMessage::Pong { .. } => "pong",
@@ -59,6 +66,8 @@ tags!(MESSAGES, message_tag, FriendMessage {
     FriendMessage::StopLocation => "stop_location",
     FriendMessage::DutyEnding { .. } => "duty_ending",
     FriendMessage::CapNear(_) => "cap_near",
+    FriendMessage::Missed(_) => "missed",
+    FriendMessage::Why(_) => "why",
     FriendMessage::SettingsResult { .. } => "settings_result",
     FriendMessage::Account { .. } => "account",
     FriendMessage::Draining { .. } => "draining",
@@ -96,6 +105,10 @@ const PLAIN: &[(&str, Check)] = &[
     ("edit_job", same::<EditJob>),
     ("give_answers", same::<GiveAnswers>),
     ("cancel_job", same::<CancelJob>),
+    ("dry_run", same::<DryRun>),
+    ("desk_list", same::<DeskList>),
+    ("desk_job", same::<DeskJob>),
+    ("desk_look", same::<DeskLook>),
     ("post_for_partner", same::<PostForPartner>),
     ("act_on_job", same::<ActOnJob>),
     ("assign_job", same::<AssignJob>),

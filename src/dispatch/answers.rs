@@ -6,6 +6,7 @@ use kiez_protocol::directory::AnswerKind;
 use kiez_protocol::ids::JobId;
 use kiez_protocol::partner::{Answer as Given, Answers, EditJob, JobState};
 use kiez_protocol::refusal::Code;
+use kiez_protocol::talk::Reply;
 use kiez_protocol::time::Time;
 
 use super::change::Change;
@@ -34,13 +35,14 @@ impl Dispatcher {
         by: Actor,
         id: JobId,
         answers: Answers,
+        replies: Vec<Reply>,
         received_at: Time,
         now: Time,
         nearby: &dyn Nearby,
         effects: &mut Effects,
     ) {
         let Some(mut job) = self.theirs(request, &by, id, effects) else { return };
-        self.answer(&mut job, request, by, answers, received_at, now, nearby, effects);
+        self.answer(&mut job, request, by, answers, replies, received_at, now, nearby, effects);
         self.put(job, now);
     }
 
@@ -52,6 +54,7 @@ impl Dispatcher {
         request: Request,
         by: Actor,
         answers: Answers,
+        replies: Vec<Reply>,
         received_at: Time,
         now: Time,
         nearby: &dyn Nearby,
@@ -60,20 +63,28 @@ impl Dispatcher {
         if !by.role().is_some_and(|role| Deed::Answer.may(job.state, role)) {
             return self.refuse_state(job, request, &by, effects);
         }
-        if let Some(detail) = unfit(job, &answers) {
-            let answer = Answer::Refused { code: Code::Invalid, detail };
+        let unasked =
+            || replies.iter().find(|reply| job.talk.questions.iter().all(|asked| asked.number != reply.question));
+        let no_question =
+            || unasked().map(|reply| (Code::NotFound, format!("there is no question {}", reply.question)));
+        let unfit = unfit(job, &answers).map(|detail| (Code::Invalid, detail));
+        if let Some((code, detail)) = unfit.or_else(no_question) {
+            let answer = Answer::Refused { code, detail };
             effects.commits.push(after_all(job.id, vec![Message::Answer { request, answer }]));
             return;
         }
-        let given = !answers.is_empty();
+        let given = !answers.is_empty() || !replies.is_empty();
         let booking = edited(&job.booking, &EditJob { answers: Some(answers.clone()), ..EditJob::default() });
         if takes_accepts(job) && is_material(job, &booking) && job.claim.close(Closed::Edited).is_err() {
-            job.aside.push(Aside::Answer { request, by, answers, received_at });
+            job.aside.push(Aside::Answer { request, by, answers, replies, received_at });
             return;
         }
         let mut change = Change::new(now);
         if booking != *job.booking {
             self.rebook(job, &mut change, booking, by.clone(), "answered", nearby);
+        }
+        if self.reply(job, &mut change, &replies) {
+            change.event(job, job.state, "replied", by.clone(), None);
         }
         // The customer was asked to say more, and has.
         if given && job.pause == Some(Pause::Vague) {

@@ -10,8 +10,13 @@ use kiez_protocol::ops::JobDot;
 use kiez_protocol::partner::{Answer, Answers, JobState, JobView};
 
 use super::answers::is_blank;
+use super::contact::for_strangers;
 use super::job::{Job, Offer, OfferState, Visit, shown_cell};
 use super::pay;
+use super::talk::{Proposal, Question};
+
+/// The frames a friend may send about an offer.
+const ALLOWED: [&str; 4] = ["accept", "decline", "ask", "propose"];
 
 /// The job as it is offered.
 pub fn offer(job: &Job, offer: &Offer, language: Language) -> friend::Offer {
@@ -23,7 +28,7 @@ pub fn offer(job: &Job, offer: &Offer, language: Language) -> friend::Offer {
         attempt: offer.attempt,
         wave: offer.wave,
         seat: offer.wave_seat,
-        direct: false,
+        direct: offer.is_direct(),
         expires_at: offer.expires_at,
         community: community(job),
         package: package.slug.clone(),
@@ -39,8 +44,15 @@ pub fn offer(job: &Job, offer: &Offer, language: Language) -> friend::Offer {
         commission: offer.pay.commission,
         net: offer.pay.net,
         payment_method: booking.payment_method,
-        why: Why { reason: offer.why, rank: offer.rank },
-        allowed: vec!["accept".to_owned(), "decline".to_owned()],
+        why: Why {
+            reason: offer.why,
+            rank: offer.rank,
+            distance_m: offer.distance_m,
+            deficit_days: offer.deficit_days,
+        },
+        questions: job.talk.questions.iter().filter(|asked| asked.reply.is_some()).map(Question::view).collect(),
+        proposal: job.open_proposals().find(|made| made.offer == offer.id).map(Proposal::view),
+        allowed: ALLOWED.map(str::to_owned).to_vec(),
     }
 }
 
@@ -68,6 +80,7 @@ pub fn job(job: &Job, visit: &Visit, language: Language) -> JobCard {
         payment_method: booking.payment_method,
         assigned_at: visit.assigned_at,
         contact_due: visit.contact_due,
+        appointment: visit.appointment,
         allowed: if visit.active { allowed(job.state).to_vec() } else { Vec::new() },
     }
 }
@@ -125,6 +138,9 @@ pub fn view(job: &Job) -> JobView {
         created_at: job.created_at,
         assigned_at: visit.map(|visit| visit.assigned_at),
         contact_due: visit.filter(|_| job.state == JobState::Assigned).map(|visit| visit.contact_due),
+        appointment: visit.and_then(|visit| visit.appointment),
+        questions: job.talk.questions.iter().filter(|asked| asked.reply.is_none()).map(Question::view).collect(),
+        proposals: job.open_proposals().map(Proposal::view).collect(),
         expires_at: job.expire_at,
         reason: job.reason.clone(),
     }
@@ -159,50 +175,19 @@ fn community(job: &Job) -> CommunityName {
     CommunityName { slug: community.slug.clone(), brand: community.brand.clone() }
 }
 
-/// The answers an offer may show. Free text loses what looks like a phone number or an e-mail address.
+/// The answers an offer may show. Free text loses what looks like contact data.
 fn shown_answers(job: &Job) -> Answers {
     let shown = job.terms.package.questions.iter().filter(|question| question.in_offer);
     shown
         .filter_map(|question| {
             let answer = job.booking.answers.get(&question.name)?;
             let answer = match answer {
-                Answer::Text(text) => Answer::Text(without_contact_data(text)),
+                Answer::Text(text) => Answer::Text(for_strangers(text, &job.booking)),
                 Answer::YesNo(_) | Answer::Number(_) => answer.clone(),
             };
             Some((question.name.clone(), answer))
         })
         .collect()
-}
-
-/// Takes out words with an `@` in them and runs of seven or more digits (spaces, dashes and slashes between them count
-/// as part of the run). A filter against habit, not against intent.
-fn without_contact_data(text: &str) -> String {
-    let mut out = String::with_capacity(text.len());
-    let mut run = String::new();
-    let flush = |run: &mut String, out: &mut String| {
-        let kept = run.trim_end_matches([' ', '-', '/', '(', ')', '.', '+']).len();
-        let rest = run[kept..].to_owned();
-        if run.chars().filter(char::is_ascii_digit).count() >= 7 {
-            out.push_str("[…]");
-            out.push_str(&rest);
-        } else {
-            out.push_str(run);
-        }
-        run.clear();
-    };
-    for c in text.chars() {
-        let in_run =
-            c.is_ascii_digit() || (c == '+' || (!run.is_empty() && matches!(c, ' ' | '-' | '/' | '(' | ')' | '.')));
-        if in_run {
-            run.push(c);
-        } else {
-            flush(&mut run, &mut out);
-            out.push(c);
-        }
-    }
-    flush(&mut run, &mut out);
-    let words = out.split(' ').map(|word| if word.contains('@') { "[…]" } else { word });
-    words.collect::<Vec<_>>().join(" ")
 }
 
 impl Job {
@@ -214,23 +199,5 @@ impl Job {
     /// The winner whose visit still takes a place.
     pub fn holder(&self) -> Option<FriendId> {
         self.visit.as_ref().filter(|visit| visit.active).map(|visit| visit.friend)
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::without_contact_data;
-
-    #[test]
-    fn contact_data_is_taken_out_of_free_text() {
-        for (text, shown) in [
-            ("Fritz!Box 7590", "Fritz!Box 7590"),
-            ("ruf an: +49 30 123 45 67 bitte", "ruf an: […] bitte"),
-            ("0176/1234567", "[…]"),
-            ("mail anna@example.org danke", "mail […] danke"),
-            ("3 Räume, 120 m2", "3 Räume, 120 m2"),
-        ] {
-            assert_eq!(without_contact_data(text), shown);
-        }
     }
 }

@@ -16,6 +16,8 @@ use super::effect::{
 };
 use super::input::PartnerKey;
 use super::job::{Job, OfferState, Visit};
+use super::proposing;
+use super::talk::Talk;
 
 /// The rows and messages of one change of one job.
 #[derive(Debug)]
@@ -32,6 +34,8 @@ pub struct Change {
     pub decisions: Vec<Decision>,
     /// The key of the post.
     pub key: Option<PartnerKey>,
+    /// What was said.
+    pub talk: Talk,
     /// What ops did.
     pub audit: Vec<AuditRow>,
     /// Told after the commit.
@@ -50,6 +54,7 @@ impl Change {
             booking: false,
             decisions: Vec::new(),
             key: None,
+            talk: Talk::default(),
             audit: Vec::new(),
             then: Vec::new(),
         }
@@ -107,7 +112,11 @@ impl Change {
     }
 
     fn is_empty(&self) -> bool {
-        self.events.is_empty() && self.offers.is_empty() && self.visits.is_empty() && !self.booking
+        self.events.is_empty()
+            && self.offers.is_empty()
+            && self.visits.is_empty()
+            && !self.booking
+            && self.talk.is_empty()
     }
 }
 
@@ -167,6 +176,7 @@ impl Dispatcher {
                 reason: job.reason.clone(),
                 pause: job.pause,
                 vague: job.vague,
+                hold_until: job.hold_until,
             },
         };
         assert!(is_final(job.state) || row.next_deadline.is_some(), "a job that is not final has a next deadline");
@@ -179,6 +189,7 @@ impl Dispatcher {
             events: change.events,
             decisions: change.decisions,
             key: change.key,
+            talk: change.talk,
             audit: change.audit,
         };
         effects.commits.push(Commit { subject, record: Some(Record::Job(Box::new(record))), then: change.then });
@@ -195,6 +206,12 @@ impl Dispatcher {
         self.cells.remove(&id);
         self.availability(friend, change);
         change.then.push(Message::Release { friend, offer: id });
+        // Who has proposed another time hears what came of it; who said no, or yes, knows.
+        if !matches!(reason, ClosedReason::Won | ClosedReason::Declined)
+            && let Some(verdict) = proposing::lost(job, index)
+        {
+            change.tell(friend, verdict);
+        }
         match reason {
             // The verdict says it.
             ClosedReason::Won | ClosedReason::Capacity => {}

@@ -165,6 +165,12 @@ impl Decision {
         Decision::make(frame, self.seats.clone(), self.fairness, suitable, failed)
     }
 
+    /// How much longer than those around them a friend who is suitable had waited, whole days.
+    pub fn deficit_days(&self, friend: FriendId) -> Option<u32> {
+        let seen = self.candidates.iter().find(|candidate| candidate.friend == friend)?;
+        seen.waited.map(|waited| waited.deficit_days)
+    }
+
     /// Who got a seat: friend, seat of the wave, rank and what gave it, in the order of rank.
     pub fn seated(&self) -> impl Iterator<Item = (FriendId, u8, u16, WhyReason)> {
         self.candidates.iter().filter_map(|candidate| match candidate.outcome {

@@ -4,14 +4,19 @@
 use kiez_protocol::directory::Language;
 use kiez_protocol::friend::{Duty, FriendMessage, Snapshot};
 use kiez_protocol::ids::{FriendId, Key, SessionId};
+use kiez_protocol::talk::JobMessage;
 use kiez_protocol::time::Time;
 
 use super::effect::{Commit, DutyRow, Effects, Message, Record, Subject};
 use super::hand::{self, after_all};
+use super::job::Job;
 use super::{Dispatcher, card};
 
 /// A friend hears this long before their duty ends, ms (rules of the trade, §5).
 const NOTICE_MS: i64 = 15 * 60_000;
+
+/// So many of a job's messages are in a snapshot, the newest; it must fit into an outbox.
+const MESSAGES_SHOWN_MAX: usize = 8;
 
 impl Dispatcher {
     /// A friend goes on duty or off.
@@ -66,6 +71,7 @@ impl Dispatcher {
                 let Some(offer) = job.offers.iter().find(|offer| offer.id == id) else { continue };
                 snapshot.offers.push(card::offer(job, offer, language));
                 held.push(hand::hold(job, offer));
+                snapshot.messages.extend(heard_by(job, friend));
             }
             for (id, _) in &load.held {
                 let Some(job) = self.jobs.get(id) else { continue };
@@ -73,6 +79,7 @@ impl Dispatcher {
                 let card = card::job(job, visit, language);
                 if job.settled {
                     snapshot.visits.push(card);
+                    snapshot.messages.extend(heard_by(job, friend));
                 } else {
                     // Won, but perhaps never to be written: the customer's data waits for that very record.
                     let message = FriendMessage::Job(Box::new(card));
@@ -85,4 +92,11 @@ impl Dispatcher {
         effects.commits.push(Commit { subject: Subject::Friend(friend), record: None, then });
         effects.commits.extend(unsettled);
     }
+}
+
+/// The newest of what a friend and the customer have said to each other about a job, in its order.
+fn heard_by(job: &Job, friend: FriendId) -> impl Iterator<Item = JobMessage> {
+    let theirs: Vec<_> = job.talk.messages.iter().filter(|said| said.friend == friend).collect();
+    let newest = theirs.len().saturating_sub(MESSAGES_SHOWN_MAX);
+    theirs.into_iter().skip(newest).map(|said| said.view(job))
 }

@@ -25,6 +25,10 @@ pub enum Deed {
     Resume,
     /// The job is called off.
     Cancel,
+    /// A proposed time is agreed to.
+    Confirm,
+    /// The friend who holds the job, or was named for it, is written to.
+    Message,
     /// The job is given to a friend, whatever the gates say.
     Assign,
     /// Friends are asked anew.
@@ -54,10 +58,30 @@ const BEFORE_WORK: &[JobState] = &[
     JobState::OnTheWay,
 ];
 
+/// The states in which there may be somebody to speak with.
+const SPOKEN: &[JobState] = &[
+    JobState::Dispatching,
+    JobState::Unfilled,
+    JobState::Assigned,
+    JobState::Contacted,
+    JobState::Appointed,
+    JobState::OnTheWay,
+    JobState::InProgress,
+];
+
 impl Deed {
     /// Every deed, in the order in which they are told.
-    pub const ALL: [Deed; 7] =
-        [Deed::Edit, Deed::Answer, Deed::Pause, Deed::Resume, Deed::Assign, Deed::Redispatch, Deed::Cancel];
+    pub const ALL: [Deed; 9] = [
+        Deed::Edit,
+        Deed::Answer,
+        Deed::Pause,
+        Deed::Resume,
+        Deed::Assign,
+        Deed::Redispatch,
+        Deed::Confirm,
+        Deed::Message,
+        Deed::Cancel,
+    ];
 
     /// The name on the wire.
     pub fn as_str(self) -> &'static str {
@@ -67,6 +91,8 @@ impl Deed {
             Deed::Pause => "pause",
             Deed::Resume => "resume",
             Deed::Cancel => "cancel",
+            Deed::Confirm => "confirm",
+            Deed::Message => "messages",
             Deed::Assign => "assign",
             Deed::Redispatch => "redispatch",
         }
@@ -77,6 +103,9 @@ impl Deed {
         match self {
             Deed::Edit => (BEFORE_WORK, &[Role::Partner, Role::Ops]),
             Deed::Answer | Deed::Cancel => (BEFORE_WORK, &[Role::Partner, Role::Customer, Role::Ops]),
+            Deed::Confirm => (&[JobState::Dispatching, JobState::Unfilled], &[Role::Customer]),
+            // Before somebody holds the job there must be a friend who was named.
+            Deed::Message => (SPOKEN, &[Role::Customer]),
             Deed::Pause => (&[JobState::Dispatching, JobState::Unfilled], &[Role::Ops]),
             // A customer whose answers a pause waits for resumes it by giving them.
             Deed::Resume => (&[JobState::Paused], &[Role::Ops]),

@@ -20,6 +20,8 @@ use super::claim::{Claim, Seat};
 use super::decision::Decision;
 use super::input::{PartnerKey, Request, Terms};
 use super::job::{Booking, Offer, Pause, Run, Visit};
+use super::talk::Talk;
+use super::trial::Trial;
 
 /// What one input led to. Filled by the dispatcher, emptied by the engine.
 #[derive(Debug, Default)]
@@ -86,6 +88,8 @@ pub struct JobRecord {
     pub decisions: Vec<Decision>,
     /// The idempotency key of the post: inserted.
     pub key: Option<PartnerKey>,
+    /// What was said: questions and proposals inserted or replaced, messages inserted.
+    pub talk: Talk,
     /// What ops did, and why: inserted.
     pub audit: Vec<AuditRow>,
 }
@@ -135,6 +139,9 @@ pub struct Progress {
     /// Friends who found it too vague since it was described last.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub vague: u8,
+    /// Until when the friend whom the customer named is asked alone; over without it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub hold_until: Option<Time>,
 }
 
 fn is_zero(count: &u8) -> bool {
@@ -398,6 +405,8 @@ pub enum Answer {
         /// The job it made.
         job: JobId,
     },
+    /// What would be.
+    Tried(Box<Trial>),
     /// The job as it is now.
     Job(Box<JobView>),
     /// The job's state does not allow it.
@@ -427,6 +436,8 @@ pub struct StoredJob {
     pub offers: Vec<Offer>,
     /// Its newest visit.
     pub visit: Option<Visit>,
+    /// What was said about it, each in its order.
+    pub talk: Talk,
 }
 
 /// Everything `restore` needs.

@@ -1,93 +1,15 @@
 //! Who is suitable: all gates, in one fixed order, so that the first failed gate is stable and can be told.
 
 use kiez_protocol::directory::{Crowd, Friend, Pricing, Site, Tier};
+pub use kiez_protocol::gate::Gate;
 use kiez_protocol::partner::{Customer, Window};
 use kiez_protocol::profile::{self, AGE_YEARS, Block, CheckKind};
 use kiez_protocol::time::Time;
-use serde::{Deserialize, Serialize};
 
 use super::capacity::Load;
 use super::job::Job;
 use super::nearest::Standing;
 use super::{caps, pay};
-
-/// The gates in their order (rules of the trade, "Suitable").
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Gate {
-    /// The account is active.
-    Active,
-    /// On duty, or the weekly calendar has time within a wish window.
-    OnDuty,
-    /// Can be reached.
-    Reachable,
-    /// Belongs to the community, or the whole crowd has joined.
-    Community,
-    /// The friend's country is the job's, or the community names the pair.
-    Country,
-    /// Neighbour or professional, as the package and the wave want.
-    Tier,
-    /// Every skill at its least level.
-    Skill,
-    /// Every certificate, and valid.
-    Certificate,
-    /// Identity and background are checked, where the community asks for it.
-    Identity,
-    /// Old enough, where the community asks for it.
-    Age,
-    /// Insured, where the community asks for it.
-    Insurance,
-    /// Has passed the knowledge test, where the community asks for it.
-    Knowledge,
-    /// Is a customer of the partner, where the community asks for it.
-    PartnerCustomer,
-    /// Speaks the customer's language.
-    Language,
-    /// The friend's rate fits the job, where it is priced by the hour.
-    Rate,
-    /// Within the cap and the friend's own radius, unless the work is remote.
-    Distance,
-    /// Agreed appointments leave time within a wish window.
-    Overlap,
-    /// A place is free.
-    Capacity,
-    /// Neither the jobs nor the income of the month or year go beyond what the friend wants.
-    Caps,
-    /// Not declined or handed back before, not asked in this run, not the customer, not kept apart from them.
-    Blocked,
-    /// No contact breach in the last day.
-    CoolDown,
-    /// Fewer live offers than the hand holds.
-    FullHand,
-}
-
-impl Gate {
-    /// All gates, in their order.
-    pub const ALL: [Gate; 22] = [
-        Gate::Active,
-        Gate::OnDuty,
-        Gate::Reachable,
-        Gate::Community,
-        Gate::Country,
-        Gate::Tier,
-        Gate::Skill,
-        Gate::Certificate,
-        Gate::Identity,
-        Gate::Age,
-        Gate::Insurance,
-        Gate::Knowledge,
-        Gate::PartnerCustomer,
-        Gate::Language,
-        Gate::Rate,
-        Gate::Distance,
-        Gate::Overlap,
-        Gate::Capacity,
-        Gate::Caps,
-        Gate::Blocked,
-        Gate::CoolDown,
-        Gate::FullHand,
-    ];
-}
 
 /// What friends are weighed for.
 #[derive(Clone, Copy, Debug)]
@@ -194,7 +116,12 @@ impl Ask<'_> {
     fn is_blocked(&self, friend: &Friend) -> bool {
         let Ask { job, now, .. } = *self;
         let customer = &job.booking.customer;
-        let asked = || job.offers.iter().any(|offer| offer.attempt == job.attempt && offer.friend == friend.id);
+        let asked = || {
+            // Who was named and has let it pass was asked, in whatever run.
+            job.offers
+                .iter()
+                .any(|offer| offer.friend == friend.id && (offer.attempt == job.attempt || offer.is_direct()))
+        };
         let apart = |block: &Block| match block {
             Block::Partner { partner, until } => *partner == job.partner && profile::counts(*until, now),
             Block::Customer { phone, until } => same_phone(phone, &customer.phone) && profile::counts(*until, now),
@@ -224,6 +151,11 @@ pub(super) fn leaves_time(job: &Job, load: &Load) -> bool {
     load.appointments.is_empty()
         || windows.is_empty()
         || windows.iter().any(|window| gap_ms(*window, load) >= needed_ms)
+}
+
+/// Whether no agreed appointment meets this window.
+pub(super) fn is_free(load: &Load, window: Window) -> bool {
+    load.appointments.iter().all(|(_, busy)| busy.to <= window.from || window.to <= busy.from)
 }
 
 /// The longest time without an appointment within a window, ms. One that no appointment meets is long enough, however short:

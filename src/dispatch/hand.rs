@@ -6,12 +6,12 @@ use kiez_protocol::partner::JobState;
 use kiez_protocol::refusal::Code;
 use kiez_protocol::time::Time;
 
-use super::Dispatcher;
 use super::change::Change;
 use super::effect::{Actor, Commit, Effects, InHand, Message, Subject};
 use super::job::{Delivery, Job, Offer, OfferState};
 use super::nearest::Nearby;
 use super::silence::takes_accepts;
+use super::{Dispatcher, direct};
 
 impl Dispatcher {
     /// The message that puts an offer into its friend's hand, with the present word.
@@ -65,7 +65,8 @@ impl Dispatcher {
                 let state = job.state;
                 change.event(&mut job, state, "offer_declined", Actor::Friend(friend), why);
                 job.vague = job.vague.saturating_add(u8::from(reason == DeclineReason::TooVague));
-                if self.hold_if_vague(&mut job, &mut change) {
+                // Who was named is asked alone: what others would find does not matter.
+                if !direct::is_over(&job) && self.hold_if_vague(&mut job, &mut change) {
                     // Nobody is asked until it is clearer.
                 } else if job.state == JobState::Dispatching {
                     self.refill(&mut job, &mut change, nearby);
@@ -125,6 +126,7 @@ pub(super) fn refused(code: Code, key: Option<Key>, offer: Option<OfferId>, job:
         (Code::NotFound, Some(_)) => "error.offer_not_found",
         (Code::NotFound, None) => "error.job_not_found",
         (Code::WrongState, _) => "error.wrong_state",
+        (Code::Invalid, Some(_)) => "error.windows",
         (_, _) => "error.refused",
     };
     FriendMessage::Error { code, key, offer, job, message_key: message_key.to_owned(), allowed: Vec::new() }

@@ -6,11 +6,13 @@ use std::sync::Arc;
 use kiez_protocol::directory::{CommissionRule, Community, Friend, Language, Package};
 use kiez_protocol::friend::{DeclineReason, VisitEvent};
 use kiez_protocol::ids::{CommunitySlug, FriendId, JobId, Key, OfferId, PartnerSlug, SessionId};
-use kiez_protocol::partner::{Answers, EditJob};
+use kiez_protocol::partner::{Answers, EditJob, Window};
+use kiez_protocol::talk::Reply;
 use kiez_protocol::time::Time;
 
 use super::effect::{Actor, StoredJob};
 use super::job::Booking;
+pub use super::proposing::Confirm;
 
 /// Pairs a request with its answer; chosen by who sends the input.
 pub type Request = u64;
@@ -61,6 +63,19 @@ pub enum Input {
         /// When the request was taken.
         received_at: Time,
     },
+    /// What would become of a post? Nothing is recorded, nobody is asked, and the answer is all there is.
+    Tried {
+        /// To be answered.
+        request: Request,
+        /// Whose it would be.
+        partner: PartnerSlug,
+        /// The job itself.
+        booking: Arc<Booking>,
+        /// The terms.
+        terms: Terms,
+        /// When the request was taken.
+        received_at: Time,
+    },
     /// What was booked is changed.
     Edited {
         /// To be answered.
@@ -84,6 +99,69 @@ pub enum Input {
         job: JobId,
         /// The answers.
         answers: Answers,
+        /// Replies to the questions of friends.
+        replies: Vec<Reply>,
+        /// When the request was taken.
+        received_at: Time,
+    },
+    /// A friend asks something about an offer.
+    Asked {
+        /// Who.
+        friend: FriendId,
+        /// About which offer.
+        offer: OfferId,
+        /// What, at most 300 characters.
+        text: String,
+        /// To be answered with `done`.
+        key: Option<Key>,
+        /// When the frame was taken.
+        received_at: Time,
+    },
+    /// A friend proposes when they could come.
+    Proposed {
+        /// Who.
+        friend: FriendId,
+        /// Under which offer.
+        offer: OfferId,
+        /// When, 1 to 3 windows.
+        windows: Vec<Window>,
+        /// To be answered with `done`, and by a verdict when it is confirmed or lost.
+        key: Key,
+        /// When the frame was taken.
+        received_at: Time,
+    },
+    /// A customer says yes to a proposal.
+    Confirmed {
+        /// On which job.
+        job: JobId,
+        /// To what.
+        confirm: Box<Confirm>,
+    },
+    /// A friend writes to the customer.
+    FriendWrote {
+        /// Who.
+        friend: FriendId,
+        /// About which job.
+        job: JobId,
+        /// What, at most 1,000 characters.
+        text: String,
+        /// To be answered with `done`.
+        key: Key,
+        /// When the frame was taken.
+        received_at: Time,
+    },
+    /// The customer writes to the friend.
+    CustomerWrote {
+        /// To be answered.
+        request: Request,
+        /// Who says it is them.
+        by: Actor,
+        /// About which job.
+        job: JobId,
+        /// What, at most 1,000 characters.
+        text: String,
+        /// The same key is the same message.
+        key: Option<Key>,
         /// When the request was taken.
         received_at: Time,
     },

@@ -10,6 +10,7 @@ use kiez_protocol::ids::{FriendId, JobId, Key, OfferId, PartnerSlug};
 use kiez_protocol::money::{Money, PaymentMethod};
 use kiez_protocol::partner::{Address, Answers, Customer, FriendName, JobState, Urgency, Window};
 use kiez_protocol::place::Point;
+use kiez_protocol::talk::Reply;
 use kiez_protocol::time::Time;
 use serde::{Deserialize, Serialize};
 
@@ -17,7 +18,9 @@ use super::caps::Taken;
 use super::claim::{Claim, Seat};
 use super::effect::Actor;
 use super::input::{Request, Terms};
+use super::proposing::Confirm;
 use super::steering::Assign;
+use super::talk::Talk;
 
 /// What the partner booked; an edit makes a new one.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -40,6 +43,18 @@ pub struct Booking {
     pub max_hourly_rate: Option<Money>,
     /// The partner's own reference.
     pub partner_ref: Option<String>,
+    /// For whom the customer asks by name.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub direct: Option<Direct>,
+}
+
+/// A friend whom the customer has named.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Direct {
+    /// Who.
+    pub friend: FriendId,
+    /// Whether others are asked if they do not take it.
+    pub fallback: bool,
 }
 
 /// The cell of a place that offers and the map may show: resolution 8, edge about 530 m.
@@ -105,8 +120,17 @@ pub struct Offer {
     pub pay: Pay,
     /// What gave the friend the seat.
     pub why: WhyReason,
+    /// Of the fairness seat: how much longer than those around them the friend had waited, whole days.
+    pub deficit_days: Option<u32>,
     /// The rank among the suitable, from 1.
     pub rank: u16,
+}
+
+impl Offer {
+    /// Whether its friend was named by the customer and holds the only offer.
+    pub fn is_direct(&self) -> bool {
+        self.why == WhyReason::Named
+    }
 }
 
 /// Whether an offer has arrived.
@@ -154,6 +178,8 @@ pub struct Visit {
     pub assigned_at: Time,
     /// By when the customer must have been contacted.
     pub contact_due: Time,
+    /// When the friend comes, if that is agreed.
+    pub appointment: Option<Window>,
     /// Whether it still takes the place.
     pub active: bool,
     /// How it ended, if it has. Visits from before this was recorded are over without it.
@@ -245,9 +271,13 @@ pub enum Aside {
         by: Actor,
         /// The answers.
         answers: Answers,
+        /// Replies to questions.
+        replies: Vec<Reply>,
         /// When they were taken.
         received_at: Time,
     },
+    /// A customer's yes to a proposal.
+    Confirm(Box<Confirm>),
     /// The job's end without a winner.
     Expire,
     /// The job goes to a friend by the hand of ops.
@@ -327,6 +357,10 @@ pub struct Job {
     pub pause: Option<Pause>,
     /// Friends who found it too vague since it was described last.
     pub vague: u8,
+    /// Until when the friend whom the customer named is asked alone; over without it.
+    pub hold_until: Option<Time>,
+    /// What is said about it.
+    pub talk: Talk,
     /// The word of the present attempt and revision.
     pub claim: Arc<Claim>,
     /// Accepts behind the first, in order of arrival.

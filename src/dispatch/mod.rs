@@ -10,22 +10,27 @@
 //! | [`edges`] | who may do what to a job, in which states |
 //! | `steering` | what ops do by hand: give a job to a friend, have friends asked anew |
 //! | `wave`, `hand`, `silence` | whom to ask next, the offers they hold, and when to stop |
+//! | [`talk`], `asking`, `proposing`, `direct`, `messages`, `contact` | what is said before the win and after: questions, proposals, the friend who was named, messages; and what no text may tell |
 //! | [`claim`], `race`, `verdict` | who was first, whether it counts, and what those behind hear |
 //! | `visit` | what the winner does |
 //! | [`nearest`], [`gates`], [`capacity`], [`caps`], [`pay`] | who is near, who is suitable, what they hold, have done and get |
 //! | [`rank`], [`fairness`], [`decision`] | in which order, how long each has waited, and the record of why |
+//! | [`hindsight`] | why a friend was not asked, from the records of choices |
 //! | `area` | where a community's jobs are, and its brake |
 //! | `duty`, `restore` | friends coming and going, and the server itself |
 
 pub mod account;
 mod answers;
 mod area;
+mod asking;
 pub mod capacity;
 pub mod caps;
 mod card;
 mod change;
 pub mod claim;
+mod contact;
 pub mod decision;
+mod direct;
 mod duty;
 pub mod edges;
 mod editing;
@@ -34,19 +39,24 @@ pub mod fairness;
 pub mod gates;
 pub mod globe;
 mod hand;
+pub mod hindsight;
 pub mod input;
 pub mod job;
+mod messages;
 mod mint;
 pub mod nearest;
 mod pausing;
 pub mod pay;
 mod posting;
+mod proposing;
 mod race;
 pub mod rank;
 mod restore;
 mod silence;
 mod steering;
+pub mod talk;
 mod timers;
+pub mod trial;
 mod verdict;
 mod visit;
 mod wave;
@@ -126,11 +136,27 @@ impl Dispatcher {
                 let by = posting::Poster { by, reason };
                 self.posted(request, partner, by, key, booking, terms, received_at, now, nearby, effects);
             }
+            Input::Tried { request, partner, booking, terms, received_at } => {
+                self.tried(request, partner, booking, terms, received_at, now, nearby, effects);
+            }
             Input::Edited { request, by, job, edit, received_at } => {
                 self.edited(request, by, job, edit, received_at, now, nearby, effects);
             }
-            Input::Answered { request, by, job, answers, received_at } => {
-                self.answered(request, by, job, answers, received_at, now, nearby, effects);
+            Input::Answered { request, by, job, answers, replies, received_at } => {
+                self.answered(request, by, job, answers, replies, received_at, now, nearby, effects);
+            }
+            Input::Asked { friend, offer, text, key, received_at: _ } => {
+                self.asked(asking::Ask { friend, offer, text, key }, now, effects);
+            }
+            Input::Proposed { friend, offer, windows, key, received_at: _ } => {
+                self.proposed(proposing::Propose { friend, offer, windows, key }, now, effects);
+            }
+            Input::Confirmed { job, confirm } => self.confirmed(job, *confirm, now, effects),
+            Input::FriendWrote { friend, job, text, key, received_at: _ } => {
+                self.friend_wrote(friend, job, &text, key, now, effects);
+            }
+            Input::CustomerWrote { request, by, job, text, key, received_at: _ } => {
+                self.customer_wrote(request, by, job, &text, key, now, effects);
             }
             Input::Paused { request, by, job, reason, received_at: _ } => {
                 self.paused(request, by, job, reason, now, effects);

@@ -5,6 +5,7 @@ use kiez_protocol::friend::ClosedReason;
 use kiez_protocol::ids::JobId;
 use kiez_protocol::ops::AlarmKind;
 use kiez_protocol::partner::JobState;
+use kiez_protocol::talk;
 use kiez_protocol::time::Time;
 
 use super::change::Change;
@@ -117,6 +118,9 @@ impl Dispatcher {
         job.pause = Some(pause);
         job.reason = by.shown(reason.as_deref(), "held_by_ops");
         job.state_due = Some(change.now + ALARM_MS);
+        if pause == Pause::Vague {
+            self.ask(job, change, None, talk::TOO_VAGUE);
+        }
         change.event(job, JobState::Paused, "paused", by, reason);
         self.close_offers(job, change, ClosedReason::Paused);
     }

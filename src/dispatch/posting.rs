@@ -17,6 +17,7 @@ use super::input::{PartnerKey, Request, Terms};
 use super::job::{Aside, Booking, Job, Run, VisitEnd};
 use super::nearest::Nearby;
 use super::silence::takes_accepts;
+use super::talk::Talk;
 use super::{Dispatcher, KEY_KEPT_MS, answers, area, card};
 
 /// Who posts, and why where that is asked.
@@ -59,34 +60,7 @@ impl Dispatcher {
             return self.turn_away(request, &terms.community, booking.place, now, effects);
         }
         let id = JobId(self.mint.next(now));
-        let created_at = received_at;
-        let mut job = Box::new(Job {
-            id,
-            partner: partner.clone(),
-            terms,
-            booking,
-            state: JobState::NeedsInfo,
-            sequence: 0,
-            attempt: 0,
-            revision: 1,
-            hand_backs: 0,
-            created_at,
-            expire_at: created_at,
-            state_due: None,
-            run: Run { started_at: now, wave: 0, next_wave_at: now, asked: 0, alarm_at: now },
-            offers: Vec::new(),
-            blocked: std::collections::BTreeSet::new(),
-            visit: None,
-            winner: None,
-            reason: None,
-            pause: None,
-            vague: 0,
-            claim: Arc::new(Claim::new()),
-            standbys: Vec::new(),
-            aside: Vec::new(),
-            settled: false,
-        });
-        job.expire_at = expire_at(&job);
+        let mut job = Box::new(fresh(id, partner.clone(), terms, booking, received_at, now));
         let mut change = Change::new(now);
         change.booking = true;
         if let Some(key) = key {
@@ -190,6 +164,49 @@ impl Dispatcher {
             }
         }
     }
+}
+
+/// A job that was just posted, before anything has happened to it.
+pub(super) fn fresh(
+    id: JobId,
+    partner: PartnerSlug,
+    terms: Terms,
+    booking: Arc<Booking>,
+    created_at: Time,
+    now: Time,
+) -> Job {
+    let mut job = Job {
+        id,
+        partner,
+        terms,
+        booking,
+        state: JobState::NeedsInfo,
+        sequence: 0,
+        attempt: 0,
+        revision: 1,
+        hand_backs: 0,
+        created_at,
+        expire_at: created_at,
+        state_due: None,
+        run: Run { started_at: now, wave: 0, next_wave_at: now, asked: 0, alarm_at: now },
+        offers: Vec::new(),
+        blocked: std::collections::BTreeSet::new(),
+        visit: None,
+        winner: None,
+        reason: None,
+        pause: None,
+        vague: 0,
+        hold_until: None,
+        talk: Talk::default(),
+        claim: Arc::new(Claim::new()),
+        standbys: Vec::new(),
+        aside: Vec::new(),
+        settled: false,
+    };
+    job.expire_at = expire_at(&job);
+    // Until the first run begins it is only known that there will be a hold.
+    job.hold_until = job.booking.direct.map(|_| job.expire_at);
+    job
 }
 
 /// When the job ends without a winner: after the plan's time, or with its last wish window.

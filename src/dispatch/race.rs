@@ -8,7 +8,7 @@ use kiez_protocol::friend::{ClosedReason, FriendMessage, LostReason, Verdict};
 use kiez_protocol::ids::{FriendId, Key};
 use kiez_protocol::money::Money;
 use kiez_protocol::ops::RaceView;
-use kiez_protocol::partner::{FriendName, JobState};
+use kiez_protocol::partner::{FriendName, JobState, Window};
 use kiez_protocol::refusal::Code;
 use kiez_protocol::time::Time;
 
@@ -24,7 +24,7 @@ use super::{ACCEPT_GRACE_MS, Dispatcher, caps, card, gates};
 
 /// Why an accept does not count.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Refusal {
+pub(super) enum Refusal {
     Lost(LostReason),
     NeedsReconfirm,
 }
@@ -40,6 +40,8 @@ pub(super) struct Win<'a> {
     /// Who decided it, and why if it was not the friend.
     pub actor: Actor,
     pub reason: Option<String>,
+    /// When they come, if that was agreed.
+    pub appointment: Option<Window>,
     /// Told first, after the commit.
     pub told: Option<Message>,
 }
@@ -137,9 +139,10 @@ impl Dispatcher {
                 Aside::Edit { request, by, edit, received_at } => {
                     self.edit(job, request, by, edit, received_at, now, nearby, effects);
                 }
-                Aside::Answer { request, by, answers, received_at } => {
-                    self.answer(job, request, by, answers, received_at, now, nearby, effects);
+                Aside::Answer { request, by, answers, replies, received_at } => {
+                    self.answer(job, request, by, answers, replies, received_at, now, nearby, effects);
                 }
+                Aside::Confirm(confirm) => self.confirm(job, *confirm, now, effects),
                 Aside::Pause { request, by, pause, reason } => {
                     self.hold_or_wait(job, request, by, pause, reason, now, effects);
                 }
@@ -204,7 +207,7 @@ impl Dispatcher {
     }
 
     /// Why an accept on an open job does not count, if it does not. Looks at the instant the frame was taken.
-    fn refusal(&self, job: &Job, index: usize, accept: &Standby) -> Option<Refusal> {
+    pub(super) fn refusal(&self, job: &Job, index: usize, accept: &Standby) -> Option<Refusal> {
         let offer = &job.offers[index];
         match offer.state {
             OfferState::Live | OfferState::Closed(ClosedReason::Expired) => {}
@@ -290,29 +293,25 @@ impl Dispatcher {
             at: accept.received_at,
             actor: Actor::Friend(accept.friend.id),
             reason: None,
+            appointment: None,
             told: Some(verdict(accept, Verdict::Won, None)),
         };
         let mut change = self.give(job, index, win, now);
-        change.then.push(Message::RaceWon(RaceView {
-            job: job.id,
-            cell: shown_cell(job.booking.place).to_string(),
-            at: now,
-            assigned_in_ms: accept.received_at.since(job.created_at),
-            wave: job.offers[index].wave,
-        }));
+        change.then.push(race_won(job, index, accept.received_at, now));
         self.commit(job, change, effects);
     }
 
     /// Gives the job to the friend of an offer that has taken the word; what has changed, to be committed.
     pub(super) fn give(&mut self, job: &mut Job, index: usize, win: Win<'_>, now: Time) -> Change {
         assert!(job.holder().is_none(), "a job has at most one active winner");
-        let Win { friend: profile, key, at, actor, reason, told } = win;
+        let Win { friend: profile, key, at, actor, reason, appointment, told } = win;
         let friend = profile.id;
         let mut change = Change::new(now);
         change.run_ended(job, JobState::Assigned);
         let kind = match &actor {
             Actor::Ops(_) => "assigned_by_ops",
-            Actor::Friend(_) | Actor::Partner(_) | Actor::Customer | Actor::System => "assigned",
+            Actor::Customer => "proposal_confirmed",
+            Actor::Friend(_) | Actor::Partner(_) | Actor::System => "assigned",
         };
         change.event(job, JobState::Assigned, kind, actor, reason);
         let policy = &job.terms.community.policy;
@@ -327,11 +326,15 @@ impl Dispatcher {
             key,
             assigned_at: at,
             contact_due,
+            appointment,
             active: true,
             ended: None,
         };
         let seat = offer.seat;
         self.capacity.count(friend, visit.taken(job.id));
+        if appointment.is_some() {
+            self.capacity.appoint(friend, job.id, appointment);
+        }
         let load = self.capacity.of(friend).expect("they hold this job");
         assert!(load.held.len() <= usize::from(profile.jobs_held_max), "a friend never exceeds capacity");
         let near: Vec<_> = caps::near(profile, load, at).collect();
@@ -360,4 +363,15 @@ impl Dispatcher {
         self.availability(friend, &mut change);
         change
     }
+}
+
+/// The race as the map sees it.
+pub(super) fn race_won(job: &Job, index: usize, at: Time, now: Time) -> Message {
+    Message::RaceWon(RaceView {
+        job: job.id,
+        cell: shown_cell(job.booking.place).to_string(),
+        at: now,
+        assigned_in_ms: at.since(job.created_at),
+        wave: job.offers[index].wave,
+    })
 }

@@ -89,7 +89,7 @@ impl Dispatcher {
 
     /// A job as it was stored, with its holdings and a new word.
     fn resume(&mut self, stored: StoredJob) -> Box<Job> {
-        let StoredJob { row, booking, mut offers, visit } = stored;
+        let StoredJob { row, booking, mut offers, visit, talk } = stored;
         offers.sort_by_key(|offer| offer.seat);
         for offer in &mut offers {
             self.offers.insert(offer.id, row.id);
@@ -107,6 +107,9 @@ impl Dispatcher {
         }
         if let Some(visit) = visit.as_ref().filter(|visit| visit.active) {
             self.capacity.hold_at(visit.friend, row.id, visit.place);
+            if visit.appointment.is_some() {
+                self.capacity.appoint(visit.friend, row.id, visit.appointment);
+            }
         }
         if let Some(visit) = visit.as_ref().filter(|visit| visit.counts()) {
             self.capacity.count(visit.friend, visit.taken(row.id));
@@ -133,6 +136,8 @@ impl Dispatcher {
             reason: row.progress.reason,
             pause: row.progress.pause,
             vague: row.progress.vague,
+            hold_until: row.progress.hold_until,
+            talk,
             claim: Arc::new(Claim::new()),
             standbys: Vec::new(),
             aside: Vec::new(),

@@ -48,6 +48,9 @@ impl Dispatcher {
                 failed |= !held_up;
             }
         }
+        if job.hold_until.is_some() && job.state == JobState::Dispatching {
+            return self.look_to_named(job, change, nearby);
+        }
         let wave_due = job.run.next_wave_at <= now;
         if job.state == JobState::Dispatching {
             // Also a seat that stayed vacant because nobody was in reach, as after a restart.
@@ -89,6 +92,7 @@ impl Dispatcher {
     pub(super) fn stand_unfilled(&mut self, job: &mut Job, change: &mut Change) {
         let now = change.now;
         job.attempt += 1;
+        job.hold_until = None;
         job.run = Run { started_at: now, wave: 0, next_wave_at: now + UNFILLED_LOOK_MS, asked: 0, alarm_at: now };
         job.claim = std::sync::Arc::new(Claim::new());
         job.settled = false;
@@ -96,7 +100,7 @@ impl Dispatcher {
     }
 
     /// All waves are used. Offers that were not declined are renewed, the expired ones included: a late yes is welcome.
-    fn unfilled(&mut self, job: &mut Job, change: &mut Change) {
+    pub(super) fn unfilled(&mut self, job: &mut Job, change: &mut Change) {
         change.event(job, JobState::Unfilled, "unfilled", Actor::System, None);
         job.run.next_wave_at = change.now + UNFILLED_LOOK_MS;
         // Under the brake an offer that is over stays over.

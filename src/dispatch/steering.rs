@@ -170,6 +170,7 @@ impl Dispatcher {
                 distance_m: distance_m.unwrap_or(0),
                 pay: payed,
                 why: WhyReason::Assigned,
+                deficit_days: None,
                 rank: 1,
             };
             self.offers.insert(offer.id, job.id);
@@ -183,6 +184,7 @@ impl Dispatcher {
             at: assign.received_at,
             actor: assign.by,
             reason: Some(assign.reason),
+            appointment: None,
             told: None,
         };
         let mut change = self.give(job, index, win, now);

@@ -75,7 +75,7 @@ pub(super) fn behind_verdict(job: &Job, accept: &Standby) -> Message {
 }
 
 /// The verdict that follows from how an offer was closed. Whoever won hears it for ever, whatever became of the job.
-fn closed_verdict(job: &Job, state: OfferState) -> (Verdict, Option<LostReason>) {
+pub(super) fn closed_verdict(job: &Job, state: OfferState) -> (Verdict, Option<LostReason>) {
     let lost = match state {
         OfferState::Closed(ClosedReason::Won) => return (Verdict::Won, None),
         OfferState::Closed(ClosedReason::Taken) => LostReason::Taken,

@@ -17,7 +17,7 @@ use super::gates::{Ask, Gate};
 use super::job::{Delivery, Job, Offer, OfferState, Run, shown_cell};
 use super::nearest::{Found, Nearby, Walk, nearest_and_round};
 use super::rank::{FAIRNESS_SEAT, FairnessSeat, Weighed};
-use super::{Dispatcher, card, pay};
+use super::{Dispatcher, card, direct, pay};
 
 /// So many hungry jobs are considered when a friend comes into reach; the others find them at their next look.
 pub(super) const CONSIDERED_MAX: usize = 256;
@@ -33,16 +33,20 @@ struct Choice {
 }
 
 /// A seat with what gave it.
-struct Place {
-    wave: u8,
-    seat: u8,
-    rank: u16,
-    why: WhyReason,
+pub(super) struct Place {
+    pub wave: u8,
+    pub seat: u8,
+    pub rank: u16,
+    pub why: WhyReason,
+    pub deficit_days: Option<u32>,
 }
 
 impl Dispatcher {
     /// Begins a run: a new attempt with a new word, and its first wave.
     pub(super) fn start_run(&mut self, job: &mut Job, change: &mut Change, nearby: &dyn Nearby) {
+        if job.hold_until.is_some() {
+            return self.start_direct(job, change, nearby);
+        }
         let plan = job.plan();
         let (interval, alarm, now) = (plan.interval_ms, plan.alarm_ms, change.now);
         job.attempt += 1;
@@ -55,13 +59,16 @@ impl Dispatcher {
     /// Opens the next wave with the nearest suitable friends who were not asked yet. Nobody found spends no wave; either
     /// way the next is due an interval later.
     pub(super) fn open_wave(&mut self, job: &mut Job, change: &mut Change, nearby: &dyn Nearby) {
+        if job.hold_until.is_some() {
+            return self.look_to_named(job, change, nearby);
+        }
         let mut seats: Vec<u8> = (0..seats(job)).collect();
         if job.state != JobState::Unfilled {
             job.run.next_wave_at = change.now + job.plan().interval_ms;
             // Seats that were refilled count as well: the last wave may have fewer left.
             seats.truncate(usize::from(asked_max(job).saturating_sub(job.run.asked)));
         }
-        if self.is_braked(job) {
+        if self.is_braked(job) || !direct::asks_others(job) {
             return;
         }
         // Beyond the number of any plan: an unfilled job of which a thousand friends have heard.
@@ -84,11 +91,14 @@ impl Dispatcher {
 
     /// Gives the vacant seats of the present wave to the next nearest.
     pub(super) fn refill(&mut self, job: &mut Job, change: &mut Change, nearby: &dyn Nearby) {
+        if job.hold_until.is_some() {
+            return self.look_to_named(job, change, nearby);
+        }
         let mut seats = vacant(job);
         if job.state != JobState::Unfilled {
             seats.truncate(usize::from(asked_max(job).saturating_sub(job.run.asked)));
         }
-        if seats.is_empty() || self.is_braked(job) {
+        if seats.is_empty() || self.is_braked(job) || !direct::asks_others(job) {
             return;
         }
         let choice = self.choose(job, job.run.wave, &seats, change.now, nearby);
@@ -126,37 +136,57 @@ impl Dispatcher {
         choice.unwrap_or(Choice { walk: Walk::default(), cap_m: 0, fairness: None })
     }
 
+    /// How far away those would be who are asked first for a job that is only tried, rounded metres, in the order of rank.
+    pub(super) fn would_ask(&self, job: &Job, now: Time, nearby: &dyn Nearby) -> Vec<u32> {
+        let seats: Vec<u8> = (0..seats(job)).collect();
+        let Choice { walk, cap_m, fairness } = self.choose(job, 1, &seats, now, nearby);
+        let decision = self.decision(job, 1, seats, Choice { walk, cap_m, fairness }, now).0;
+        let of = |friend| decision.candidates.iter().find(move |seen| seen.friend == friend);
+        decision.seated().filter_map(|(friend, ..)| of(friend)).map(|seen| seen.distance_m).collect()
+    }
+
     /// Makes the offers of a choice and records why these friends.
     fn decide(&mut self, job: &mut Job, change: &mut Change, wave: u8, seats: Vec<u8>, choice: Choice) {
+        let (decision, suitable) = self.decision(job, wave, seats, choice, change.now);
+        for (friend, seat, rank, why) in decision.seated() {
+            let deficit_days = (why == WhyReason::Fairness).then(|| decision.deficit_days(friend)).flatten();
+            let found = suitable.iter().find(|found| found.standing.friend == friend).expect("who is seated was found");
+            self.make_offer(job, change, found, Place { wave, seat, rank, why, deficit_days });
+        }
+        change.decisions.push(decision);
+    }
+
+    /// The choice as it is recorded, and the friends it found.
+    fn decision(&self, job: &Job, wave: u8, seats: Vec<u8>, choice: Choice, now: Time) -> (Decision, Vec<Found>) {
         let Choice { walk: Walk { suitable, failed, beyond_m }, cap_m, fairness } = choice;
         let weigh = |found: &Found| Weighed {
             friend: found.standing.friend,
             distance_m: found.rounded_m,
-            wait: self.waits.of(found.standing.friend, change.now),
+            wait: self.waits.of(found.standing.friend, now),
         };
         let weighed = suitable.iter().map(weigh).collect();
         let frame = Frame {
             attempt: job.attempt,
             wave,
-            at: change.now,
+            at: now,
             policy_version: job.terms.community_version,
             cap_m,
             beyond_m: beyond_m.map(rounded_m),
         };
-        let decision = Decision::make(frame, seats, fairness, weighed, failed);
-        for (friend, seat, rank, why) in decision.seated() {
-            let found = suitable.iter().find(|found| found.standing.friend == friend).expect("who is seated was found");
-            self.make_offer(job, change, found, Place { wave, seat, rank, why });
-        }
-        change.decisions.push(decision);
+        (Decision::make(frame, seats, fairness, weighed, failed), suitable)
     }
 
-    fn make_offer(&mut self, job: &mut Job, change: &mut Change, found: &Found, place: Place) {
+    /// Makes one offer; its friend is suitable.
+    pub(super) fn make_offer(&mut self, job: &mut Job, change: &mut Change, found: &Found, place: Place) {
         let friend: &Friend = &found.standing.profile;
         let pay = pay::offered(&job.terms, friend, job.booking.payment_method)
             .expect("the gate `rate` holds back friends without a rate");
         let (now, renewed) = (change.now, job.state == JobState::Unfilled);
-        let ends = if renewed { job.expire_at } else { (now + job.plan().offer_valid_ms).min(job.expire_at) };
+        let ends = match job.hold_until {
+            Some(until) => until,
+            None if renewed => job.expire_at,
+            None => (now + job.plan().offer_valid_ms).min(job.expire_at),
+        };
         let delivery_ms = self.pace.real_ms(job.terms.community.policy.delivery_ms);
         let offer = Offer {
             id: OfferId(self.mint.next(now)),
@@ -174,6 +204,7 @@ impl Dispatcher {
             distance_m: found.rounded_m,
             pay,
             why: place.why,
+            deficit_days: place.deficit_days,
             rank: place.rank,
         };
         job.run.asked += 1;
@@ -194,6 +225,12 @@ impl Dispatcher {
         let wanting: Vec<JobId> = self.hungry.iter().copied().take(CONSIDERED_MAX).collect();
         for id in wanting {
             let Some(job) = self.jobs.get(&id) else { continue };
+            if job.hold_until.is_some() {
+                if self.is_held_for(job, friend) {
+                    self.ask_on(id, now, nearby, effects);
+                }
+                continue;
+            }
             let Some(cap_m) = caps_m(job).last().copied().map(f64::from).filter(|_| !self.is_braked(job)) else {
                 continue;
             };
@@ -229,7 +266,8 @@ impl Dispatcher {
     /// Whether who comes into reach should be considered for this job.
     pub(super) fn is_hungry(&self, job: &Job) -> bool {
         match job.state {
-            JobState::Unfilled => true,
+            JobState::Unfilled => direct::asks_others(job),
+            JobState::Dispatching if job.hold_until.is_some() => direct::direct_offer(job).is_none(),
             JobState::Dispatching => job.run.asked < asked_max(job) && (job.run.wave == 0 || !vacant(job).is_empty()),
             JobState::NeedsInfo
             | JobState::Paused

@@ -136,6 +136,7 @@ fn line<'r>(event: &EventRow, record: &'r JobRecord, asked: &mut impl Iterator<I
         Actor::Friend(friend) => (None, Some(*friend)),
     };
     let offer_of = |friend| record.offers.iter().find(move |offer| Some(offer.friend) == friend);
+    let won = record.visits.last().map(|visit| visit.friend);
     let (mut whom, mut reason) = (friend, None);
     let part = match event.kind {
         "posted" => Part::Posted {
@@ -155,12 +156,12 @@ fn line<'r>(event: &EventRow, record: &'r JobRecord, asked: &mut impl Iterator<I
             reason.clone_from(&event.reason);
             Part::Declined { offer: offer_of(friend).map(|offer| offer.id) }
         }
-        "assigned" => match (record.visits.last(), offer_of(friend)) {
-            (Some(visit), Some(offer)) => Part::Won {
-                offer: offer.id,
-                wave: offer.wave,
-                after_ms: visit.assigned_at.since(record.job.created_at),
-            },
+        "assigned" | "proposal_confirmed" => match (record.visits.last(), offer_of(won)) {
+            (Some(visit), Some(offer)) => {
+                whom = won;
+                let after_ms = visit.assigned_at.since(record.job.created_at);
+                Part::Won { offer: offer.id, wave: offer.wave, after_ms }
+            }
             (_, _) => Part::Nothing,
         },
         // From whom it was taken, or to whom it was given. Why is in people's own words.

@@ -71,6 +71,7 @@ pub struct OfferLine {
     pub net: i64,
     pub currency: &'static str,
     pub why: &'static str,
+    pub deficit_days: Option<i64>,
     pub rank: i64,
 }
 
@@ -89,6 +90,8 @@ pub struct VisitLine {
     pub accept_key: Uuid,
     pub assigned_at: i64,
     pub contact_due: i64,
+    pub appointment_from: Option<i64>,
+    pub appointment_to: Option<i64>,
     pub active: bool,
     pub ended_at: Option<i64>,
     pub outcome: Option<&'static str>,
@@ -149,4 +152,44 @@ pub struct DutyLine {
     pub until: Option<i64>,
     pub at: i64,
     pub first_on_at: Option<i64>,
+}
+
+/// A row of `questions`.
+#[derive(Debug, Serialize)]
+pub struct QuestionLine {
+    pub job: Uuid,
+    pub number: i64,
+    pub friend: Option<Uuid>,
+    pub offer: Option<Uuid>,
+    pub nth: Option<i64>,
+    pub key: Option<Uuid>,
+    pub text: String,
+    pub asked_at: i64,
+    pub reply: Option<String>,
+    pub replied_at: Option<i64>,
+}
+
+/// A row of `proposals`.
+#[derive(Debug, Serialize)]
+pub struct ProposalLine {
+    pub offer: Uuid,
+    pub job: Uuid,
+    pub friend: Uuid,
+    pub revision: i64,
+    pub key: Uuid,
+    pub windows: String,
+    pub proposed_at: i64,
+    pub until: i64,
+}
+
+/// A row of `messages`.
+#[derive(Debug, Serialize)]
+pub struct MessageLine {
+    pub job: Uuid,
+    pub number: i64,
+    pub friend: Uuid,
+    pub voice: &'static str,
+    pub text: String,
+    pub key: Option<Uuid>,
+    pub at: i64,
 }

@@ -9,6 +9,7 @@ use kiez_protocol::directory::{CommissionRule, Community, Package};
 use kiez_protocol::friend::{ClosedReason, Duty, ToldVerdict, Verdict};
 use kiez_protocol::ids::{CommunitySlug, FriendId, JobId, Key, OfferId, PackageSlug};
 use kiez_protocol::money::{Currency, Money};
+use kiez_protocol::partner::Window;
 use uuid::Uuid;
 
 use super::either::{Arg, Row, Session, broken};
@@ -18,8 +19,9 @@ use crate::dispatch::effect::{BreachRow, DutyRow, JobRow, Stored, StoredJob, Sto
 use crate::dispatch::fairness::{COUNTED_DAYS, DAY_MS, day};
 use crate::dispatch::input::{PartnerKey, Terms};
 use crate::dispatch::job::{Booking, Delivery, Ended, Offer, OfferState, Pay, Visit, VisitEnd};
+use crate::dispatch::talk::{Asker, Proposal, Question, Said, Talk};
 
-/// The four statements that bring jobs back, for those jobs a condition names.
+/// The statements that bring jobs back, for those jobs a condition names.
 macro_rules! statements {
     ($which:literal) => {
         Statements {
@@ -34,17 +36,36 @@ macro_rules! statements {
             offers: concat!(
                 "select offers.id, offers.job, friend, offers.attempt, wave, wave_seat, seat, offers.revision, sent_at,
                         expires_at, offers.state, renewed, distance_m, gross, offers.commission, net, offers.currency,
-                        why, rank
+                        why, deficit_days, rank
                  from offers join jobs on jobs.id = offers.job where ",
                 $which,
                 " order by offers.job, seat"
             ),
             visits: concat!(
                 "select job, visits.attempt, friend, offer, place, gross, visits.commission, net, visits.currency,
-                        accept_key, assigned_at, contact_due, active, ended_at, outcome, cool_until
+                        accept_key, assigned_at, contact_due, appointment_from, appointment_to, active, ended_at, outcome,
+                        cool_until
                  from visits join jobs on jobs.id = visits.job where ",
                 $which,
                 " order by job, visits.attempt"
+            ),
+            questions: concat!(
+                "select job, number, friend, offer, nth, key, text, asked_at, reply, replied_at
+                 from questions join jobs on jobs.id = questions.job where ",
+                $which,
+                " order by job, number"
+            ),
+            proposals: concat!(
+                "select offer, job, friend, proposals.revision, key, windows, proposed_at, until
+                 from proposals join jobs on jobs.id = proposals.job where ",
+                $which,
+                " order by job, proposed_at, offer"
+            ),
+            messages: concat!(
+                "select job, number, friend, voice, text, key, at
+                 from messages join jobs on jobs.id = messages.job where ",
+                $which,
+                " order by job, number"
             ),
         }
     };
@@ -55,12 +76,18 @@ struct Statements {
     bookings: &'static str,
     offers: &'static str,
     visits: &'static str,
+    questions: &'static str,
+    proposals: &'static str,
+    messages: &'static str,
 }
 
 /// Verdicts are told again for a day, ms.
 const VERDICTS_MS: i64 = 24 * 3_600_000;
 /// A job that was won in the last day was posted at most so long before, ms; one that lay longer is looked up when asked.
 const JOB_LASTS_MS: i64 = 30 * VERDICTS_MS;
+
+/// The offers of one job, by seat.
+pub const OFFERS_OF_JOB: &str = ONE.offers;
 
 const OPEN: Statements = statements!("jobs.next_deadline is not null");
 const ONE: Statements = statements!("jobs.id = $1");
@@ -166,6 +193,16 @@ async fn jobs<const N: usize>(
         // In order of attempts: the newest stays.
         visits.insert(row.id("job")?, visit(&row)?);
     }
+    let mut talks: HashMap<Uuid, Talk> = HashMap::new();
+    for row in session.all(statements.questions, which.clone()).await? {
+        talks.entry(row.id("job")?).or_default().questions.push(question(&row)?);
+    }
+    for row in session.all(statements.proposals, which.clone()).await? {
+        talks.entry(row.id("job")?).or_default().proposals.push(proposal(&row)?);
+    }
+    for row in session.all(statements.messages, which.clone()).await? {
+        talks.entry(row.id("job")?).or_default().messages.push(message(&row)?);
+    }
     let mut jobs = Vec::new();
     for row in session.all(statements.jobs, which).await? {
         let id = row.id("id")?;
@@ -184,6 +221,7 @@ async fn jobs<const N: usize>(
             booking: bookings.remove(&id).ok_or_else(|| broken("job", format_args!("no booking for {id}")))?,
             offers: offers.remove(&id).unwrap_or_default(),
             visit: visits.remove(&id),
+            talk: talks.remove(&id).unwrap_or_default(),
         });
     }
     Ok(jobs)
@@ -228,7 +266,8 @@ async fn document(session: &mut Session<'_>, kind: &str, slug: &str, version: u3
         .ok_or_else(|| broken(kind, format_args!("a job names {slug} version {version}, which is not stored")))
 }
 
-fn offer(row: &Row) -> sqlx::Result<Offer> {
+/// A row of the statements for offers.
+pub fn offer(row: &Row) -> sqlx::Result<Offer> {
     Ok(Offer {
         id: OfferId(row.id("id")?),
         friend: FriendId(row.id("friend")?),
@@ -249,6 +288,7 @@ fn offer(row: &Row) -> sqlx::Result<Offer> {
         distance_m: row.int("distance_m")?,
         pay: pay(row)?,
         why: row.word("why")?,
+        deficit_days: row.maybe_int("deficit_days")?.and_then(|days| u32::try_from(days).ok()),
         rank: row.int("rank")?,
     })
 }
@@ -263,8 +303,54 @@ fn visit(row: &Row) -> sqlx::Result<Visit> {
         key: Key(row.id("accept_key")?),
         assigned_at: row.time("assigned_at")?,
         contact_due: row.time("contact_due")?,
+        appointment: match (row.maybe_time("appointment_from")?, row.maybe_time("appointment_to")?) {
+            (Some(from), Some(to)) => Some(Window { from, to }),
+            (_, _) => None,
+        },
         active: row.flag("active")?,
         ended: ended(row)?,
+    })
+}
+
+fn question(row: &Row) -> sqlx::Result<Question> {
+    let asker = match (row.maybe_id("friend")?, row.maybe_id("offer")?) {
+        (Some(friend), Some(offer)) => Some(Asker {
+            friend: FriendId(friend),
+            offer: OfferId(offer),
+            nth: row.int("nth")?,
+            key: row.maybe_id("key")?.map(Key),
+        }),
+        (_, _) => None,
+    };
+    Ok(Question {
+        number: row.int("number")?,
+        asker,
+        text: row.text("text")?.to_owned(),
+        asked_at: row.time("asked_at")?,
+        reply: row.maybe_text("reply")?.map(str::to_owned).zip(row.maybe_time("replied_at")?),
+    })
+}
+
+fn proposal(row: &Row) -> sqlx::Result<Proposal> {
+    Ok(Proposal {
+        offer: OfferId(row.id("offer")?),
+        friend: FriendId(row.id("friend")?),
+        revision: row.int("revision")?,
+        key: Key(row.id("key")?),
+        windows: row.doc("windows")?,
+        proposed_at: row.time("proposed_at")?,
+        until: row.time("until")?,
+    })
+}
+
+fn message(row: &Row) -> sqlx::Result<Said> {
+    Ok(Said {
+        number: row.int("number")?,
+        friend: FriendId(row.id("friend")?),
+        from: row.word("voice")?,
+        text: row.text("text")?.to_owned(),
+        key: row.maybe_id("key")?.map(Key),
+        at: row.time("at")?,
     })
 }
 

@@ -12,9 +12,11 @@
 
 mod audit;
 pub mod checkup;
+mod desk;
 mod documents;
 mod either;
 mod fence;
+mod hindsight;
 mod lines;
 mod load;
 mod open_error;
@@ -37,6 +39,8 @@ use sqlx::postgres::PgConnectOptions;
 use tokio::sync::mpsc;
 use uuid::Uuid;
 
+pub use self::desk::{JobFile, JobFilter, ListedJob};
+pub use self::hindsight::{Around, Passed};
 pub use self::open_error::OpenError;
 use self::pool::Pool;
 pub use self::reader::AuditFilter;

@@ -370,12 +370,20 @@ impl Reader {
         Ok(row.map(|row| row.doc("doc")).transpose()?)
     }
 
-    async fn row<const N: usize>(&self, sql: &'static str, args: [Arg<'_>; N]) -> Result<Option<Row>, ReadError> {
+    pub(super) async fn row<const N: usize>(
+        &self,
+        sql: &'static str,
+        args: [Arg<'_>; N],
+    ) -> Result<Option<Row>, ReadError> {
         Ok(self.rows(sql, args).await?.into_iter().next())
     }
 
     /// All looks go through here: a single statement, which may be dropped half-way without harm.
-    async fn rows<const N: usize>(&self, sql: &'static str, args: [Arg<'_>; N]) -> Result<Vec<Row>, ReadError> {
+    pub(super) async fn rows<const N: usize>(
+        &self,
+        sql: &'static str,
+        args: [Arg<'_>; N],
+    ) -> Result<Vec<Row>, ReadError> {
         if self.pulse.is_away() {
             return Err(ReadError::Away);
         }

@@ -342,6 +342,21 @@ impl Registry {
         .await
     }
 
+    /// Writes down that somebody has looked at something. It is there before they see it.
+    ///
+    /// # Errors
+    /// [`RegistryError`].
+    pub async fn note(&self, entry: AuditRow) -> Result<(), RegistryError> {
+        let pool = self.0.clone();
+        whole(async move {
+            let mut work = pool.begin().await?;
+            audit::put(&mut work.session(), &[AuditLine::of(&entry)]).await?;
+            work.commit().await?;
+            Ok(())
+        })
+        .await
+    }
+
     /// Ends an API key; whether there was one to end.
     ///
     /// # Errors

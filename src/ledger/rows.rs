@@ -8,15 +8,18 @@ use std::hash::Hash;
 
 use kiez_protocol::friend::{ClosedReason, WhyReason};
 use kiez_protocol::partner::JobState;
+use kiez_protocol::talk::Voice;
 use serde::Serialize;
 use uuid::Uuid;
 
 use super::audit::AuditLine;
 use super::lines::{
-    BookingLine, DecisionLine, DutyLine, EventLine, JobLine, KeyLine, OfferLine, RunLine, VisitLine, WaitLine,
+    BookingLine, DecisionLine, DutyLine, EventLine, JobLine, KeyLine, MessageLine, OfferLine, ProposalLine,
+    QuestionLine, RunLine, VisitLine, WaitLine,
 };
 use crate::dispatch::effect::{Actor, DutyRow, JobRecord, Record, WaitRow};
 use crate::dispatch::job::{Offer, OfferState, Visit, VisitEnd};
+use crate::dispatch::talk::{Proposal, Question, Said, Talk};
 
 /// How long a partner's key is kept, ms.
 pub const KEY_KEPT_MS: i64 = 7 * 24 * 60 * 60 * 1000;
@@ -34,6 +37,9 @@ pub struct Rows {
     pub keys: Vec<KeyLine>,
     pub duties: Vec<DutyLine>,
     pub waits: Vec<WaitLine>,
+    pub questions: Vec<QuestionLine>,
+    pub proposals: Vec<ProposalLine>,
+    pub messages: Vec<MessageLine>,
     pub audits: Vec<AuditLine>,
 }
 
@@ -54,6 +60,8 @@ impl Rows {
         keep_last(&mut rows.runs, |line| (line.job, line.attempt));
         keep_last(&mut rows.offers, |line| line.id);
         keep_last(&mut rows.visits, |line| (line.job, line.attempt));
+        keep_last(&mut rows.questions, |line| (line.job, line.number));
+        keep_last(&mut rows.proposals, |line| line.offer);
         keep_last(&mut rows.duties, |line| line.friend);
         // Unique constraints are checked row by row: who gives a place up goes before who takes it.
         rows.visits.sort_by_key(|line| line.active);
@@ -140,6 +148,10 @@ impl Rows {
                 client_at: event.client_at.map(|at| at.0),
             }
         }));
+        let Talk { questions, proposals, messages } = &record.talk;
+        self.questions.extend(questions.iter().map(|question| question_line(job, question)));
+        self.proposals.extend(proposals.iter().map(|proposal| proposal_line(job, proposal)));
+        self.messages.extend(messages.iter().map(|said| message_line(job, said)));
         self.decisions.extend(record.decisions.iter().map(|decision| DecisionLine {
             job,
             attempt: decision.attempt.into(),
@@ -181,8 +193,10 @@ fn offer_line(job: Uuid, offer: &Offer) -> OfferLine {
         why: match offer.why {
             WhyReason::Nearest => "nearest",
             WhyReason::Fairness => "fairness",
+            WhyReason::Named => "named",
             WhyReason::Assigned => "assigned",
         },
+        deficit_days: offer.deficit_days.map(i64::from),
         rank: offer.rank.into(),
     }
 }
@@ -201,6 +215,8 @@ fn visit_line(job: Uuid, visit: &Visit) -> VisitLine {
         accept_key: visit.key.0,
         assigned_at: visit.assigned_at.0,
         contact_due: visit.contact_due.0,
+        appointment_from: visit.appointment.map(|window| window.from.0),
+        appointment_to: visit.appointment.map(|window| window.to.0),
         active: visit.active,
         ended_at: visit.ended.map(|ended| ended.at.0),
         outcome: visit.ended.map(|ended| match ended.how {
@@ -213,6 +229,50 @@ fn visit_line(job: Uuid, visit: &Visit) -> VisitLine {
             VisitEnd::NoContact { cool_until } => Some(cool_until.0),
             VisitEnd::Done | VisitEnd::HandedBack | VisitEnd::Cancelled => None,
         }),
+    }
+}
+
+fn question_line(job: Uuid, question: &Question) -> QuestionLine {
+    let (asker, reply) = (question.asker, question.reply.as_ref());
+    QuestionLine {
+        job,
+        number: question.number.into(),
+        friend: asker.map(|asker| asker.friend.0),
+        offer: asker.map(|asker| asker.offer.0),
+        nth: asker.map(|asker| asker.nth.into()),
+        key: asker.and_then(|asker| asker.key).map(|key| key.0),
+        text: question.text.clone(),
+        asked_at: question.asked_at.0,
+        reply: reply.map(|(text, _)| text.clone()),
+        replied_at: reply.map(|(_, at)| at.0),
+    }
+}
+
+fn proposal_line(job: Uuid, proposal: &Proposal) -> ProposalLine {
+    ProposalLine {
+        offer: proposal.offer.0,
+        job,
+        friend: proposal.friend.0,
+        revision: proposal.revision.into(),
+        key: proposal.key.0,
+        windows: json(&proposal.windows),
+        proposed_at: proposal.proposed_at.0,
+        until: proposal.until.0,
+    }
+}
+
+fn message_line(job: Uuid, said: &Said) -> MessageLine {
+    MessageLine {
+        job,
+        number: said.number.into(),
+        friend: said.friend.0,
+        voice: match said.from {
+            Voice::Customer => "customer",
+            Voice::Friend => "friend",
+        },
+        text: said.text.clone(),
+        key: said.key.map(|key| key.0),
+        at: said.at.0,
     }
 }
 

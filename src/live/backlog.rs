@@ -232,6 +232,8 @@ pub fn is_owed(message: &FriendMessage) -> bool {
         | FriendMessage::OfferClosed { .. }
         | FriendMessage::AcceptResult { .. }
         | FriendMessage::Job(_)
+        | FriendMessage::Answer { .. }
+        | FriendMessage::Message(_)
         | FriendMessage::Done { .. }
         | FriendMessage::Duty(_)
         | FriendMessage::CapNear(_)
@@ -246,6 +248,8 @@ pub fn is_owed(message: &FriendMessage) -> bool {
         | FriendMessage::Refreshed { .. }
         | FriendMessage::StopLocation
         | FriendMessage::DutyEnding { .. }
+        | FriendMessage::Missed(_)
+        | FriendMessage::Why(_)
         | FriendMessage::Draining { .. } => false,
     }
 }
@@ -261,6 +265,8 @@ pub fn offers_in(message: &FriendMessage) -> Vec<OfferId> {
         | FriendMessage::AcceptPending { .. }
         | FriendMessage::AcceptResult { .. }
         | FriendMessage::Job(_)
+        | FriendMessage::Answer { .. }
+        | FriendMessage::Message(_)
         | FriendMessage::Done { .. }
         | FriendMessage::Error { .. }
         | FriendMessage::Pong { .. }
@@ -270,6 +276,8 @@ pub fn offers_in(message: &FriendMessage) -> Vec<OfferId> {
         | FriendMessage::StopLocation
         | FriendMessage::DutyEnding { .. }
         | FriendMessage::CapNear(_)
+        | FriendMessage::Missed(_)
+        | FriendMessage::Why(_)
         | FriendMessage::SettingsResult { .. }
         | FriendMessage::Account { .. }
         | FriendMessage::Draining { .. } => Vec::new(),

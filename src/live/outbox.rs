@@ -401,6 +401,8 @@ fn answered(message: &FriendMessage) -> Option<Key> {
         | FriendMessage::OfferClosed { .. }
         | FriendMessage::AcceptPending { .. }
         | FriendMessage::Job(_)
+        | FriendMessage::Answer { .. }
+        | FriendMessage::Message(_)
         | FriendMessage::Done { .. }
         | FriendMessage::Pong { .. }
         | FriendMessage::Duty(_)
@@ -409,6 +411,8 @@ fn answered(message: &FriendMessage) -> Option<Key> {
         | FriendMessage::StopLocation
         | FriendMessage::DutyEnding { .. }
         | FriendMessage::CapNear(_)
+        | FriendMessage::Missed(_)
+        | FriendMessage::Why(_)
         | FriendMessage::SettingsResult { .. }
         | FriendMessage::Account { .. }
         | FriendMessage::Draining { .. } => None,

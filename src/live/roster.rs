@@ -293,6 +293,11 @@ impl Roster {
         }
     }
 
+    /// Where a friend stands, if they are on the roster.
+    pub fn position(&self, friend: FriendId) -> Option<Point> {
+        self.find(friend).map(|standing| standing.position)
+    }
+
     /// The friend's profile has changed: their calendar or anchors may have, too. Whoever stands is looked at like one who
     /// has just come into reach.
     pub fn set_profile(&self, profile: Arc<Friend>) {

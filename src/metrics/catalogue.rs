@@ -173,6 +173,13 @@ pub const JOB_EVENTS: &[&str] = &[
     "answers_complete",
     "answered",
     "reminder",
+    "asked",
+    "replied",
+    "proposed",
+    "proposal_confirmed",
+    "named_asked",
+    "direct_passed",
+    "message",
     "unfilled",
     "alarm",
     "cancelled",
@@ -229,8 +236,10 @@ pub(super) const HELLOS: &[&str] = &[
     "restarting",
     "gone",
 ];
-pub(super) const FRAMES: &[&str] =
-    &["hello", "duty", "fix", "seen", "accept", "decline", "visit", "ack", "ping", "settings", "refresh", "unknown"];
+pub(super) const FRAMES: &[&str] = &[
+    "hello", "duty", "fix", "seen", "accept", "decline", "ask", "propose", "message", "visit", "missed", "why_not",
+    "ack", "ping", "settings", "refresh", "unknown",
+];
 pub(super) const FRAME_REFUSALS: &[&str] = &["too_fast", "unfit", "unknown_type"];
 pub(super) const FIXES: &[&str] = &["taken", "too_fast", "inaccurate", "off_earth", "off_duty", "late", "jump"];
 

@@ -18,16 +18,15 @@ use sha2::{Digest, Sha256};
 use super::App;
 use super::partner::{idempotency_key, job_id, refused, submit};
 use super::problem::{Answered, Refusal, about, answer, body, json};
-use crate::dispatch::effect::{Actor, Answer, By};
+use crate::dispatch::effect::{Actor, Answer};
 use crate::dispatch::input::{Input, PartnerKey, Request as Asked};
 
 /// A reason is at most so long, characters.
-const REASON_CHARS_MAX: usize = 300;
+pub(super) const REASON_CHARS_MAX: usize = 300;
 
 /// The routes.
 pub fn routes() -> Router<Arc<App>> {
     Router::new()
-        .route("/v1/ops/jobs", post(post_job))
         .route("/v1/ops/jobs/{id}/pause", post(pause))
         .route("/v1/ops/jobs/{id}/resume", post(resume))
         .route("/v1/ops/jobs/{id}/assign", post(assign))
@@ -35,12 +34,12 @@ pub fn routes() -> Router<Arc<App>> {
         .route("/v1/ops/jobs/{id}/cancel", post(cancel))
 }
 
-async fn post_job(State(app): State<Arc<App>>, headers: HeaderMap, request: Request) -> Answered {
+pub(super) async fn post_job(State(app): State<Arc<App>>, headers: HeaderMap, request: Request) -> Answered {
     let caller = app.auth.require(&headers, OpsRole::Dispatcher)?;
     let key = idempotency_key(&headers)?;
     let bytes = body(request, app.limits.body_bytes_max, &app.limits).await?;
     let PostForPartner { partner, reason, job } = json(&bytes)?;
-    let (by, reason) = because(caller, reason)?;
+    let (by, reason) = (Actor::Ops(caller), because(reason)?);
     if app.live.directory.partner(&partner).is_none() {
         return Err(Refusal::param(Code::Invalid, "partner", format!("there is no partner `{partner}`")));
     }
@@ -84,7 +83,7 @@ async fn assign(State(app): State<Arc<App>>, headers: HeaderMap, Path(id): Path<
     let caller = app.auth.require(&headers, OpsRole::Dispatcher)?;
     let job = job_id(&id)?;
     let AssignJob { friend, reason } = json(&body(request, app.limits.body_bytes_max, &app.limits).await?)?;
-    let (by, reason) = because(caller, reason)?;
+    let (by, reason) = (Actor::Ops(caller), because(reason)?);
     let friend = app.live.directory.friend(friend);
     let friend = friend.ok_or_else(|| Refusal::param(Code::Invalid, "friend", "there is no such friend"))?;
     let received_at = app.clock.now();
@@ -102,7 +101,7 @@ async fn on_job(
     let caller = app.auth.require(headers, OpsRole::Dispatcher)?;
     let job = job_id(id)?;
     let ActOnJob { reason } = json(&body(request, app.limits.body_bytes_max, &app.limits).await?)?;
-    let (by, reason) = because(caller, reason)?;
+    let (by, reason) = (Actor::Ops(caller), because(reason)?);
     let received_at = app.clock.now();
     ask(app, job, |request| act(request, by, job, reason, received_at)).await
 }
@@ -118,7 +117,7 @@ async fn ask(app: &App, job: JobId, input: impl FnOnce(Asked) -> Input) -> Answe
     };
     match app.mailbox.ask(input).await? {
         Answer::Posted(view) | Answer::Job(view) => Ok(answer(StatusCode::OK, &*view)),
-        Answer::Repeated { .. } => Err(Refusal::new(Code::Internal, "an action is not a repeat")),
+        Answer::Repeated { .. } | Answer::Tried(_) => Err(Refusal::new(Code::Internal, "an action is not a repeat")),
         Answer::WrongState { state, allowed } => Err(Refusal::wrong_state(state, &allowed)),
         Answer::Refused { code: Code::NotFound, .. } => match app.reader.any_job_view(job).await? {
             // Cancelled again, after a lost answer or not: it is cancelled.
@@ -130,12 +129,9 @@ async fn ask(app: &App, job: JobId, input: impl FnOnce(Asked) -> Input) -> Answe
     }
 }
 
-/// Who acts, and why.
-fn because(caller: By, reason: String) -> Result<(Actor, String), Refusal> {
+/// A reason, if it is one.
+pub(super) fn because(reason: String) -> Result<String, Refusal> {
     let fits = !reason.trim().is_empty() && reason.chars().count() <= REASON_CHARS_MAX && !reason.contains('\0');
-    if !fits {
-        let detail = format!("takes 1 to {REASON_CHARS_MAX} characters, none of them NUL");
-        return Err(Refusal::param(Code::Invalid, "reason", detail));
-    }
-    Ok((Actor::Ops(caller), reason))
+    let detail = || format!("takes 1 to {REASON_CHARS_MAX} characters, none of them NUL");
+    fits.then_some(reason).ok_or_else(|| Refusal::param(Code::Invalid, "reason", detail()))
 }

@@ -10,6 +10,8 @@ mod communities;
 mod contract;
 mod depth;
 mod desk;
+mod desk_view;
+mod dry_run;
 pub mod files;
 pub mod friend;
 mod friends;
@@ -21,6 +23,7 @@ mod partner;
 mod places;
 mod problem;
 mod query;
+pub mod seal;
 
 pub mod socket;
 pub mod waiting;
@@ -78,6 +81,10 @@ pub struct App {
     pub in_flight: InFlight,
     /// Sockets that have not said hello.
     pub strangers: Places,
+    /// Questions of friends about the past that are being answered.
+    pub questions: friend::hindsight::Questions,
+    /// Names for jobs that say nothing.
+    pub seal: seal::Seal,
     /// How many hellos are taken.
     pub admission: friend::admission::Admission,
     /// Pages that may open the map's feed.
@@ -205,6 +212,8 @@ pub fn public(app: Arc<App>) -> Router {
         .merge(partner::routes())
         .merge(ops::routes())
         .merge(desk::routes())
+        .merge(desk_view::routes())
+        .merge(dry_run::routes())
         .merge(audit::routes())
         .merge(friends::routes())
         .merge(communities::routes())

@@ -14,6 +14,7 @@ use kiez_protocol::partner::{
     Address, Answers, CancelJob, Customer, EditJob, GiveAnswers, JobList, JobState, PackageList, PostJob, Window,
 };
 use kiez_protocol::refusal::{Code, Fault};
+use kiez_protocol::talk::{REPLY_CHARS_MAX, Reply};
 use sha2::{Digest, Sha256};
 
 use super::App;
@@ -24,12 +25,13 @@ use super::problem::{Answered, Refusal, about, answer, body, json};
 use crate::dispatch::effect::{Actor, Answer};
 use crate::dispatch::fits;
 use crate::dispatch::input::{Input, PartnerKey, Terms};
-use crate::dispatch::job::Booking;
+use crate::dispatch::job::{Booking, Direct};
 use crate::engine::Overloaded;
 
 const WINDOWS_MAX: usize = 8;
 const KEY_LEN_MAX: usize = 255;
 const PAGE_MAX: u32 = 200;
+const REPLIES_MAX: usize = 16;
 
 /// The routes.
 pub fn routes() -> Router<Arc<App>> {
@@ -42,15 +44,15 @@ pub fn routes() -> Router<Arc<App>> {
 }
 
 /// A partner whose request is being answered.
-struct Caller {
-    partner: PartnerSlug,
+pub(super) struct Caller {
+    pub partner: PartnerSlug,
     quota: Option<(Arc<Quota>, Allowance)>,
     _place: Option<Place>,
 }
 
 impl Caller {
     /// Who asks, if their key is good and has room for one more request.
-    async fn of(app: &App, headers: &HeaderMap) -> Result<Caller, Refusal> {
+    pub(super) async fn of(app: &App, headers: &HeaderMap) -> Result<Caller, Refusal> {
         let PartnerCaller { partner, quota } = app.auth.partner(headers, &app.reader, &app.limits).await?;
         let Some(quota) = quota else { return Ok(Caller { partner, quota: None, _place: None }) };
         let allowance = allowance(app, &partner);
@@ -62,7 +64,7 @@ impl Caller {
     }
 
     /// Whether they may post one more job now.
-    fn posts(&self, app: &App) -> Result<(), Refusal> {
+    pub(super) fn posts(&self, app: &App) -> Result<(), Refusal> {
         let Some((quota, allowance)) = &self.quota else { return Ok(()) };
         if quota.takes_job(*allowance, app.clock.elapsed_ms()) {
             return Ok(());
@@ -137,6 +139,7 @@ pub(super) async fn submit(
             })?
         }
         Answer::WrongState { state, allowed } => return Err(Refusal::wrong_state(state, &allowed)),
+        Answer::Tried(_) => return Err(Refusal::new(Code::Internal, "a post is no trial")),
         Answer::Refused { code, detail } => return Err(refused(code, detail)),
     };
     about(view.id);
@@ -162,7 +165,7 @@ pub(super) fn idempotency_key(headers: &HeaderMap) -> Result<Option<String>, Ref
 }
 
 /// A post as the dispatcher takes it: its shape is right, its words are known.
-fn check(app: &App, partner: &PartnerSlug, posted: PostJob) -> Result<(Booking, Terms), Refusal> {
+pub(super) fn check(app: &App, partner: &PartnerSlug, posted: PostJob) -> Result<(Booking, Terms), Refusal> {
     let (profile, _) =
         app.live.directory.partner(partner).ok_or_else(|| Refusal::new(Code::Forbidden, "the partner is not known"))?;
     let slug = posted.community.or_else(|| profile.community.clone());
@@ -190,6 +193,9 @@ fn check(app: &App, partner: &PartnerSlug, posted: PostJob) -> Result<(Booking, 
     check_windows(&posted.windows, &mut faults);
     check_answers(&package, &posted.answers, &mut faults);
     check_reference(posted.partner_ref.as_deref(), &mut faults);
+    if posted.friend.is_some_and(|friend| app.live.directory.friend(friend).is_none()) {
+        faults.push(fault("friend", "there is no such friend"));
+    }
     if !package.payment_methods.is_empty() && !package.payment_methods.contains(&posted.payment_method) {
         faults.push(fault("payment_method", "the package cannot be paid this way"));
     }
@@ -213,6 +219,7 @@ fn check(app: &App, partner: &PartnerSlug, posted: PostJob) -> Result<(Booking, 
         payment_method: posted.payment_method,
         max_hourly_rate: posted.max_hourly_rate,
         partner_ref: posted.partner_ref,
+        direct: posted.friend.map(|friend| Direct { friend, fallback: posted.fallback }),
     };
     let commission = profile.commission.as_ref().unwrap_or(&community.commission).at(app.clock.now());
     Ok((booking, Terms { package, package_version, community, community_version, commission }))
@@ -300,9 +307,10 @@ async fn give_answers(
     let caller = Caller::of(&app, &headers).await?;
     let partner = &caller.partner;
     let job = job_id(&id)?;
-    let GiveAnswers { answers } = json(&body(request, app.limits.body_bytes_max, &app.limits).await?)?;
+    let GiveAnswers { answers, replies } = json(&body(request, app.limits.body_bytes_max, &app.limits).await?)?;
+    check_replies(&replies)?;
     let (received_at, by) = (app.clock.now(), Actor::Partner(partner.clone()));
-    let asked = app.mailbox.ask(|request| Input::Answered { request, by, job, answers, received_at });
+    let asked = app.mailbox.ask(|request| Input::Answered { request, by, job, answers, replies, received_at });
     changed(&app, partner, job, asked.await?, None).await
 }
 
@@ -326,7 +334,7 @@ async fn changed(app: &App, partner: &PartnerSlug, job: JobId, answered: Answer,
     about(job);
     match answered {
         Answer::Posted(view) | Answer::Job(view) => Ok(answer(StatusCode::OK, &*view)),
-        Answer::Repeated { .. } => Err(Refusal::new(Code::Internal, "a change is not a repeat")),
+        Answer::Repeated { .. } | Answer::Tried(_) => Err(Refusal::new(Code::Internal, "a change is not a repeat")),
         Answer::WrongState { state, allowed } => Err(Refusal::wrong_state(state, &allowed)),
         Answer::Refused { code: Code::NotFound, .. } => match app.reader.job_view(partner, job).await? {
             // Cancelled again, after a lost answer or not: it is cancelled.
@@ -414,6 +422,21 @@ fn check_answers(package: &Package, answers: &Answers, faults: &mut Vec<Fault>) 
             }
         }
     }
+}
+
+/// Replies that can be read.
+///
+/// # Errors
+/// What is wrong with them.
+pub(super) fn check_replies(replies: &[Reply]) -> Result<(), Refusal> {
+    let mut faults = Vec::new();
+    if replies.len() > REPLIES_MAX {
+        faults.push(Fault { param: "replies".to_owned(), detail: format!("takes at most {REPLIES_MAX}") });
+    }
+    for (index, reply) in replies.iter().enumerate() {
+        check_text(&format!("replies.{index}.text"), &reply.text, REPLY_CHARS_MAX, &mut faults);
+    }
+    if faults.is_empty() { Ok(()) } else { Err(Refusal::faults(faults)) }
 }
 
 fn check_reference(reference: Option<&str>, faults: &mut Vec<Fault>) {

@@ -202,7 +202,11 @@ impl World {
                 }
             }
             FriendMessage::AcceptPending { .. }
+            | FriendMessage::Answer { .. }
+            | FriendMessage::Message(_)
             | FriendMessage::CapNear(_)
+            | FriendMessage::Missed(_)
+            | FriendMessage::Why(_)
             | FriendMessage::SettingsResult { .. }
             | FriendMessage::Account { .. }
             | FriendMessage::Error { key: None, .. }

@@ -16,6 +16,7 @@ use crate::dispatch::effect::{
 };
 use crate::dispatch::fairness::day;
 use crate::dispatch::job::{Booking, Delivery, Offer, OfferState, Visit, VisitEnd};
+use crate::dispatch::talk::Talk;
 
 /// All rows of one job.
 #[derive(Clone, Debug)]
@@ -24,6 +25,7 @@ struct Rows {
     booking: Arc<Booking>,
     offers: Vec<Offer>,
     visits: Vec<Visit>,
+    talk: Talk,
     sequence: u32,
 }
 
@@ -150,9 +152,11 @@ impl Ledger {
             booking: record.booking.clone().expect("a new job has a booking"),
             offers: Vec::new(),
             visits: Vec::new(),
+            talk: Talk::default(),
             sequence: 0,
         });
         rows.row = record.job.clone();
+        rows.talk.take_in(&record.talk);
         rows.sequence = record.events.last().map_or(rows.sequence, |event| event.sequence);
         if let Some(booking) = &record.booking {
             rows.booking = Arc::clone(booking);
@@ -237,7 +241,7 @@ impl Ledger {
         let rows = self.jobs.get(&job)?;
         let (row, booking) = (rows.row.clone(), Arc::clone(&rows.booking));
         let visit = rows.visits.iter().max_by_key(|visit| visit.attempt).cloned();
-        Some(StoredJob { row, booking, offers: rows.offers.clone(), visit })
+        Some(StoredJob { row, booking, offers: rows.offers.clone(), visit, talk: rows.talk.clone() })
     }
 
     /// What a restart reads.

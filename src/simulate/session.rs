@@ -74,6 +74,8 @@ pub(crate) fn is_owed(message: &FriendMessage) -> bool {
         | FriendMessage::OfferClosed { .. }
         | FriendMessage::AcceptResult { .. }
         | FriendMessage::Job(_)
+        | FriendMessage::Answer { .. }
+        | FriendMessage::Message(_)
         | FriendMessage::Done { .. }
         | FriendMessage::CapNear(_)
         | FriendMessage::SettingsResult { .. }
@@ -87,6 +89,8 @@ pub(crate) fn is_owed(message: &FriendMessage) -> bool {
         | FriendMessage::Refreshed { .. }
         | FriendMessage::StopLocation
         | FriendMessage::DutyEnding { .. }
+        | FriendMessage::Missed(_)
+        | FriendMessage::Why(_)
         | FriendMessage::Draining { .. } => false,
     }
 }
@@ -126,14 +130,24 @@ impl World {
             FriendFrame::Decline { offer, reason, key } => {
                 (Input::Declined { friend: id, offer, reason, key, received_at }, key)
             }
+            FriendFrame::Ask { offer, text, key } => (Input::Asked { friend: id, offer, text, key, received_at }, key),
+            FriendFrame::Propose { offer, windows, key } => {
+                (Input::Proposed { friend: id, offer, windows, key, received_at }, Some(key))
+            }
+            FriendFrame::Message { job, text, key } => {
+                (Input::FriendWrote { friend: id, job, text, key, received_at }, Some(key))
+            }
             FriendFrame::Visit { job, event, key, at, reason } => {
                 (Input::Visited { friend: id, job, event, key, at, reason, received_at }, Some(key))
             }
-            // The people of this city have no tokens, leave their settings, and their pings are in how lines break.
+            // The people of this city have no tokens, leave their settings, and their pings are in how lines break; what they
+            // missed they read in the ledger.
             FriendFrame::Hello { .. }
             | FriendFrame::Settings { .. }
             | FriendFrame::Ping { .. }
-            | FriendFrame::Refresh { .. } => return Ok(()),
+            | FriendFrame::Refresh { .. }
+            | FriendFrame::Missed { .. }
+            | FriendFrame::WhyNot { .. } => return Ok(()),
         };
         if self.put(house, input).is_err() {
             self.refuse(house, friend, Code::Unavailable, key);

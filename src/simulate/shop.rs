@@ -317,7 +317,7 @@ impl World {
                 }
                 (What::Answer(answers), Some(job)) => {
                     let by = if number.is_multiple_of(2) { Actor::Customer } else { theirs() };
-                    Input::Answered { request, by, job, answers: answers.clone(), received_at }
+                    Input::Answered { request, by, job, answers: answers.clone(), replies: Vec::new(), received_at }
                 }
                 (What::Pause, Some(job)) => {
                     Input::Paused { request, by: ops(), job, reason: "the customer is ill".to_owned(), received_at }
@@ -377,7 +377,7 @@ impl World {
             Answer::Repeated { job } => draft.job = draft.job.or(Some(job)),
             // Comes again by itself.
             Answer::Refused { code: Code::Unavailable, .. } => return,
-            Answer::Job(_) | Answer::Refused { .. } | Answer::WrongState { .. } => {}
+            Answer::Job(_) | Answer::Refused { .. } | Answer::WrongState { .. } | Answer::Tried(_) => {}
         }
         self.shop.asks.remove(&number);
     }

@@ -81,6 +81,9 @@ impl World {
         let job = match input {
             Input::Edited { job, .. }
             | Input::Answered { job, .. }
+            | Input::Confirmed { job, .. }
+            | Input::FriendWrote { job, .. }
+            | Input::CustomerWrote { job, .. }
             | Input::Paused { job, .. }
             | Input::Resumed { job, .. }
             | Input::Assigned { job, .. }
@@ -89,10 +92,12 @@ impl World {
             | Input::Visited { job, .. }
             | Input::Settled { job, .. }
             | Input::Reread { job, .. } => Some(*job),
-            Input::Accepted { offer, .. } | Input::Declined { offer, .. } => {
-                house.book.page_of(*offer).map(|page| page.id)
-            }
+            Input::Accepted { offer, .. }
+            | Input::Declined { offer, .. }
+            | Input::Asked { offer, .. }
+            | Input::Proposed { offer, .. } => house.book.page_of(*offer).map(|page| page.id),
             Input::Posted { .. }
+            | Input::Tried { .. }
             | Input::Delivered { .. }
             | Input::Duty { .. }
             | Input::Joined { .. }
@@ -186,7 +191,7 @@ impl World {
         let job = match answer {
             Answer::Posted(view) | Answer::Job(view) => Some(view.id),
             Answer::Repeated { job } => Some(*job),
-            Answer::Refused { .. } | Answer::WrongState { .. } => asker.job,
+            Answer::Refused { .. } | Answer::WrongState { .. } | Answer::Tried(_) => asker.job,
         };
         let (now, step) = (self.now, self.steps);
         if let Some(story) = self.story.as_mut().filter(|story| story.tells(step, job)) {
@@ -196,6 +201,7 @@ impl World {
                 Answer::Repeated { .. } => "posted before".to_owned(),
                 Answer::Refused { code, detail } => format!("no: {code:?}, {detail}"),
                 Answer::WrongState { state, allowed } => format!("no: it is {state}, which allows {allowed:?}"),
+                Answer::Tried(trial) => format!("would find {}", trial.found_m.len()),
             };
             story.write(now, &format!("ANSWERS {}: {line}", asker.partner));
         }
@@ -208,6 +214,7 @@ fn described(input: &Input) -> String {
             "accept of friend {} for {offer}, revision {revision}, key {key}, taken {received_at}, first {first}",
             friend_no(friend.id)
         ),
+        Input::Tried { partner, .. } => format!("trial of {partner}"),
         Input::Posted { partner, key, .. } => format!("post of {partner}, key {:?}", key.as_ref().map(|key| &key.key)),
         Input::Reread { job, stored } => {
             let state = stored.as_ref().map(|stored| stored.row.view.state);
@@ -215,6 +222,11 @@ fn described(input: &Input) -> String {
         }
         Input::Edited { .. }
         | Input::Answered { .. }
+        | Input::Asked { .. }
+        | Input::Proposed { .. }
+        | Input::Confirmed { .. }
+        | Input::FriendWrote { .. }
+        | Input::CustomerWrote { .. }
         | Input::Paused { .. }
         | Input::Resumed { .. }
         | Input::Assigned { .. }

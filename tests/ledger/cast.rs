@@ -13,6 +13,7 @@ use kiez::dispatch::effect::{
 use kiez::dispatch::input::{PartnerKey, Terms};
 use kiez::dispatch::job::{Booking, Delivery, Offer, OfferState, Pay, Run, Visit};
 use kiez::dispatch::rank::{FairnessSeat, Wait};
+use kiez::dispatch::talk::Talk;
 use kiez::ledger::postgres::PostgresLedger;
 use kiez::ledger::sqlite::SqliteLedger;
 use kiez::ledger::{self, Ledger, OpenError, OpenOptions, Opened, Outcome, Submission, Trouble, WriterHandle};
@@ -388,6 +389,7 @@ pub fn posted(key: Option<&str>) -> JobRecord {
             distance_m: 50 * u32::from(seat),
             pay: pay(),
             why: if seat == 3 { WhyReason::Fairness } else { WhyReason::Nearest },
+            deficit_days: (seat == 3).then_some(3),
             rank: u16::from(seat) + 1,
         })
         .collect();
@@ -454,6 +456,7 @@ pub fn posted(key: Option<&str>) -> JobRecord {
                 reason: None,
                 pause: None,
                 vague: 0,
+                hold_until: None,
             },
         },
         booking: Some(Arc::new(booking)),
@@ -463,6 +466,7 @@ pub fn posted(key: Option<&str>) -> JobRecord {
         events: (1..=3).map(|sequence| event(sequence, JobState::Dispatching)).collect(),
         decisions: vec![decision],
         key: key.map(|key| PartnerKey { key: key.to_owned(), body: [7; 32] }),
+        talk: Talk::default(),
         audit: Vec::new(),
     }
 }
@@ -516,6 +520,7 @@ pub fn won(before: &JobRecord, seat: usize, place: u8) -> JobRecord {
         key: Key(Uuid::now_v7()),
         assigned_at,
         contact_due: assigned_at + 12 * HOUR,
+        appointment: None,
         active: true,
         ended: None,
     }];
@@ -542,6 +547,21 @@ pub fn stored(records: &[&JobRecord]) -> String {
         booking: records.iter().rev().find_map(|record| record.booking.clone()).expect("was booked"),
         offers: records[0].offers.iter().map(|offer| newest(offer.id)).collect(),
         visit: records.iter().rev().find_map(|record| record.visits.last().cloned()),
+        talk: said(records),
     };
     format!("{job:?}")
+}
+
+/// What all records together say: the last of each.
+fn said(records: &[&JobRecord]) -> Talk {
+    let mut talk = Talk::default();
+    for new in records.iter().map(|record| &record.talk) {
+        talk.questions.retain(|asked| new.questions.iter().all(|question| question.number != asked.number));
+        talk.questions.extend(new.questions.iter().cloned());
+        talk.proposals.retain(|made| new.proposals.iter().all(|proposal| proposal.offer != made.offer));
+        talk.proposals.extend(new.proposals.iter().cloned());
+        talk.messages.extend(new.messages.iter().cloned());
+    }
+    talk.questions.sort_by_key(|asked| asked.number);
+    talk
 }

@@ -12,6 +12,7 @@ mod pace;
 mod pressure;
 mod reading;
 mod takeover;
+mod talking;
 mod writing;
 
 /// Makes a test of every story for both engines.
@@ -78,6 +79,10 @@ mod told {
         how_long_friends_wait_comes_from_duties_and_offers,
         an_older_database_is_refused_until_it_is_migrated,
     }
+    stories! { talking:
+        what_was_said_comes_back_as_it_was,
+        what_nobody_could_have_said_is_refused,
+    }
     stories! { checkup:
         a_look_makes_nothing_and_sees_who_has_the_ledger,
     }
@@ -96,5 +101,9 @@ mod told {
         documents_have_versions,
         api_keys_are_kept_as_hashes,
         a_value_is_kept_from_the_first_start_on,
+        what_went_past_a_friend_is_found_by_choice_or_by_place,
+        ops_find_jobs_by_what_they_stand_for,
+        a_job_is_told_with_all_that_became_of_it,
+        how_long_the_newest_jobs_took_to_be_won,
     }
 }

@@ -1,11 +1,13 @@
 //! What is read back by others than the dispatcher, and what admins write.
 
+use kiez::dispatch::effect::JobRecord;
 use kiez::dispatch::job::OfferState;
-use kiez::ledger::RegistryError;
+use kiez::ledger::{Around, JobFilter, RegistryError};
 use kiez_protocol::directory::{ImportLine, Partner};
 use kiez_protocol::friend::{ClosedReason, LostReason, ToldVerdict, Verdict};
 use kiez_protocol::ids::{JobId, Key, PartnerSlug};
 use kiez_protocol::partner::JobState;
+use kiez_protocol::time::Time;
 use uuid::Uuid;
 
 use crate::cast::*;
@@ -238,4 +240,142 @@ pub async fn a_value_is_kept_from_the_first_start_on(place: &Place) {
     assert_eq!(opened.registry.keep("time_anchor", "1").await.expect("stored"), "1");
     assert_eq!(opened.registry.keep("time_anchor", "2").await.expect("stored"), "1");
     end(opened).await;
+}
+
+pub async fn what_went_past_a_friend_is_found_by_choice_or_by_place(place: &Place) {
+    let opened = place.open_with_documents().await;
+    let (reader, mut engineer) = (opened.reader, Engineer::new(opened.writer, opened.outcomes));
+    let mut asked = posted(None);
+    let (me, other) = (asked.offers[0].friend, asked.offers[1].friend);
+    let mut near = posted(None);
+    let mut seen = posted(None);
+    seen.decisions[0].candidates[0] = kiez::dispatch::decision::Candidate {
+        friend: me,
+        distance_m: 1_200,
+        waited: None,
+        outcome: kiez::dispatch::decision::Outcome::Failed { gate: kiez::dispatch::gates::Gate::Caps },
+    };
+    let move_to = |record: &mut JobRecord, lat: f64| {
+        let mut booking = (**record.booking.as_ref().unwrap()).clone();
+        booking.place = kiez_protocol::place::Point::new(lat, 13.4).unwrap();
+        record.booking = Some(std::sync::Arc::new(booking));
+    };
+    move_to(&mut seen, 47.5);
+    let mut far = posted(None);
+    move_to(&mut far, 47.6);
+    let mut unchosen = posted(None);
+    unchosen.decisions.clear();
+    let mut old = posted(None);
+    old.job.created_at = START - 31 * 24 * HOUR;
+    for record in [&mut asked, &mut near, &mut seen, &mut far, &mut unchosen, &mut old] {
+        record.job.id = JobId(Uuid::now_v7());
+        record.job.view.id = record.job.id;
+        assert!(engineer.write(record).await);
+    }
+    let berlin = Some(Around { south: 52.3, north: 52.7, west: 13.2, east: 13.6 });
+    let since = Time(START.0 - 30 * 24 * HOUR);
+    let community: kiez_protocol::ids::CommunitySlug = "berlin-tech".parse().unwrap();
+    let found = reader.passed_over(me, &community, since, berlin, 50).await.expect("read");
+    let told: Vec<_> = found.iter().map(|job| (job.id, job.seen)).collect();
+    assert_eq!(told, [(seen.job.id, true), (near.job.id, false)], "newest first; not the one they were asked for");
+    assert!((found[0].place.lat() - 47.5).abs() < 1e-5 && found[0].at == START);
+    let nowhere = reader.passed_over(me, &community, since, None, 50).await.expect("read");
+    assert_eq!(nowhere.iter().map(|job| job.id).collect::<Vec<_>>(), [seen.job.id]);
+    assert_eq!(reader.passed_over(me, &community, since, berlin, 1).await.expect("read").len(), 1);
+    let elsewhere: kiez_protocol::ids::CommunitySlug = "zuerich-tech".parse().unwrap();
+    assert!(reader.passed_over(me, &elsewhere, since, berlin, 50).await.expect("read").is_empty());
+    assert_eq!(reader.decisions(seen.job.id).await.expect("read"), seen.decisions, "as they were written");
+    assert!(reader.decisions(JobId(Uuid::now_v7())).await.expect("read").is_empty());
+    assert!(!reader.passed_over(other, &community, since, berlin, 50).await.expect("read").is_empty());
+    engineer.end().await;
+}
+
+pub async fn ops_find_jobs_by_what_they_stand_for(place: &Place) {
+    let opened = place.open_with_documents().await;
+    let (reader, mut engineer) = (opened.reader, Engineer::new(opened.writer, opened.outcomes));
+    let records: Vec<_> = (0..4).map(|_| posted(None)).collect();
+    for record in &records {
+        assert!(engineer.write(record).await);
+    }
+    assert!(engineer.write(&won(&records[2], 0, 0)).await);
+    let newest_first: Vec<_> = records.iter().rev().map(|record| record.job.id).collect();
+    let look = async |filter: JobFilter, limit, after| -> Vec<JobId> {
+        let found = reader.jobs_of_ops(&filter, limit, after).await.expect("read");
+        found.iter().map(|job| job.view.id).collect()
+    };
+    assert_eq!(look(JobFilter::default(), 10, None).await, newest_first);
+    assert_eq!(look(JobFilter::default(), 2, Some(newest_first[0])).await, newest_first[1..3]);
+    let all = JobFilter {
+        state: Some(JobState::Dispatching),
+        community: Some("berlin-tech".parse().unwrap()),
+        partner_ref: Some("A-4711".to_owned()),
+        friend: Some(records[1].offers[0].friend),
+        postcode: Some("10999".to_owned()),
+        q: Some("uczak".to_owned()),
+    };
+    assert_eq!(look(all.clone(), 10, None).await, [records[1].job.id], "all at once");
+    for (filter, found) in [
+        (JobFilter { state: Some(JobState::Assigned), ..JobFilter::default() }, 1),
+        (JobFilter { community: all.community.clone(), ..JobFilter::default() }, 4),
+        (JobFilter { community: Some("zuerich-tech".parse().unwrap()), ..JobFilter::default() }, 0),
+        (JobFilter { partner_ref: all.partner_ref.clone(), ..JobFilter::default() }, 4),
+        (JobFilter { partner_ref: Some("A-47".to_owned()), ..JobFilter::default() }, 0),
+        (JobFilter { friend: all.friend, ..JobFilter::default() }, 1),
+        (JobFilter { friend: Some(new_friend()), ..JobFilter::default() }, 0),
+        (JobFilter { postcode: all.postcode.clone(), ..JobFilter::default() }, 4),
+        (JobFilter { postcode: Some("10997".to_owned()), ..JobFilter::default() }, 0),
+        (JobFilter { q: Some("ADA".to_owned()), ..JobFilter::default() }, 4),
+        (JobFilter { q: Some("030 123".to_owned()), ..JobFilter::default() }, 4),
+        (JobFilter { q: Some("%_%".to_owned()), ..JobFilter::default() }, 0),
+        (JobFilter { q: Some("999 999".to_owned()), ..JobFilter::default() }, 0),
+    ] {
+        assert_eq!(look(filter.clone(), 10, None).await.len(), found, "{filter:?}");
+    }
+    let listed = reader.jobs_of_ops(&JobFilter::default(), 1, None).await.expect("read").remove(0);
+    assert_eq!((listed.partner.as_str(), listed.postcode.as_str(), listed.city.as_str()), ("shop", "10999", "Berlin"));
+    engineer.end().await;
+}
+
+pub async fn a_job_is_told_with_all_that_became_of_it(place: &Place) {
+    let opened = place.open_with_documents().await;
+    let (reader, mut engineer) = (opened.reader, Engineer::new(opened.writer, opened.outcomes));
+    let record = posted(None);
+    assert!(engineer.write(&record).await);
+    let won = won(&record, 1, 0);
+    assert!(engineer.write(&won).await);
+    let file = reader.job_file(record.job.id).await.expect("read").expect("is there");
+    assert_eq!((file.view.state, file.community_version, file.package_version), (JobState::Assigned, 1, 1));
+    assert_eq!(file.decisions, record.decisions);
+    assert_eq!(Some(&file.booking), record.booking.as_deref());
+    assert_eq!(
+        file.offers.iter().map(|offer| offer.id).collect::<Vec<_>>(),
+        record.offers.iter().map(|offer| offer.id).collect::<Vec<_>>()
+    );
+    let states: Vec<_> = file.offers.iter().map(|offer| offer.state).collect();
+    assert_eq!(states.iter().filter(|state| **state == OfferState::Closed(ClosedReason::Won)).count(), 1);
+    let sequences: Vec<_> = file.events.iter().map(|event| event.sequence).collect();
+    assert!(sequences.is_sorted() && sequences.len() == record.events.len() + won.events.len());
+    assert_eq!(file.runs.len(), 1);
+    assert!(reader.job_file(JobId(Uuid::now_v7())).await.expect("read").is_none());
+    assert_eq!(reader.booking(record.job.id).await.expect("read").as_ref(), record.booking.as_deref());
+    engineer.end().await;
+}
+
+pub async fn how_long_the_newest_jobs_took_to_be_won(place: &Place) {
+    let opened = place.open_with_documents().await;
+    let (reader, mut engineer) = (opened.reader, Engineer::new(opened.writer, opened.outcomes));
+    let community: kiez_protocol::ids::CommunitySlug = "berlin-tech".parse().unwrap();
+    for _ in 0..3 {
+        let record = posted(None);
+        assert!(engineer.write(&record).await);
+        assert!(engineer.write(&won(&record, 0, 0)).await);
+    }
+    assert!(engineer.write(&posted(None)).await, "and one that nobody has won");
+    let times = reader.times_to_assign(&community, "normal", 50).await.expect("read");
+    assert!(times.len() == 3 && times.iter().all(|ms| *ms >= 0), "{times:?}");
+    assert_eq!(reader.times_to_assign(&community, "normal", 2).await.expect("read").len(), 2);
+    assert!(reader.times_to_assign(&community, "urgent", 50).await.expect("read").is_empty());
+    let elsewhere: kiez_protocol::ids::CommunitySlug = "zuerich-tech".parse().unwrap();
+    assert!(reader.times_to_assign(&elsewhere, "normal", 50).await.expect("read").is_empty());
+    engineer.end().await;
 }

@@ -19,7 +19,7 @@ fn round_the_door(resolution: Resolution) -> Area {
 }
 
 impl Town {
-    fn brake(&mut self, on: bool) {
+    pub fn brake(&mut self, on: bool) {
         let community = self.community.slug.clone();
         self.send(Input::Brake { community, on });
     }

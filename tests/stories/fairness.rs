@@ -3,7 +3,7 @@
 use kiez::dispatch::decision::{Decision, Outcome};
 use kiez::dispatch::gates::Gate;
 use kiez::dispatch::rank::Wait;
-use kiez_protocol::friend::{FriendMessage, Why, WhyReason};
+use kiez_protocol::friend::{FriendMessage, WhyReason};
 use kiez_protocol::ids::{FriendId, JobId};
 
 use super::town::{HOUR, MINUTE, SECOND, Town};
@@ -21,9 +21,13 @@ impl Town {
         &self.ledger.jobs[&job].decisions
     }
 
-    fn why(&self, friend: FriendId, job: JobId) -> Option<Why> {
+    /// What gave the seat, the rank, and whether they were told how long they had waited.
+    fn why(&self, friend: FriendId, job: JobId) -> Option<(WhyReason, u16, bool)> {
         self.hears(friend).find_map(|message| match message {
-            FriendMessage::Offer(offer) if offer.job == job => Some(offer.why),
+            FriendMessage::Offer(offer) if offer.job == job => {
+                assert_eq!(offer.why.distance_m, offer.distance_m);
+                Some((offer.why.reason, offer.why.rank, offer.why.deficit_days.is_some()))
+            }
             _ => None,
         })
     }
@@ -40,8 +44,8 @@ fn the_longest_wait_within_one_and_a_half_times_the_fourths_distance_gets_a_seat
     town.wait(DAY);
     let job = town.post();
     assert_eq!(town.asked(job), [near[0], near[1], near[2], patient]);
-    assert_eq!(town.why(patient, job), Some(Why { reason: WhyReason::Fairness, rank: 5 }));
-    assert_eq!(town.why(near[2], job), Some(Why { reason: WhyReason::Nearest, rank: 3 }));
+    assert_eq!(town.why(patient, job), Some((WhyReason::Fairness, 5, true)));
+    assert_eq!(town.why(near[2], job), Some((WhyReason::Nearest, 3, false)));
     let decision = &town.decisions(job)[0];
     let seen: Vec<_> = decision.candidates.iter().map(|candidate| (candidate.friend, candidate.outcome)).collect();
     let near_seat = |rank: u16| Outcome::Seat { seat: rank as u8, rank, why: WhyReason::Nearest };
@@ -165,7 +169,7 @@ fn a_seat_given_on_keeps_what_it_was_kept_for() {
     town.decline(patient, job);
     town.wait(MINUTE);
     assert_eq!(town.asked(job), [near[1], near[2], near[3], next], "the seat of the longest wait to the next longest");
-    assert_eq!(town.why(next, job).map(|why| why.reason), Some(WhyReason::Fairness));
+    assert_eq!(town.why(next, job).map(|why| why.0), Some(WhyReason::Fairness));
 }
 
 #[test]

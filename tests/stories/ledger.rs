@@ -12,6 +12,7 @@ use kiez::dispatch::effect::{
 use kiez::dispatch::fairness::day;
 use kiez::dispatch::is_final;
 use kiez::dispatch::job::{Booking, Delivery, Ended, Offer, OfferState, Visit, VisitEnd};
+use kiez::dispatch::talk::Talk;
 use kiez_protocol::friend::{ClosedReason, LostReason, Verdict};
 use kiez_protocol::ids::{FriendId, JobId, Key, OfferId};
 use kiez_protocol::partner::JobState;
@@ -25,6 +26,19 @@ pub struct Rows {
     pub visits: BTreeMap<u16, Visit>,
     pub events: Vec<EventRow>,
     pub decisions: Vec<Decision>,
+    pub talk: Talk,
+}
+
+impl Rows {
+    /// What was said, under the keys that the tables have.
+    fn said(&mut self, new: &Talk) {
+        self.talk.take_in(new);
+        let asked: Vec<_> = self.talk.questions.iter().filter_map(|asked| asked.asker).collect();
+        let names: BTreeSet<_> = asked.iter().map(|asker| (asker.friend, asker.nth)).collect();
+        assert_eq!(names.len(), asked.len(), "each of a friend's questions has a number of its own");
+        let numbers: BTreeSet<_> = self.talk.messages.iter().map(|said| said.number).collect();
+        assert_eq!(numbers.len(), self.talk.messages.len(), "a message is written once");
+    }
 }
 
 /// Why a record is refused for good: another friend's visit has the place.
@@ -79,6 +93,7 @@ impl Ledger {
             visits: BTreeMap::new(),
             events: Vec::new(),
             decisions: Vec::new(),
+            talk: Talk::default(),
         });
         assert!(!record.events.is_empty(), "what changes a job is an event: {record:?}");
         for event in &record.events {
@@ -106,6 +121,7 @@ impl Ledger {
             assert!(seated.iter().all(|seat| made.contains(seat)), "who is seated is asked: {seated:?} {made:?}");
         }
         rows.decisions.extend(record.decisions.iter().cloned());
+        rows.said(&record.talk);
         if let Some(booking) = &record.booking {
             rows.booking = booking.clone();
         }
@@ -170,6 +186,7 @@ impl Ledger {
             booking: rows.booking.clone(),
             offers: rows.offers.values().cloned().collect(),
             visit: rows.visits.values().last().cloned(),
+            talk: rows.talk.clone(),
         })
     }
 

@@ -28,7 +28,9 @@ impl Town {
             Deed::Resume => Input::Resumed { request, by, job, reason, received_at },
             Deed::Redispatch => Input::Redispatched { request, by, job, reason, received_at },
             Deed::Cancel => Input::Cancelled { request, by, job, reason: Some(reason), received_at },
-            Deed::Edit | Deed::Answer | Deed::Assign => panic!("takes more than a reason"),
+            Deed::Edit | Deed::Answer | Deed::Assign | Deed::Confirm | Deed::Message => {
+                panic!("takes more than a reason")
+            }
         });
         request
     }

@@ -10,7 +10,7 @@ use std::sync::Arc;
 
 use kiez::dispatch::claim::{Closed, Word};
 use kiez::dispatch::effect::{Actor, Answer, By, Commit, Effects, InHand, Message, Stored, Subject};
-use kiez::dispatch::input::{Input, PartnerKey, Request, Terms};
+use kiez::dispatch::input::{Confirm, Input, PartnerKey, Request, Terms};
 use kiez::dispatch::job::{Booking, Job, OfferState};
 use kiez::dispatch::nearest::{Nearby, Standing};
 use kiez::dispatch::{Dispatcher, Pace, is_final};
@@ -19,9 +19,10 @@ use kiez_protocol::directory::{Community, Friend, Language, Package};
 use kiez_protocol::friend::{ClosedReason, DeclineReason, FriendMessage, LostReason, Snapshot, Verdict, VisitEvent};
 use kiez_protocol::ids::{FriendId, JobId, Key, OfferId, PartnerSlug, SessionId};
 use kiez_protocol::ops::AlarmKind;
-use kiez_protocol::partner::{Answer as Given, EditJob, JobState};
+use kiez_protocol::partner::{Answer as Given, EditJob, JobState, Window};
 use kiez_protocol::place::Point;
 use kiez_protocol::refusal::Code;
+use kiez_protocol::talk::Reply;
 use kiez_protocol::time::Time;
 use serde_json::json;
 use uuid::Uuid;
@@ -263,7 +264,14 @@ impl Town {
     pub fn give(&mut self, job: JobId, answers: &[(&str, &str)]) -> Request {
         let named = |(name, text): &(&str, &str)| (name.parse().expect("a word"), Given::Text((*text).to_owned()));
         let (request, answers, received_at) = (self.request(), answers.iter().map(named).collect(), self.now);
-        self.send(Input::Answered { request, by: Actor::Partner(ada()), job, answers, received_at });
+        self.send(Input::Answered {
+            request,
+            by: Actor::Partner(ada()),
+            job,
+            answers,
+            replies: Vec::new(),
+            received_at,
+        });
         request
     }
 
@@ -351,6 +359,66 @@ impl Town {
     pub fn decline_for(&mut self, friend: FriendId, job: JobId, reason: DeclineReason) {
         let (offer, received_at) = (self.offer(friend, job), self.now);
         self.send(Input::Declined { friend, offer, reason, key: None, received_at });
+    }
+
+    pub fn ask(&mut self, friend: FriendId, job: JobId, text: &str) -> Key {
+        let (key, offer, received_at) = (Key(self.id()), self.offer(friend, job), self.now);
+        self.send(Input::Asked { friend, offer, text: text.to_owned(), key: Some(key), received_at });
+        key
+    }
+
+    /// The customer replies to a question.
+    pub fn reply(&mut self, job: JobId, question: u16, text: &str) -> Request {
+        let replies = vec![Reply { question, text: text.to_owned() }];
+        let (request, received_at) = (self.request(), self.now);
+        let (by, answers) = (Actor::Customer, BTreeMap::new());
+        self.send(Input::Answered { request, by, job, answers, replies, received_at });
+        request
+    }
+
+    /// A friend proposes windows that begin so many ms from now and last an hour.
+    pub fn propose(&mut self, friend: FriendId, job: JobId, in_ms: &[i64]) -> Key {
+        let (key, offer, received_at) = (Key(self.id()), self.offer(friend, job), self.now);
+        let windows =
+            in_ms.iter().map(|ms| Window { from: received_at + *ms, to: received_at + (*ms + HOUR) }).collect();
+        self.send(Input::Proposed { friend, offer, windows, key, received_at });
+        key
+    }
+
+    /// The customer agrees to a window of what a friend has proposed.
+    pub fn confirm(&mut self, friend: FriendId, job: JobId, window: u8) -> Request {
+        let (request, proposal, received_at) = (self.request(), self.offer(friend, job), self.now);
+        let profile = self.streets.find(friend).map(|standing| standing.profile);
+        let by = Actor::Customer;
+        let confirm = Box::new(Confirm { request, by, proposal, window, friend: profile, received_at });
+        self.send(Input::Confirmed { job, confirm });
+        request
+    }
+
+    pub fn friend_writes(&mut self, friend: FriendId, job: JobId, text: &str) -> Key {
+        let (key, received_at) = (Key(self.id()), self.now);
+        self.send(Input::FriendWrote { friend, job, text: text.to_owned(), key, received_at });
+        key
+    }
+
+    pub fn customer_writes(&mut self, job: JobId, text: &str) -> Request {
+        let (request, received_at) = (self.request(), self.now);
+        let (by, key) = (Actor::Customer, None);
+        self.send(Input::CustomerWrote { request, by, job, text: text.to_owned(), key, received_at });
+        request
+    }
+
+    /// Whether a friend's frame with this key was taken.
+    pub fn done(&self, key: Key) -> bool {
+        self.heard.iter().any(|(_, message)| *message == FriendMessage::Done { key })
+    }
+
+    /// With which code a friend's frame with this key was refused.
+    pub fn denied(&self, key: Key) -> Option<Code> {
+        self.heard.iter().find_map(|(_, message)| match message {
+            FriendMessage::Error { key: Some(about), code, .. } if *about == key => Some(*code),
+            _ => None,
+        })
     }
 
     pub fn visit(&mut self, friend: FriendId, job: JobId, event: VisitEvent) -> Key {

@@ -9,8 +9,8 @@ use kiez::dispatch::claim::Word;
 use kiez::dispatch::decision::Outcome;
 use kiez::dispatch::effect::Actor;
 use kiez::dispatch::gates::Gate;
-use kiez::dispatch::input::Input;
-use kiez::dispatch::job::{Delivery, Offer, OfferState, Run};
+use kiez::dispatch::input::{Confirm, Input};
+use kiez::dispatch::job::{Delivery, Direct, Offer, OfferState, Run};
 use kiez::dispatch::nearest::Nearby;
 use kiez::dispatch::{Dispatcher, Pace, is_final};
 use kiez_protocol::directory::{Crowd, Tier};
@@ -127,6 +127,9 @@ impl Walk {
         let mut booking = self.town.booking();
         let now = self.town.now;
         booking.urgency = [Urgency::Normal, Urgency::Normal, Urgency::Urgent, Urgency::Relaxed][self.dice.below(4)];
+        if self.dice.one_in(6) {
+            booking.direct = Some(Direct { friend: self.friend(), fallback: self.dice.one_in(2) });
+        }
         if self.dice.one_in(2) {
             let to = now + HOUR * i64::try_from(1 + self.dice.below(5)).expect("small");
             booking.windows = vec![Window { from: now, to }];
@@ -232,7 +235,7 @@ impl Walk {
             28 if self.dice.one_in(3) => self.town.refuses = true,
             29 if self.dice.one_in(3) => self.crash(),
             30..34 => self.later(),
-            34 => self.talk(),
+            34..36 => self.talk(),
             _ => {}
         }
         // The engine's turn: some of what is in the mailbox, some of what is to be written.
@@ -251,14 +254,34 @@ impl Walk {
     fn talk(&mut self) {
         let Some(job) = self.dice.pick(&self.jobs()) else { return };
         let (request, received_at, ops) = (self.town.request(), self.town.now, super::town::ops());
-        let input = match self.dice.below(5) {
+        let input = match self.dice.below(9) {
+            5 => {
+                let Some((friend, offer, _)) = self.offer() else { return };
+                let text = format!("Which lamp blinks, and why {request}?");
+                Input::Asked { friend, offer, text, key: None, received_at }
+            }
+            6 | 7 => {
+                let Some((friend, offer, _)) = self.offer() else { return };
+                let from = received_at + HOUR * i64::try_from(self.dice.below(4)).expect("small");
+                let windows = vec![Window { from, to: from + HOUR }];
+                let key = Key(self.town.id());
+                Input::Proposed { friend, offer, windows, key, received_at }
+            }
+            8 => {
+                let made = self.town.ledger.jobs[&job].talk.proposals.last().map(|made| (made.offer, made.friend));
+                let Some((proposal, friend)) = made else { return };
+                let friend = self.town.streets.find(friend).map(|standing| standing.profile);
+                let by = Actor::Customer;
+                let confirm = Box::new(Confirm { request, by, proposal, window: 0, friend, received_at });
+                Input::Confirmed { job, confirm }
+            }
             0 => Input::Paused { request, by: ops, job, reason: "a look".to_owned(), received_at },
             1 | 2 => Input::Resumed { request, by: ops, job, reason: "looked".to_owned(), received_at },
             _ => {
                 let text = Answer::Text(format!("It blinks, for the {request}th time"));
                 let name = if self.dice.one_in(2) { "router" } else { "note" };
                 let answers = BTreeMap::from([(name.parse().expect("a word"), text)]);
-                Input::Answered { request, by: Actor::Customer, job, answers, received_at }
+                Input::Answered { request, by: Actor::Customer, job, answers, replies: Vec::new(), received_at }
             }
         };
         self.town.mailbox.push_back(input);

@@ -65,6 +65,11 @@ impl Observation {
             }
             FriendFrame::Hello { .. }
             | FriendFrame::Seen { .. }
+            | FriendFrame::Missed { .. }
+            | FriendFrame::WhyNot { .. }
+            | FriendFrame::Ask { .. }
+            | FriendFrame::Propose { .. }
+            | FriendFrame::Message { .. }
             | FriendFrame::Ack { .. }
             | FriendFrame::Ping { .. }
             | FriendFrame::Settings { .. }
@@ -113,12 +118,16 @@ impl Observation {
             FriendMessage::OfferUpdate(_)
             | FriendMessage::AcceptPending { .. }
             | FriendMessage::Error { .. }
+            | FriendMessage::Answer { .. }
+            | FriendMessage::Message(_)
             | FriendMessage::Pong { .. }
             | FriendMessage::Expiring { .. }
             | FriendMessage::Refreshed { .. }
             | FriendMessage::StopLocation
             | FriendMessage::DutyEnding { .. }
             | FriendMessage::CapNear(_)
+            | FriendMessage::Missed(_)
+            | FriendMessage::Why(_)
             | FriendMessage::SettingsResult { .. }
             | FriendMessage::Account { .. }
             | FriendMessage::Draining { .. } => {}

@@ -272,6 +272,8 @@ fn draft(
             max_hourly_rate: (community == BERLIN_HOURLY && chance.happens(0.3))
                 .then(|| Money { amount: 1_500 + 500 * chance.below(4) as i64, currency: Currency::Eur }),
             partner_ref: Some(format!("K-{:06}", chance.below(1_000_000))),
+            friend: None,
+            fallback: false,
         },
     }
 }

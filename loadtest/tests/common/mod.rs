@@ -395,6 +395,9 @@ impl State {
             created_at: Time(0),
             assigned_at: None,
             contact_due: None,
+            appointment: None,
+            questions: Vec::new(),
+            proposals: Vec::new(),
             expires_at: Time(0),
             reason: None,
         };
@@ -436,7 +439,7 @@ impl State {
         let on = self.on_duty.get(&friend) == Some(&true);
         let held = self.held.get(&friend).into_iter().flatten();
         let visits = held.map(|id| a_card(&self.jobs[id].view)).collect();
-        Snapshot { duty: Duty { on, until: None }, offers, visits, verdicts: Vec::new() }
+        Snapshot { duty: Duty { on, until: None }, offers, visits, verdicts: Vec::new(), messages: Vec::new() }
     }
 
     /// False when the connection is to be broken.
@@ -481,7 +484,12 @@ impl State {
             FriendFrame::Ping { t } => self.tell(friend, FriendMessage::Pong { t }),
             FriendFrame::Hello { .. }
             | FriendFrame::Seen { .. }
+            | FriendFrame::Missed { .. }
+            | FriendFrame::WhyNot { .. }
             | FriendFrame::Settings { .. }
+            | FriendFrame::Ask { .. }
+            | FriendFrame::Propose { .. }
+            | FriendFrame::Message { .. }
             | FriendFrame::Refresh { .. } => {}
         }
         true
@@ -557,6 +565,7 @@ fn a_card(view: &JobView) -> JobCard {
         payment_method: kiez_protocol::money::PaymentMethod::Cash,
         assigned_at: Time(0),
         contact_due: Time(0),
+        appointment: None,
         allowed: vec![],
     }
 }
@@ -586,7 +595,9 @@ fn an_offer(offer: OfferId, job: JobId, view: &JobView, seat: u8, distance_m: u3
         commission: eur(390),
         net: eur(3_510),
         payment_method: kiez_protocol::money::PaymentMethod::Cash,
-        why: Why { reason: WhyReason::Nearest, rank: 1 },
+        why: Why { reason: WhyReason::Nearest, rank: 1, distance_m: 0, deficit_days: None },
+        questions: Vec::new(),
+        proposal: None,
         allowed: vec![],
     }
 }

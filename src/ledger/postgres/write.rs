@@ -7,7 +7,8 @@ use sqlx::query::Query;
 use crate::ledger::audit;
 use crate::ledger::either::Session;
 use crate::ledger::lines::{
-    BookingLine, DecisionLine, DutyLine, EventLine, JobLine, KeyLine, OfferLine, RunLine, VisitLine, WaitLine,
+    BookingLine, DecisionLine, DutyLine, EventLine, JobLine, KeyLine, MessageLine, OfferLine, ProposalLine,
+    QuestionLine, RunLine, VisitLine, WaitLine,
 };
 use crate::ledger::rows::{KEY_KEPT_MS, Rows};
 
@@ -32,6 +33,9 @@ pub async fn write(connection: &mut PgConnection, rows: &Rows) -> sqlx::Result<(
     }
     each(connection, &rows.duties, duties).await?;
     each(connection, &rows.waits, waits).await?;
+    each(connection, &rows.questions, questions).await?;
+    each(connection, &rows.proposals, proposals).await?;
+    each(connection, &rows.messages, messages).await?;
     audit::put(&mut Session::Postgres(connection), &rows.audits).await
 }
 
@@ -145,25 +149,26 @@ fn offers(lines: &[OfferLine]) -> Statement<'_> {
         .bind(column(lines, |line| line.net))
         .bind(column(lines, |line| line.currency))
         .bind(column(lines, |line| line.why))
+        .bind(column(lines, |line| line.deficit_days))
         .bind(column(lines, |line| line.rank))
 }
 
 const OFFERS: &str = "
 insert into offers (id, job, friend, attempt, wave, wave_seat, seat, revision, sent_at, expires_at, state, renewed,
-    distance_m, gross, commission, net, currency, why, rank)
+    distance_m, gross, commission, net, currency, why, deficit_days, rank)
 select id, job, friend, attempt, wave, wave_seat, seat, revision, sent_at, expires_at, state, renewed, distance_m,
-    gross, commission, net, currency, why, rank
+    gross, commission, net, currency, why, deficit_days, rank
 from unnest($1::uuid[], $2::uuid[], $3::uuid[], $4::bigint[], $5::bigint[], $6::bigint[], $7::bigint[],
     $8::bigint[], $9::bigint[], $10::bigint[], $11::text[], $12::boolean[], $13::bigint[], $14::bigint[],
-    $15::bigint[], $16::bigint[], $17::text[], $18::text[], $19::bigint[]) with ordinality
+    $15::bigint[], $16::bigint[], $17::text[], $18::text[], $19::bigint[], $20::bigint[]) with ordinality
     as lines (id, job, friend, attempt, wave, wave_seat, seat, revision, sent_at, expires_at, state, renewed,
-    distance_m, gross, commission, net, currency, why, rank, line)
+    distance_m, gross, commission, net, currency, why, deficit_days, rank, line)
 order by line
 on conflict (id) do update set wave = excluded.wave, wave_seat = excluded.wave_seat, seat = excluded.seat,
     revision = excluded.revision, sent_at = excluded.sent_at, expires_at = excluded.expires_at,
     state = excluded.state, renewed = excluded.renewed, distance_m = excluded.distance_m, gross = excluded.gross,
     commission = excluded.commission, net = excluded.net, currency = excluded.currency, why = excluded.why,
-    rank = excluded.rank";
+    deficit_days = excluded.deficit_days, rank = excluded.rank";
 
 fn visits(lines: &[VisitLine]) -> Statement<'_> {
     sqlx::query(VISITS)
@@ -179,6 +184,8 @@ fn visits(lines: &[VisitLine]) -> Statement<'_> {
         .bind(column(lines, |line| line.accept_key))
         .bind(column(lines, |line| line.assigned_at))
         .bind(column(lines, |line| line.contact_due))
+        .bind(column(lines, |line| line.appointment_from))
+        .bind(column(lines, |line| line.appointment_to))
         .bind(column(lines, |line| line.active))
         .bind(column(lines, |line| line.ended_at))
         .bind(column(lines, |line| line.outcome))
@@ -187,18 +194,19 @@ fn visits(lines: &[VisitLine]) -> Statement<'_> {
 
 const VISITS: &str = "
 insert into visits (job, attempt, friend, offer, place, gross, commission, net, currency, accept_key, assigned_at,
-    contact_due, active, ended_at, outcome, cool_until)
+    contact_due, appointment_from, appointment_to, active, ended_at, outcome, cool_until)
 select job, attempt, friend, offer, place, gross, commission, net, currency, accept_key, assigned_at, contact_due,
-    active, ended_at, outcome, cool_until
+    appointment_from, appointment_to, active, ended_at, outcome, cool_until
 from unnest($1::uuid[], $2::bigint[], $3::uuid[], $4::uuid[], $5::bigint[], $6::bigint[], $7::bigint[],
-    $8::bigint[], $9::text[], $10::uuid[], $11::bigint[], $12::bigint[], $13::boolean[], $14::bigint[], $15::text[],
-    $16::bigint[]) with ordinality
+    $8::bigint[], $9::text[], $10::uuid[], $11::bigint[], $12::bigint[], $13::bigint[], $14::bigint[],
+    $15::boolean[], $16::bigint[], $17::text[], $18::bigint[]) with ordinality
     as lines (job, attempt, friend, offer, place, gross, commission, net, currency, accept_key, assigned_at,
-    contact_due, active, ended_at, outcome, cool_until, line)
+    contact_due, appointment_from, appointment_to, active, ended_at, outcome, cool_until, line)
 order by line
 on conflict (job, attempt) do update set friend = excluded.friend, offer = excluded.offer, place = excluded.place,
     gross = excluded.gross, commission = excluded.commission, net = excluded.net, currency = excluded.currency,
     accept_key = excluded.accept_key, assigned_at = excluded.assigned_at, contact_due = excluded.contact_due,
+    appointment_from = excluded.appointment_from, appointment_to = excluded.appointment_to,
     active = excluded.active, ended_at = excluded.ended_at, outcome = excluded.outcome,
     cool_until = excluded.cool_until";
 
@@ -284,3 +292,61 @@ select *
 from unnest($1::text[], $2::text[], $3::bigint[], $4::bigint[], $5::bigint[])
 on conflict (community, cell) do update set requests = waitlist.requests + excluded.requests,
     last_at = excluded.last_at";
+
+fn questions(lines: &[QuestionLine]) -> Statement<'_> {
+    sqlx::query(QUESTIONS)
+        .bind(column(lines, |line| line.job))
+        .bind(column(lines, |line| line.number))
+        .bind(column(lines, |line| line.friend))
+        .bind(column(lines, |line| line.offer))
+        .bind(column(lines, |line| line.nth))
+        .bind(column(lines, |line| line.key))
+        .bind(column(lines, |line| line.text.as_str()))
+        .bind(column(lines, |line| line.asked_at))
+        .bind(column(lines, |line| line.reply.as_deref()))
+        .bind(column(lines, |line| line.replied_at))
+}
+
+const QUESTIONS: &str = "
+insert into questions (job, number, friend, offer, nth, key, text, asked_at, reply, replied_at)
+select job, number, friend, offer, nth, key, text, asked_at, reply, replied_at
+from unnest($1::uuid[], $2::bigint[], $3::uuid[], $4::uuid[], $5::bigint[], $6::uuid[], $7::text[], $8::bigint[], $9::text[], $10::bigint[])
+    as lines (job, number, friend, offer, nth, key, text, asked_at, reply, replied_at)
+on conflict (job, number) do update set reply = excluded.reply, replied_at = excluded.replied_at";
+
+fn proposals(lines: &[ProposalLine]) -> Statement<'_> {
+    sqlx::query(PROPOSALS)
+        .bind(column(lines, |line| line.offer))
+        .bind(column(lines, |line| line.job))
+        .bind(column(lines, |line| line.friend))
+        .bind(column(lines, |line| line.revision))
+        .bind(column(lines, |line| line.key))
+        .bind(column(lines, |line| line.windows.as_str()))
+        .bind(column(lines, |line| line.proposed_at))
+        .bind(column(lines, |line| line.until))
+}
+
+const PROPOSALS: &str = "
+insert into proposals (offer, job, friend, revision, key, windows, proposed_at, until)
+select offer, job, friend, revision, key, windows::json, proposed_at, until
+from unnest($1::uuid[], $2::uuid[], $3::uuid[], $4::bigint[], $5::uuid[], $6::text[], $7::bigint[], $8::bigint[])
+    as lines (offer, job, friend, revision, key, windows, proposed_at, until)
+on conflict (offer) do update set revision = excluded.revision, key = excluded.key, windows = excluded.windows,
+    proposed_at = excluded.proposed_at, until = excluded.until";
+
+fn messages(lines: &[MessageLine]) -> Statement<'_> {
+    sqlx::query(MESSAGES)
+        .bind(column(lines, |line| line.job))
+        .bind(column(lines, |line| line.number))
+        .bind(column(lines, |line| line.friend))
+        .bind(column(lines, |line| line.voice))
+        .bind(column(lines, |line| line.text.as_str()))
+        .bind(column(lines, |line| line.key))
+        .bind(column(lines, |line| line.at))
+}
+
+const MESSAGES: &str = "
+insert into messages (job, number, friend, voice, text, key, at)
+select job, number, friend, voice, text, key, at
+from unnest($1::uuid[], $2::bigint[], $3::uuid[], $4::text[], $5::text[], $6::uuid[], $7::bigint[])
+    as lines (job, number, friend, voice, text, key, at)";

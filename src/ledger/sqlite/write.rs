@@ -27,6 +27,9 @@ pub async fn write(connection: &mut SqliteConnection, rows: &Rows) -> sqlx::Resu
     }
     each(connection, DUTIES, &rows.duties).await?;
     each(connection, WAITS, &rows.waits).await?;
+    each(connection, QUESTIONS, &rows.questions).await?;
+    each(connection, PROPOSALS, &rows.proposals).await?;
+    each(connection, MESSAGES, &rows.messages).await?;
     audit::put(&mut Session::Sqlite(connection), &rows.audits).await
 }
 
@@ -73,29 +76,31 @@ on conflict (job, attempt) do update set started_at = excluded.started_at, waves
 
 const OFFERS: &str = "
 insert into offers (id, job, friend, attempt, wave, wave_seat, seat, revision, sent_at, expires_at, state, renewed,
-    distance_m, gross, commission, net, currency, why, rank)
+    distance_m, gross, commission, net, currency, why, deficit_days, rank)
 select value ->> 'id', value ->> 'job', value ->> 'friend', value ->> 'attempt', value ->> 'wave',
     value ->> 'wave_seat', value ->> 'seat', value ->> 'revision', value ->> 'sent_at', value ->> 'expires_at',
     value ->> 'state', value ->> 'renewed', value ->> 'distance_m', value ->> 'gross', value ->> 'commission',
-    value ->> 'net', value ->> 'currency', value ->> 'why', value ->> 'rank'
+    value ->> 'net', value ->> 'currency', value ->> 'why', value ->> 'deficit_days', value ->> 'rank'
 from jsonb_each(?) where true order by key
 on conflict (id) do update set wave = excluded.wave, wave_seat = excluded.wave_seat, seat = excluded.seat,
     revision = excluded.revision, sent_at = excluded.sent_at, expires_at = excluded.expires_at,
     state = excluded.state, renewed = excluded.renewed, distance_m = excluded.distance_m, gross = excluded.gross,
     commission = excluded.commission, net = excluded.net, currency = excluded.currency, why = excluded.why,
-    rank = excluded.rank";
+    deficit_days = excluded.deficit_days, rank = excluded.rank";
 
 const VISITS: &str = "
 insert into visits (job, attempt, friend, offer, place, gross, commission, net, currency, accept_key, assigned_at,
-    contact_due, active, ended_at, outcome, cool_until)
+    contact_due, appointment_from, appointment_to, active, ended_at, outcome, cool_until)
 select value ->> 'job', value ->> 'attempt', value ->> 'friend', value ->> 'offer', value ->> 'place',
     value ->> 'gross', value ->> 'commission', value ->> 'net', value ->> 'currency', value ->> 'accept_key',
-    value ->> 'assigned_at', value ->> 'contact_due', value ->> 'active', value ->> 'ended_at',
+    value ->> 'assigned_at', value ->> 'contact_due', value ->> 'appointment_from', value ->> 'appointment_to',
+    value ->> 'active', value ->> 'ended_at',
     value ->> 'outcome', value ->> 'cool_until'
 from jsonb_each(?) where true order by key
 on conflict (job, attempt) do update set friend = excluded.friend, offer = excluded.offer, place = excluded.place,
     gross = excluded.gross, commission = excluded.commission, net = excluded.net, currency = excluded.currency,
     accept_key = excluded.accept_key, assigned_at = excluded.assigned_at, contact_due = excluded.contact_due,
+    appointment_from = excluded.appointment_from, appointment_to = excluded.appointment_to,
     active = excluded.active, ended_at = excluded.ended_at, outcome = excluded.outcome,
     cool_until = excluded.cool_until";
 
@@ -128,3 +133,24 @@ select value ->> 'community', value ->> 'cell', value ->> 'requests', value ->> 
 from jsonb_each(?) where true
 on conflict (community, cell) do update set requests = waitlist.requests + excluded.requests,
     last_at = excluded.last_at";
+
+const QUESTIONS: &str = "
+insert into questions (job, number, friend, offer, nth, key, text, asked_at, reply, replied_at)
+select value ->> 'job', value ->> 'number', value ->> 'friend', value ->> 'offer', value ->> 'nth', value ->> 'key',
+    value ->> 'text', value ->> 'asked_at', value ->> 'reply', value ->> 'replied_at'
+from jsonb_each(?) where true
+on conflict (job, number) do update set reply = excluded.reply, replied_at = excluded.replied_at";
+
+const PROPOSALS: &str = "
+insert into proposals (offer, job, friend, revision, key, windows, proposed_at, until)
+select value ->> 'offer', value ->> 'job', value ->> 'friend', value ->> 'revision', value ->> 'key',
+    value ->> 'windows', value ->> 'proposed_at', value ->> 'until'
+from jsonb_each(?) where true
+on conflict (offer) do update set revision = excluded.revision, key = excluded.key, windows = excluded.windows,
+    proposed_at = excluded.proposed_at, until = excluded.until";
+
+const MESSAGES: &str = "
+insert into messages (job, number, friend, voice, text, key, at)
+select value ->> 'job', value ->> 'number', value ->> 'friend', value ->> 'voice', value ->> 'text', value ->> 'key',
+    value ->> 'at'
+from jsonb_each(?)";

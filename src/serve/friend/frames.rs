@@ -4,8 +4,11 @@
 
 use kiez_protocol::friend::{FRIEND_FRAME_TYPES, FriendFrame, FriendMessage, LostReason, ToldVerdict, Verdict};
 use kiez_protocol::ids::{JobId, Key, OfferId};
+use kiez_protocol::partner::Window;
 use kiez_protocol::refusal::{Code, close};
+use kiez_protocol::talk::{MESSAGE_CHARS_MAX, PROPOSED_MAX, QUESTION_CHARS_MAX};
 
+use super::hindsight::Question;
 use super::session::Session;
 use crate::dispatch::claim::{Closed, Word};
 use crate::dispatch::input::Input;
@@ -39,7 +42,12 @@ impl Session {
             | FriendFrame::Duty { .. }
             | FriendFrame::Seen { .. }
             | FriendFrame::Decline { .. }
+            | FriendFrame::Ask { .. }
+            | FriendFrame::Propose { .. }
+            | FriendFrame::Message { .. }
             | FriendFrame::Visit { .. }
+            | FriendFrame::Missed { .. }
+            | FriendFrame::WhyNot { .. }
             | FriendFrame::Ack { .. }
             | FriendFrame::Ping { .. }
             | FriendFrame::Refresh { .. } => self.paces.take_frame(now, limits),
@@ -86,6 +94,14 @@ impl Session {
                 self.refresh(&token);
                 return Ok(());
             }
+            FriendFrame::Missed { since } => {
+                self.look_back(Question::Missed { since });
+                return Ok(());
+            }
+            FriendFrame::WhyNot { missed } => {
+                self.look_back(Question::Why { missed });
+                return Ok(());
+            }
             FriendFrame::Ack { seq } => match self.outbox.acknowledged(seq) {
                 Ok(offers) if offers.is_empty() => return Ok(()),
                 Ok(offers) => Input::Delivered { friend, offers },
@@ -103,6 +119,28 @@ impl Session {
                 Input::Duty { friend, on, until, key, received_at }
             }
             FriendFrame::Decline { offer, reason, key } => Input::Declined { friend, offer, reason, key, received_at },
+            FriendFrame::Ask { offer, text, key } => {
+                if !says_something(&text, QUESTION_CHARS_MAX) {
+                    self.refuse(Code::Invalid, key, Some(offer), "error.text_length");
+                    return Ok(());
+                }
+                Input::Asked { friend, offer, text, key, received_at }
+            }
+            FriendFrame::Propose { offer, windows, key } => {
+                let fits = |window: &Window| window.from < window.to && window.to > received_at;
+                if !(1..=PROPOSED_MAX).contains(&windows.len()) || !windows.iter().all(fits) {
+                    self.refuse(Code::Invalid, Some(key), Some(offer), "error.windows");
+                    return Ok(());
+                }
+                Input::Proposed { friend, offer, windows, key, received_at }
+            }
+            FriendFrame::Message { job, text, key } => {
+                if !says_something(&text, MESSAGE_CHARS_MAX) {
+                    self.refuse(Code::Invalid, Some(key), None, "error.text_length");
+                    return Ok(());
+                }
+                Input::FriendWrote { friend, job, text, key, received_at }
+            }
             FriendFrame::Visit { job, event, key, at, reason } => {
                 if reason.as_ref().is_some_and(|reason| reason.chars().count() > REASON_CHARS_MAX) {
                     self.refuse(Code::Invalid, Some(key), None, "error.reason_too_long");
@@ -227,6 +265,11 @@ impl Session {
     }
 }
 
+/// Whether a text has something to say and no more than so many characters. Postgres has no place for a NUL.
+fn says_something(text: &str, chars_max: usize) -> bool {
+    !text.trim().is_empty() && text.chars().count() <= chars_max && !text.contains('\0')
+}
+
 fn bad_frame(reason: &'static str) -> Goodbye {
     Goodbye { code: close::BAD_FRAME, reason }
 }
@@ -240,7 +283,12 @@ fn kind_of(frame: &FriendFrame) -> &'static str {
         FriendFrame::Seen { .. } => "seen",
         FriendFrame::Accept { .. } => "accept",
         FriendFrame::Decline { .. } => "decline",
+        FriendFrame::Ask { .. } => "ask",
+        FriendFrame::Propose { .. } => "propose",
+        FriendFrame::Message { .. } => "message",
         FriendFrame::Visit { .. } => "visit",
+        FriendFrame::Missed { .. } => "missed",
+        FriendFrame::WhyNot { .. } => "why_not",
         FriendFrame::Ack { .. } => "ack",
         FriendFrame::Ping { .. } => "ping",
         FriendFrame::Settings { .. } => "settings",
@@ -250,11 +298,19 @@ fn kind_of(frame: &FriendFrame) -> &'static str {
 
 fn key_of(frame: &FriendFrame) -> Option<Key> {
     match frame {
-        FriendFrame::Accept { key, .. } | FriendFrame::Visit { key, .. } => Some(*key),
-        FriendFrame::Duty { key, .. } | FriendFrame::Decline { key, .. } | FriendFrame::Settings { key, .. } => *key,
+        FriendFrame::Accept { key, .. }
+        | FriendFrame::Visit { key, .. }
+        | FriendFrame::Propose { key, .. }
+        | FriendFrame::Message { key, .. } => Some(*key),
+        FriendFrame::Duty { key, .. }
+        | FriendFrame::Decline { key, .. }
+        | FriendFrame::Ask { key, .. }
+        | FriendFrame::Settings { key, .. } => *key,
         FriendFrame::Hello { .. }
         | FriendFrame::Fix { .. }
         | FriendFrame::Seen { .. }
+        | FriendFrame::Missed { .. }
+        | FriendFrame::WhyNot { .. }
         | FriendFrame::Ack { .. }
         | FriendFrame::Ping { .. }
         | FriendFrame::Refresh { .. } => None,

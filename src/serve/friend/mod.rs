@@ -12,6 +12,7 @@
 
 pub mod admission;
 mod frames;
+pub mod hindsight;
 mod position;
 mod session;
 mod settings;

@@ -121,6 +121,8 @@ impl Model {
             | FriendMessage::AcceptPending { .. }
             | FriendMessage::SettingsResult { .. }
             | FriendMessage::Account { .. }
+            | FriendMessage::Answer { .. }
+            | FriendMessage::Message(_)
             | FriendMessage::Done { .. }
             | FriendMessage::Error { .. }
             | FriendMessage::Pong { .. }
@@ -128,6 +130,8 @@ impl Model {
             | FriendMessage::Refreshed { .. }
             | FriendMessage::StopLocation
             | FriendMessage::DutyEnding { .. }
+            | FriendMessage::Missed(_)
+            | FriendMessage::Why(_)
             | FriendMessage::Draining { .. } => {}
         }
         self.public(text)
@@ -295,7 +299,7 @@ impl Model {
                 let open = job.filter(|job| self.committed.open.contains(job));
                 hold(open.is_none(), Rule::Kept, open, || format!("{partner} hears that there is no such job"))
             }
-            Answer::Refused { .. } | Answer::WrongState { .. } => Ok(()),
+            Answer::Refused { .. } | Answer::WrongState { .. } | Answer::Tried(_) => Ok(()),
         }
     }
 
