@@ -353,12 +353,15 @@ struct Seen {
 
 impl Seen {
     fn is_new(&mut self, friend: FriendId) -> bool {
-        if self.few.contains(&friend) {
-            return false;
-        }
-        if self.few.len() < self.few.inline_size() {
-            self.few.push(friend);
-            return true;
+        if self.many.is_empty() {
+            if self.few.contains(&friend) {
+                return false;
+            }
+            if self.few.len() < self.few.inline_size() {
+                self.few.push(friend);
+                return true;
+            }
+            self.many.extend(self.few.drain(..));
         }
         self.many.insert(friend)
     }

@@ -94,6 +94,10 @@ pub struct Report {
     pub jobs: Jobs,
     /// From the post to the first win, ms, ascending; one for every job that was taken.
     pub assign_ms: Vec<i64>,
+    /// The same of every job that somebody was wanted for, ascending; one that nobody took counts as never.
+    pub wanted_ms: Vec<i64>,
+    /// The same of those with twelve suitable friends in reach when they first looked.
+    pub twelve_ms: Vec<i64>,
     /// Friends asked, one for every job that was dispatched, ascending.
     pub offers_per_job: Vec<u32>,
     /// How far the winners lived or stood from the job, metres, ascending.
@@ -122,6 +126,9 @@ pub struct Report {
     pub steps: u64,
 }
 
+/// A job that nobody took was taken after so long.
+const NEVER_MS: i64 = i64::MAX;
+
 /// When a friend was first asked, and when they first won.
 type Firsts = (Option<Time>, Option<Time>);
 
@@ -131,6 +138,8 @@ impl Report {
         let book = &world.model.committed;
         let mut jobs = Jobs::default();
         let (mut assign_ms, mut offers_per_job, mut winner_m) = (Vec::new(), Vec::new(), Vec::new());
+        let (mut wanted_ms, mut twelve_ms) = (Vec::new(), Vec::new());
+        let decided = world.current.and_then(|number| world.houses.get(&number)).map(|house| &house.book.pages);
         let friends = setting.friends as usize;
         let (mut offers, mut income) = (vec![0_u32; friends], vec![0_i64; friends]);
         let mut firsts: Vec<Firsts> = vec![(None, None); friends];
@@ -152,6 +161,13 @@ impl Report {
             }
             let works = matches!(page.state, JobState::Done | JobState::Confirmed | JobState::Closed);
             jobs.done += u64::from(works);
+            let cancelled = page.state == JobState::Cancelled && visits.is_empty();
+            if page.attempt > 0 && !cancelled {
+                let wait_ms = visits.first().map_or(NEVER_MS, |first| first.assigned_at.since(page.created_at));
+                wanted_ms.push(wait_ms);
+                let in_reach = decided.and_then(|pages| pages.get(&page.id)?.in_reach);
+                twelve_ms.extend(in_reach.filter(|in_reach| *in_reach >= 12).map(|_| wait_ms));
+            }
             match (visits.first(), visits.last()) {
                 (Some(first), Some(last)) => {
                     jobs.assigned += 1;
@@ -183,6 +199,8 @@ impl Report {
             friends: setting.friends,
             jobs,
             assign_ms: sorted(assign_ms),
+            wanted_ms: sorted(wanted_ms),
+            twelve_ms: sorted(twelve_ms),
             offers_per_job: sorted(offers_per_job),
             winner_m: sorted(winner_m),
             offers_per_friend: sorted(offers),
@@ -231,6 +249,10 @@ impl Report {
             ("time to assign, 80 % within", assign(80)),
             ("time to assign, 99 % within", assign(99)),
             ("longest wait of a job", assign(100)),
+            ("of all wanted, taken within the hour", percent(within_hour(&self.wanted_ms))),
+            ("jobs with twelve in reach", self.twelve_ms.len().to_string()),
+            ("of these, 80 % within", span(at_percent(&self.twelve_ms, 80))),
+            ("of these, taken within the hour", percent(within_hour(&self.twelve_ms))),
             ("offers per job, mean", format!("{:.1}", mean(&self.offers_per_job))),
             ("offers per job, 90 % within", at_percent(&self.offers_per_job, 90).to_string()),
             ("offers accepted", percent(self.accepted)),
@@ -244,6 +266,7 @@ impl Report {
             ("longest wait for the first offer", span(at_percent(&self.first_offer_ms, 100))),
             ("friends on duty without any offer", self.without_offer.to_string()),
             ("wait for the first job, 90 % within", span(at_percent(&self.first_win_ms, 90))),
+            ("longest wait for the first job", span(at_percent(&self.first_win_ms, 100))),
         ]
     }
 
@@ -322,6 +345,11 @@ pub(crate) fn at_percent<T: Copy + Default>(values: &[T], percent: usize) -> T {
     values.get(rank - 1).copied().unwrap_or_default()
 }
 
+/// The share that was taken within an hour of the post.
+fn within_hour(wait_ms: &[i64]) -> f64 {
+    wait_ms.partition_point(|ms| *ms <= 3_600_000) as f64 / wait_ms.len().max(1) as f64
+}
+
 fn mean(values: &[u32]) -> f64 {
     values.iter().map(|value| f64::from(*value)).sum::<f64>() / values.len().max(1) as f64
 }
@@ -341,6 +369,7 @@ pub(crate) fn gini<T: Copy + Into<i64>>(values: &[T]) -> f64 {
 pub(crate) fn span(ms: i64) -> String {
     let of = |unit: i64| ms as f64 / unit as f64;
     match ms {
+        NEVER_MS => "never".to_owned(),
         ..60_000 => format!("{:.0} s", of(1_000)),
         60_000..3_600_000 => format!("{:.1} min", of(60_000)),
         3_600_000..DAY_MS => format!("{:.1} h", of(3_600_000)),

@@ -168,6 +168,9 @@ impl Book {
             for decision in &record.decisions {
                 let chosen: Vec<&Offer> =
                     seated(decision).filter_map(|friend| of_choice(&new, decision, friend)).collect();
+                if page.in_reach.is_none() && (decision.attempt, decision.wave) == (1, 1) {
+                    page.in_reach = Some(choice::in_reach(self, &page, decision.at, streets));
+                }
                 choice::check(self, &page, decision, &chosen, streets, tally)?;
                 for offer in &chosen {
                     self.asked(&mut page, offer, friends, now, tally)?;
@@ -223,6 +226,7 @@ impl Book {
             visits: Vec::new(),
             blocked: BTreeSet::new(),
             found_vague: 0,
+            in_reach: None,
             changed_at: row.updated_at,
             wave_at: None,
             due: None,

@@ -80,6 +80,18 @@ fn seat_is_free(page: &Page, offer: &Offer, now: Time) -> Checked {
     Ok(())
 }
 
+/// How many could be asked in the end, if the job had to go on to its last wave.
+pub(super) fn in_reach(book: &Book, page: &Page, now: Time, streets: &Streets) -> usize {
+    let farthest_m = caps_m(page).last().copied().unwrap_or(0.0);
+    let fits = |(friend, record): &(FriendNo, &Record)| {
+        let distance_m = record.stands().map(|at| at.distance_m(page.booking.place));
+        distance_m.is_some_and(|distance_m| {
+            distance_m <= farthest_m && suitable(book, page, (u8::MAX, now), *friend, record, distance_m).is_ok()
+        })
+    };
+    standing(streets).filter(fits).count()
+}
+
 /// The caps of its waves, metres. Remote work is done from anywhere.
 pub(super) fn caps_m(page: &Page) -> Vec<f64> {
     match page.terms.package.site {

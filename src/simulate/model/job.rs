@@ -57,6 +57,8 @@ pub(crate) struct Page {
     pub blocked: BTreeSet<FriendId>,
     /// How many found it too vague since its customer last said more.
     pub found_vague: usize,
+    /// How many were suitable and in reach when it first looked, whatever the wave; where that was seen.
+    pub in_reach: Option<usize>,
     /// When its last event happened.
     pub changed_at: Time,
     /// When the newest wave of this run opened.
