@@ -463,7 +463,9 @@ impl Engine {
     /// The job an input is about, if it names one that is open.
     fn about(&self, input: &Input) -> Option<JobId> {
         match input {
-            Input::Accepted { offer, .. } | Input::Declined { offer, .. } => self.dispatcher.job_of(*offer),
+            Input::Accepted { offer, .. } | Input::Declined { offer, .. } | Input::Undone { offer, .. } => {
+                self.dispatcher.job_of(*offer)
+            }
             Input::Edited { job, .. }
             | Input::Answered { job, .. }
             | Input::Paused { job, .. }
@@ -509,6 +511,7 @@ impl Engine {
             | Input::Resumed { .. }
             | Input::Cancelled { .. }
             | Input::Declined { .. }
+            | Input::Undone { .. }
             | Input::Visited { .. }
             | Input::Joined { .. }
             | Input::Placed { .. }

@@ -50,6 +50,7 @@ const CHANNELS: &[Channel] = &[
             ("seen", &["error"]),
             ("accept", &["accept_pending", "accept_result", "error"]),
             ("decline", &["offer_closed", "done", "error"]),
+            ("undo", &["offer_update", "done", "error"]),
             ("visit", &["done", "job", "error"]),
             ("ack", &["error"]),
             ("ping", &["pong", "error"]),

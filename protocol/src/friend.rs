@@ -88,6 +88,14 @@ pub enum FriendFrame {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         key: Option<Key>,
     },
+    /// Take a decline back, within the time the community's policy gives for it (30 s).
+    Undo {
+        /// Which offer.
+        offer: OfferId,
+        /// Answered by `done` with the same key.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        key: Option<Key>,
+    },
     /// Something happened on a job the friend holds.
     Visit {
         /// Which job.
@@ -123,7 +131,7 @@ pub enum FriendFrame {
 
 /// The names of all frame types, for telling an unknown type from an unfit field.
 pub const FRIEND_FRAME_TYPES: &[&str] =
-    &["hello", "duty", "fix", "seen", "accept", "decline", "visit", "ack", "ping", "refresh"];
+    &["hello", "duty", "fix", "seen", "accept", "decline", "undo", "visit", "ack", "ping", "refresh"];
 
 /// Why a friend declined.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -464,7 +472,7 @@ pub enum ClosedReason {
     Cancelled,
     /// Its time is over.
     Expired,
-    /// A new offer of the same job stands in its place.
+    /// The job has changed, and no longer suits you; or a new look for a friend stands in its place.
     Superseded,
     /// The job is paused.
     Paused,

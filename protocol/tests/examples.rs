@@ -33,6 +33,7 @@ tags!(FRAMES, frame_tag, FriendFrame {
     FriendFrame::Seen { .. } => "seen",
     FriendFrame::Accept { .. } => "accept",
     FriendFrame::Decline { .. } => "decline",
+    FriendFrame::Undo { .. } => "undo",
     FriendFrame::Visit { .. } => "visit",
     FriendFrame::Ack { .. } => "ack",
     FriendFrame::Ping { .. } => "ping",

@@ -133,6 +133,7 @@ impl Dispatcher {
                 reason: job.reason.clone(),
                 pause: job.pause,
                 vague: job.vague,
+                undoable: job.undoable.clone(),
             },
         };
         assert!(is_final(job.state) || row.next_deadline.is_some(), "a job that is not final has a next deadline");

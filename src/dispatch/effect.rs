@@ -16,7 +16,7 @@ use super::caps::Taken;
 use super::claim::{Claim, Seat};
 use super::decision::Decision;
 use super::input::{PartnerKey, Request, Terms};
-use super::job::{Booking, Offer, Pause, Run, Visit};
+use super::job::{Booking, Offer, Pause, Run, Undo, Visit};
 
 /// What one input led to. Filled by the dispatcher, emptied by the engine.
 #[derive(Debug, Default)]
@@ -126,6 +126,9 @@ pub struct Progress {
     /// Friends who found it too vague since it was described last.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub vague: u8,
+    /// Declines that can still be taken back.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub undoable: Vec<Undo>,
 }
 
 fn is_zero(count: &u8) -> bool {

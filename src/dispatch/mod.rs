@@ -8,7 +8,7 @@
 //! | [`job`] | a job, its run, offers and visit: the data |
 //! | `posting`, `editing`, `answers`, `pausing` | post, cancel, edit; what is missing; dispatch that is held |
 //! | [`edges`] | who may do what to a job, in which states |
-//! | `wave`, `hand`, `silence` | whom to ask next, the offers they hold, and when to stop |
+//! | `wave`, `hand`, `silence`, [`quiet`] | whom to ask next, the offers they hold, when to stop, and the night |
 //! | [`claim`], `race`, `verdict` | who was first, whether it counts, and what those behind hear |
 //! | `visit` | what the winner does |
 //! | [`nearest`], [`gates`], [`capacity`], [`caps`], [`pay`] | who is near, who is suitable, what they hold, have done and get |
@@ -39,6 +39,7 @@ pub mod nearest;
 mod pausing;
 pub mod pay;
 mod posting;
+pub mod quiet;
 mod race;
 pub mod rank;
 mod restore;
@@ -143,6 +144,9 @@ impl Dispatcher {
             }
             Input::Declined { friend, offer, reason, key, received_at: _ } => {
                 self.declined(friend, offer, reason, key, now, nearby, effects);
+            }
+            Input::Undone { friend, offer, key, received_at } => {
+                self.undone(friend, offer, key, received_at, now, effects);
             }
             Input::Delivered { friend, offers } => self.delivered(friend, &offers),
             Input::Visited { friend, job, event, key, at, reason, received_at: _ } => {

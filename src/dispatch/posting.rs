@@ -15,6 +15,7 @@ use super::effect::{Actor, Answer, Commit, Effects, Message, Subject};
 use super::input::{PartnerKey, Request, Terms};
 use super::job::{Aside, Booking, Job, Run, VisitEnd};
 use super::nearest::Nearby;
+use super::quiet::WaveClock;
 use super::silence::takes_accepts;
 use super::{Dispatcher, KEY_KEPT_MS, answers, area, card};
 
@@ -72,6 +73,7 @@ impl Dispatcher {
             reason: None,
             pause: None,
             vague: 0,
+            undoable: Vec::new(),
             claim: Arc::new(Claim::new()),
             standbys: Vec::new(),
             aside: Vec::new(),
@@ -197,5 +199,5 @@ pub(super) fn expire_at(job: &Job) -> Time {
 pub(super) fn leave_a_round(job: &mut Job, now: Time) {
     let plan = job.plan();
     let round = plan.interval_ms * i64::from(plan.waves) + plan.alarm_ms;
-    job.expire_at = job.expire_at.max(now + round);
+    job.expire_at = job.expire_at.max(WaveClock::of(job).after(now, round));
 }

@@ -133,6 +133,7 @@ impl Dispatcher {
             reason: row.progress.reason,
             pause: row.progress.pause,
             vague: row.progress.vague,
+            undoable: row.progress.undoable,
             claim: Arc::new(Claim::new()),
             standbys: Vec::new(),
             aside: Vec::new(),

@@ -418,6 +418,7 @@ pub fn posted(key: Option<&str>) -> JobRecord {
                 reason: None,
                 pause: None,
                 vague: 0,
+                undoable: Vec::new(),
             },
         },
         booking: Some(Arc::new(booking)),

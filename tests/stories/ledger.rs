@@ -117,6 +117,11 @@ impl Ledger {
                     ),
                     "an expired offer is renewed, won in its grace, or declined late"
                 ),
+                Some(OfferState::Closed(ClosedReason::Declined))
+                    if record.events.iter().any(|event| event.kind == "decline_undone") =>
+                {
+                    assert_eq!(offer.state, OfferState::Live, "a decline that is taken back");
+                }
                 Some(OfferState::Closed(reason)) => panic!("closed twice: {reason:?}, then {:?}", offer.state),
             }
             assert_eq!(offer.pay.commission.amount + offer.pay.net.amount, offer.pay.gross.amount);

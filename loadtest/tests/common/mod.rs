@@ -476,7 +476,10 @@ impl State {
             }
             FriendFrame::Ack { .. } => self.acks += 1,
             FriendFrame::Ping { t } => self.tell(friend, FriendMessage::Pong { t }),
-            FriendFrame::Hello { .. } | FriendFrame::Seen { .. } | FriendFrame::Refresh { .. } => {}
+            FriendFrame::Hello { .. }
+            | FriendFrame::Seen { .. }
+            | FriendFrame::Undo { .. }
+            | FriendFrame::Refresh { .. } => {}
         }
         true
     }

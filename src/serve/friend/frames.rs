@@ -38,6 +38,7 @@ impl Session {
             | FriendFrame::Duty { .. }
             | FriendFrame::Seen { .. }
             | FriendFrame::Decline { .. }
+            | FriendFrame::Undo { .. }
             | FriendFrame::Visit { .. }
             | FriendFrame::Ack { .. }
             | FriendFrame::Ping { .. }
@@ -98,6 +99,7 @@ impl Session {
                 Input::Duty { friend, on, until, key, received_at }
             }
             FriendFrame::Decline { offer, reason, key } => Input::Declined { friend, offer, reason, key, received_at },
+            FriendFrame::Undo { offer, key } => Input::Undone { friend, offer, key, received_at },
             FriendFrame::Visit { job, event, key, at, reason } => {
                 if reason.as_ref().is_some_and(|reason| reason.chars().count() > REASON_CHARS_MAX) {
                     self.refuse(Code::Invalid, Some(key), None, "error.reason_too_long");
@@ -235,6 +237,7 @@ fn kind_of(frame: &FriendFrame) -> &'static str {
         FriendFrame::Seen { .. } => "seen",
         FriendFrame::Accept { .. } => "accept",
         FriendFrame::Decline { .. } => "decline",
+        FriendFrame::Undo { .. } => "undo",
         FriendFrame::Visit { .. } => "visit",
         FriendFrame::Ack { .. } => "ack",
         FriendFrame::Ping { .. } => "ping",
@@ -245,7 +248,7 @@ fn kind_of(frame: &FriendFrame) -> &'static str {
 fn key_of(frame: &FriendFrame) -> Option<Key> {
     match frame {
         FriendFrame::Accept { key, .. } | FriendFrame::Visit { key, .. } => Some(*key),
-        FriendFrame::Duty { key, .. } | FriendFrame::Decline { key, .. } => *key,
+        FriendFrame::Duty { key, .. } | FriendFrame::Decline { key, .. } | FriendFrame::Undo { key, .. } => *key,
         FriendFrame::Hello { .. }
         | FriendFrame::Fix { .. }
         | FriendFrame::Seen { .. }
