@@ -7,9 +7,11 @@ use anyhow::Context;
 use clap::{Args, CommandFactory, Parser, Subcommand, ValueEnum};
 use kiez::clock::Clock;
 use kiez::config::{Config, Loaded};
+use kiez::dispatch::effect::By;
 use kiez::ledger;
 use kiez::serve::auth::{Auth, partner_key};
 use kiez::server::{Entry, Keys, Running, Start, StartError};
+use kiez_protocol::audit::AuditRole;
 use kiez_protocol::directory::OpsRole;
 use kiez_protocol::ids::{FriendId, PartnerSlug};
 use tokio_util::sync::CancellationToken;
@@ -382,7 +384,7 @@ async fn token(whose: Token) -> anyhow::Result<()> {
         Token::Partner { partner, common } => {
             let loaded = common.load(&[])?;
             let registry = ledger::open_registry(&loaded.config.database.url).await?;
-            partner_key(&registry, partner).await.with_context(|| {
+            partner_key(&registry, partner, &operator()).await.with_context(|| {
                 format!(
                     "{} (`kiez import partners FILE` takes partners in)",
                     without_password(&loaded.config.database.url)
@@ -451,13 +453,18 @@ async fn import(kind: Kind, file: &std::path::Path, common: &Common) -> anyhow::
         );
     }
     let registry = ledger::open_registry(&loaded.config.database.url).await?;
-    let report = registry.import(lines).await?;
+    let report = registry.import(lines, &operator()).await?;
     let counts: Vec<_> = report.imported.iter().map(|(kind, count)| format!("{count} of kind {kind}")).collect();
     println!(
         "imported {}",
         if counts.is_empty() { "nothing: the file is empty".to_owned() } else { counts.join(", ") }
     );
     Ok(())
+}
+
+/// Whoever has the machine, as the audit log names them.
+fn operator() -> By {
+    By { actor: "command line".to_owned(), role: AuditRole::Operator, at: Clock::start().now() }
 }
 
 /// A line may leave out its kind: the command has named it.

@@ -471,6 +471,8 @@ impl Engine {
             | Input::Paused { job, .. }
             | Input::Resumed { job, .. }
             | Input::Cancelled { job, .. }
+            | Input::Assigned { job, .. }
+            | Input::Redispatched { job, .. }
             | Input::Visited { job, .. }
             | Input::Settled { job, .. }
             | Input::Reread { job, .. } => Some(*job),
@@ -510,6 +512,8 @@ impl Engine {
             | Input::Paused { .. }
             | Input::Resumed { .. }
             | Input::Cancelled { .. }
+            | Input::Assigned { .. }
+            | Input::Redispatched { .. }
             | Input::Declined { .. }
             | Input::Undone { .. }
             | Input::Visited { .. }
@@ -547,7 +551,7 @@ impl Engine {
         let Waiting { ticket: _, subject, chapter, then, since: _, posted } = waiting;
         let about = match subject {
             Subject::Job(job) => story::about(job),
-            Subject::Friend(_) | Subject::Waitlist => Span::none(),
+            Subject::Friend(_) | Subject::Waitlist | Subject::Audit => Span::none(),
         };
         about.in_scope(|| {
             if let Some(chapter) = chapter {
@@ -579,6 +583,7 @@ impl Engine {
                     Subject::Job(job) => tracing::error!(%job, ticket, why, "quarantined: the ledger refused a record"),
                     Subject::Friend(friend) => tracing::error!(%friend, ticket, why, "the ledger refused a record"),
                     Subject::Waitlist => tracing::error!(ticket, why, "the ledger refused a line of the waitlist"),
+                    Subject::Audit => tracing::error!(ticket, why, "the ledger refused an entry of the audit log"),
                 }
                 self.quarantine(subject);
                 // Before the job is read again: what that leads to (a standby's win) is a record of this subject too.
@@ -600,7 +605,7 @@ impl Engine {
         self.waiting = kept;
         let about = match subject {
             Subject::Job(job) => story::about(job),
-            Subject::Friend(_) | Subject::Waitlist => Span::none(),
+            Subject::Friend(_) | Subject::Waitlist | Subject::Audit => Span::none(),
         };
         about.in_scope(|| {
             for message in dropped.into_iter().flat_map(|waiting| waiting.then) {

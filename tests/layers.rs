@@ -28,6 +28,7 @@ const MAY_KNOW: &[(&str, &[&str])] = &[
             "ledger::Registry*",
             "ledger::registry*",
             "ledger::DirectoryRows",
+            "ledger::AuditFilter",
             "dispatch::input",
             "dispatch::claim",
             "dispatch::effect",

@@ -27,3 +27,27 @@ create table waitlist (
     last_at bigint not null,
     primary key (community, cell)
 );
+
+-- Who did what to whom, when and why. Only added to: who could change an entry could deny what was done.
+create table audit (
+    id bigint generated always as identity primary key,
+    at bigint not null,
+    actor text not null check (length(actor) between 1 and 200),
+    role text not null check (role in ('viewer', 'dispatcher', 'admin', 'friend', 'partner', 'customer', 'system',
+        'operator')),
+    action text not null,
+    subject_kind text not null check (subject_kind in ('job', 'friend', 'community', 'package', 'partner', 'directory',
+        'search')),
+    subject text not null,
+    reason text,
+    -- Words and numbers; never a name, number or address of a person.
+    details json not null
+);
+create index audit_of_subject on audit (subject_kind, subject, id);
+create function audit_is_only_added_to() returns trigger language plpgsql as $$
+begin
+    raise exception 'the audit log is only added to' using errcode = 'restrict_violation';
+end
+$$;
+create trigger audit_is_not_changed before update or delete or truncate on audit
+    for each statement execute function audit_is_only_added_to();

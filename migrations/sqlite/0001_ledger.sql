@@ -82,7 +82,7 @@ create table offers (
     commission integer not null,
     net integer not null,
     currency text not null check (currency in ('EUR', 'CHF', 'PLN')),
-    why text not null check (why in ('nearest', 'fairness')),
+    why text not null check (why in ('nearest', 'fairness', 'assigned')),
     rank integer not null check (rank >= 1),
     -- The seat is the offer's name on the claim word: two offers with one name would both hear "won".
     unique (job, seat),

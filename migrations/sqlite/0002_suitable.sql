@@ -27,3 +27,28 @@ create table waitlist (
     last_at integer not null,
     primary key (community, cell)
 ) strict, without rowid;
+
+-- Who did what to whom, when and why. Only added to: who could change an entry could deny what was done.
+create table audit (
+    id integer primary key autoincrement,
+    at integer not null,
+    actor text not null check (length(actor) between 1 and 200),
+    role text not null check (role in ('viewer', 'dispatcher', 'admin', 'friend', 'partner', 'customer', 'system',
+        'operator')),
+    action text not null,
+    subject_kind text not null check (subject_kind in ('job', 'friend', 'community', 'package', 'partner', 'directory',
+        'search')),
+    subject text not null,
+    reason text,
+    -- Words and numbers; never a name, number or address of a person.
+    details text not null check (json_valid(details))
+) strict;
+create index audit_of_subject on audit (subject_kind, subject, id);
+create trigger audit_is_not_changed before update on audit
+begin
+    select raise(abort, 'the audit log is only added to');
+end;
+create trigger audit_is_not_shortened before delete on audit
+begin
+    select raise(abort, 'the audit log is only added to');
+end;

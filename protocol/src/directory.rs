@@ -740,6 +740,12 @@ pub enum ImportLine {
 pub struct ImportReport {
     /// Documents taken in, by kind.
     pub imported: BTreeMap<String, u32>,
+    /// Of a single document that was put: the version under which it is stored, from 1.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub version: Option<u32>,
+    /// Of a single document that was put: whether this version is new. One equal to the newest changes nothing.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub changed: Option<bool>,
 }
 
 /// `POST /v1/admin/tokens`: who the token is for.
@@ -760,6 +766,13 @@ pub enum TokenRequest {
     Ops {
         /// What it may do.
         role: OpsRole,
+        /// Whose it is, as the audit log will name them: 1 to 100 characters; `ops` without it.
+        #[cfg_attr(
+            feature = "schemas",
+            schemars(length(min = 1, max = 100), regex(pattern = r"^[^\x00]*\S[^\x00]*$"))
+        )]
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        name: Option<String>,
         /// How long it is valid, minutes, 1 to 525,600; the server's `auth.token_minutes` without it.
         #[cfg_attr(feature = "schemas", schemars(range(min = 1, max = 525_600)))]
         #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -443,6 +443,8 @@ pub enum WhyReason {
     Nearest,
     /// The longest wait among those near.
     Fairness,
+    /// Given by ops, whatever the ranks.
+    Assigned,
 }
 
 /// What has changed about an offer; absent fields stay.

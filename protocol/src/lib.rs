@@ -10,6 +10,7 @@
 //! | [`directory`] | what admins maintain: communities with their policy, packages, friends, partners |
 //! | [`profile`], [`hours`] | what a friend's profile holds besides name and skills; hours of the week |
 //! | [`ops`] | the feed of the live map |
+//! | [`audit`] | who did what to whom, when and why |
 //! | [`refusal`] | every code with which the server says no, `problem+json`, close codes |
 //! | [`routes`] | every HTTP route: what it takes, what it answers |
 //! | [`health`] | alive, ready |
@@ -22,6 +23,8 @@
 
 #[cfg(feature = "schemas")]
 pub mod asyncapi;
+pub mod audit;
+pub mod desk;
 pub mod directory;
 pub mod friend;
 pub mod health;

@@ -60,6 +60,8 @@ pub fn openapi(examples: &Examples) -> String {
                         "scheme": "bearer",
                         "description": "A partner's API key, `kz_live_…`. It says whose the jobs are.",
                     },
+                    "viewer": ops_token("`viewer` or above"),
+                    "dispatcher": ops_token("`dispatcher` or above"),
                     "admin": {
                         "type": "http",
                         "scheme": "bearer",
@@ -83,6 +85,11 @@ pub(crate) fn info(title: &str, about: &str) -> Value {
     })
 }
 
+fn ops_token(role: &str) -> Value {
+    let about = format!("An ops token (`aud` `kiez-ops`) of the role {role}; on loopback also the development key.");
+    json!({"type": "http", "scheme": "bearer", "bearerFormat": "JWT", "description": about})
+}
+
 fn headers() -> Value {
     let header = |about: &str, schema: Value| json!({"description": about, "schema": schema});
     json!({
@@ -101,6 +108,8 @@ fn operation(route: &Route, components: &Components, examples: &Examples) -> Val
         "security": match route.who {
             Who::Anybody | Who::Operator => json!([]),
             Who::Partner => json!([{"partner": []}]),
+            Who::Viewer => json!([{"viewer": []}]),
+            Who::Dispatcher => json!([{"dispatcher": []}]),
             Who::Admin => json!([{"admin": []}]),
         },
     });
@@ -129,6 +138,7 @@ fn parameter(parameter: &Parameter, components: &Components) -> Value {
             Takes::Number { least, most, default } => {
                 json!({"type": "integer", "minimum": least, "maximum": most, "default": default})
             }
+            Takes::Text { most } => json!({"type": "string", "minLength": 1, "maxLength": most}),
             Takes::Ascii { most } => {
                 json!({"type": "string", "minLength": 1, "maxLength": most, "pattern": "^[ -~]+$"})
             }

@@ -44,6 +44,19 @@ pub enum Account {
 }
 
 impl Account {
+    /// The state, as the wire names it.
+    pub fn as_str(&self) -> &'static str {
+        match self {
+            Account::Applied => "applied",
+            Account::Checked => "checked",
+            Account::Tested => "tested",
+            Account::Active => "active",
+            Account::Limited { .. } => "limited",
+            Account::Suspended { .. } => "suspended",
+            Account::Left => "left",
+        }
+    }
+
     /// Whether they are offered jobs.
     pub fn is_active(&self) -> bool {
         *self == Account::Active

@@ -3,6 +3,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::partner::JobState;
+
 macro_rules! codes {
     ($($(#[$doc:meta])* $name:ident = $status:literal, $title:literal;)*) => {
         /// Why a request or frame was refused.
@@ -45,6 +47,8 @@ codes! {
     /// The job's state does not allow this. On the socket `allowed` says what it does allow; over HTTP a job that may not
     /// be edited may not be cancelled either.
     WrongState = 409, "The job's state does not allow this";
+    /// The friend cannot have this job, whoever wants it: no free place, beyond a cap of theirs, declined by them before.
+    NotSuitable = 409, "The friend cannot have this job";
     /// The job was changed since the revision that was named.
     NeedsReconfirm = 409, "The job has changed";
     /// The body is larger than this route takes.
@@ -105,6 +109,12 @@ pub struct Problem {
     /// The field that is wrong, if it is one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub param: Option<String>,
+    /// Where the job stands, if that is why.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub state: Option<JobState>,
+    /// What the same person may do there: `edit`, `answers`, `cancel`, and to ops `pause`, `resume`, `assign`, `redispatch`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub allowed: Vec<String>,
     /// Everything that is wrong, if it is several.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub errors: Vec<Fault>,

@@ -37,6 +37,8 @@ pub enum Part {
     Partners,
     /// For who maintains the directory.
     Admin,
+    /// For who watches over jobs and friends.
+    Ops,
     /// The upgrades to a WebSocket.
     Sockets,
     /// For people with a browser, and for machines that read contracts.
@@ -47,13 +49,15 @@ pub enum Part {
 
 impl Part {
     /// All, in the order in which a reader wants them.
-    pub const ALL: &'static [Part] = &[Part::Partners, Part::Admin, Part::Sockets, Part::Pages, Part::Health];
+    pub const ALL: &'static [Part] =
+        &[Part::Partners, Part::Admin, Part::Ops, Part::Sockets, Part::Pages, Part::Health];
 
     /// The name, and what belongs to it.
     pub fn about(self) -> (&'static str, &'static str) {
         match self {
             Part::Partners => ("partners", "Jobs in, their state out."),
             Part::Admin => ("admin", "The directory: communities, packages, partners, friends; tokens and keys."),
+            Part::Ops => ("ops", "What ops look at and do. Whatever changes something lands in the audit log."),
             Part::Sockets => ("sockets", "Upgrades to a WebSocket. What is said there is in `/asyncapi.json`."),
             Part::Pages => ("pages", "The live map, and the contract itself."),
             Part::Health => ("health", "For supervisors, load balancers and meters."),
@@ -68,6 +72,10 @@ pub enum Who {
     Anybody,
     /// A partner's API key.
     Partner,
+    /// An ops token of the role `viewer` or above.
+    Viewer,
+    /// An ops token of the role `dispatcher` or above.
+    Dispatcher,
     /// An ops token of the role `admin`.
     Admin,
     /// Nobody's, but only on the operator's listener, which is never public.
@@ -102,6 +110,11 @@ pub enum Takes {
         most: u32,
         /// What counts without it.
         default: u32,
+    },
+    /// A text of at least one character, percent-encoded as in any URL.
+    Text {
+        /// The most characters.
+        most: u32,
     },
     /// Visible ASCII characters, at least one.
     Ascii {
@@ -169,6 +182,14 @@ const PAGE: &[Parameter] = &[
     query("limit", "Jobs of a page.", Takes::Number { least: 1, most: 200, default: 50 }),
     query("after", "The `after` of the page before.", Takes::Type("job_id")),
 ];
+const AUDIT: &[Parameter] = &[
+    query("kind", "Only what was done to things of this kind.", Takes::Type("subject_kind")),
+    query("subject", "Only what was done to this: an id or a slug.", Takes::Text { most: 200 }),
+    query("actor", "Only what this one did.", Takes::Text { most: 100 }),
+    query("action", "Only this.", Takes::Text { most: 100 }),
+    query("limit", "Entries of a page.", Takes::Number { least: 1, most: 200, default: 50 }),
+    query("after", "The `after` of the page before.", Takes::Text { most: 20 }),
+];
 const VERBOSE: &[Parameter] = &[query("verbose", "Also what it hangs on.", Takes::Flag)];
 const IDEMPOTENCY_KEY: &[Parameter] = &[Parameter {
     name: "Idempotency-Key",
@@ -214,6 +235,26 @@ const TAKEN: &[Answer] = &[answer(
     "Taken. The answer counts what was taken in, by kind.",
     Content::Json("import_report", &["import_report"]),
 )];
+const STEERED: &[Answer] = &[answer(200, "The job after it.", JOB)];
+const STEER: &[&[Code]] = &[ROLE, OF_JOB, BODY, CHANGE, &[Code::Unavailable]];
+
+/// An action of ops on a job, with its reason.
+const fn steer(path: &'static str, name: &'static str, does: &'static str, about: &'static str) -> Route {
+    Route {
+        method: "post",
+        path,
+        name,
+        part: Part::Ops,
+        does,
+        about,
+        who: Who::Dispatcher,
+        parameters: &[JOB_ID],
+        body: body("act_on_job", &["act_on_job"]),
+        answers: STEERED,
+        refusals: STEER,
+    }
+}
+
 const UPGRADED: &[Answer] = &[answer(101, "The connection is a WebSocket now.", Content::Nothing)];
 const PUBLISHED: &[Answer] = &[answer(200, "The document.", Content::Document)];
 
@@ -322,6 +363,69 @@ pub const ROUTES: &[Route] = &[
         refusals: &[KEY],
     },
     Route {
+        method: "post",
+        path: "/v1/ops/jobs",
+        name: "postJobForPartner",
+        part: Part::Ops,
+        does: "Posts a job in a partner's name",
+        about: "As `postJob`, without the quota of the partner's keys. The idempotency keys of ops and of the partner are \
+            different ones, even with the same letters.",
+        who: Who::Dispatcher,
+        parameters: &[IDEMPOTENCY_KEY],
+        body: body("post_for_partner", &["post_for_partner"]),
+        answers: &[Answer {
+            headers: &[("Location", "The path of the job.")],
+            ..answer(201, "Posted now, or before with the same idempotency key.", JOB)
+        }],
+        refusals: &[
+            ROLE,
+            BODY,
+            &[Code::KeyInFlight, Code::KeyReused, Code::UnknownPackage, Code::UnknownCommunity],
+            &[Code::NotOffered, Code::OutsideArea, Code::Internal, Code::Unavailable],
+        ],
+    },
+    steer(
+        "/v1/ops/jobs/{id}/pause",
+        "pauseJob",
+        "Holds a job",
+        "From `dispatching` and `unfilled`. Its offers are taken \
+        back; who has said yes before goes first. Ops hear of it again after a day.",
+    ),
+    steer(
+        "/v1/ops/jobs/{id}/resume",
+        "resumeJob",
+        "Lets a held job go on",
+        "From `paused`: friends are asked anew, in a \
+        run of its own.",
+    ),
+    Route {
+        body: body("assign_job", &["assign_job"]),
+        refusals: &[ROLE, OF_JOB, BODY, CHANGE, &[Code::NotSuitable, Code::Unavailable]],
+        ..steer(
+            "/v1/ops/jobs/{id}/assign",
+            "assignJob",
+            "Gives a job to a friend",
+            "From `dispatching`, `unfilled` and \
+            `paused`. Gates are overridden, but for an active account, a free place, the friend's own caps and agreed \
+            appointments, and that nobody gets a job which they declined or handed back: `not_suitable`. The friend gets \
+            the card at once and may hand the job back.",
+        )
+    },
+    steer(
+        "/v1/ops/jobs/{id}/redispatch",
+        "redispatchJob",
+        "Asks friends anew",
+        "From `unfilled` and `unsuccessful`: a new \
+        attempt, from the nearest on. Who declined or handed the job back is not asked.",
+    ),
+    steer(
+        "/v1/ops/jobs/{id}/cancel",
+        "cancelJobForPartner",
+        "Cancels before the work begins",
+        "May be repeated: cancelled \
+        is cancelled.",
+    ),
+    Route {
         method: "put",
         path: "/v1/admin/communities/{slug}",
         name: "putCommunity",
@@ -398,6 +502,19 @@ pub const ROUTES: &[Route] = &[
         body: body("token_request", &["token_request.friend", "token_request.ops", "token_request.partner"]),
         answers: &[answer(201, "Made.", Content::Json("token_view", &["token_view"]))],
         refusals: &[ROLE, BODY, &[Code::NotFound, Code::Internal, Code::Unavailable]],
+    },
+    Route {
+        method: "get",
+        path: "/v1/ops/audit",
+        name: "listAudit",
+        part: Part::Ops,
+        does: "Looks at the audit log, newest first",
+        about: "Who did what to whom, when and why. Entries are never changed. An unknown query parameter is refused.",
+        who: Who::Dispatcher,
+        parameters: &[AUDIT],
+        body: None,
+        answers: &[answer(200, "A page.", Content::Json("audit_list", &["audit_list"]))],
+        refusals: &[ROLE, &[Code::BadRequest, Code::Invalid, Code::Unavailable]],
     },
     Route {
         method: "get",

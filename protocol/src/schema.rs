@@ -11,6 +11,8 @@ use schemars::generate::SchemaSettings;
 use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde_json::{Map, Value, json};
 
+use crate::audit::{AuditList, SubjectKind};
+use crate::desk::{ActOnJob, AssignJob, PostForPartner};
 use crate::directory::{Community, Friend, ImportLine, ImportReport, Package, Partner, TokenRequest, TokenView};
 use crate::friend::{Envelope, FriendFrame};
 use crate::health::{Liveness, Readiness};
@@ -52,6 +54,9 @@ pub const MESSAGES: &[Message] = &[
     told::<JobList>("job_list"),
     told::<PackageList>("package_list"),
     told::<Problem>("problem"),
+    taken::<PostForPartner>("post_for_partner"),
+    taken::<ActOnJob>("act_on_job"),
+    taken::<AssignJob>("assign_job"),
     taken::<Community>("community"),
     taken::<Package>("package"),
     taken::<Friend>("friend"),
@@ -60,6 +65,7 @@ pub const MESSAGES: &[Message] = &[
     told::<ImportReport>("import_report"),
     taken::<TokenRequest>("token_request"),
     told::<TokenView>("token_view"),
+    told::<AuditList>("audit_list"),
     told::<Liveness>("liveness"),
     told::<Readiness>("readiness"),
 ];
@@ -70,6 +76,7 @@ const WORDS: &[Message] = &[
     taken::<FriendId>("friend_id"),
     taken::<PackageSlug>("slug"),
     taken::<JobState>("job_state"),
+    taken::<SubjectKind>("subject_kind"),
 ];
 
 const fn taken<T: JsonSchema>(name: &'static str) -> Message {

@@ -196,7 +196,7 @@ fn required_is_what_the_types_require() {
 }
 
 fn readable(name: &str, value: &Value) -> bool {
-    use kiez_protocol::{directory as d, friend as f, health as h, ops as o, partner as p, refusal as r};
+    use kiez_protocol::{desk, directory as d, friend as f, health as h, ops as o, partner as p, refusal as r};
     fn reads<T: serde::de::DeserializeOwned>(value: &Value) -> bool {
         serde_json::from_value::<T>(value.clone()).is_ok()
     }
@@ -213,6 +213,9 @@ fn readable(name: &str, value: &Value) -> bool {
         "job_list" => reads::<p::JobList>(value),
         "package_list" => reads::<p::PackageList>(value),
         "problem" => reads::<r::Problem>(value),
+        "post_for_partner" => reads::<desk::PostForPartner>(value),
+        "act_on_job" => reads::<desk::ActOnJob>(value),
+        "assign_job" => reads::<desk::AssignJob>(value),
         "community" => reads::<d::Community>(value),
         "package" => reads::<d::Package>(value),
         "friend" => reads::<d::Friend>(value),
@@ -221,6 +224,7 @@ fn readable(name: &str, value: &Value) -> bool {
         "import_report" => reads::<d::ImportReport>(value),
         "token_request" => reads::<d::TokenRequest>(value),
         "token_view" => reads::<d::TokenView>(value),
+        "audit_list" => reads::<kiez_protocol::audit::AuditList>(value),
         "liveness" => reads::<h::Liveness>(value),
         "readiness" => reads::<h::Readiness>(value),
         other => panic!("say here how {other} is read"),

@@ -4,6 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
+use kiez_protocol::desk::{ActOnJob, AssignJob, PostForPartner};
 use kiez_protocol::directory::{
     Community, Friend, ImportLine, ImportReport, Package, Partner, Policy, TokenRequest, TokenView,
 };
@@ -93,6 +94,9 @@ const PLAIN: &[(&str, Check)] = &[
     ("edit_job", same::<EditJob>),
     ("give_answers", same::<GiveAnswers>),
     ("cancel_job", same::<CancelJob>),
+    ("post_for_partner", same::<PostForPartner>),
+    ("act_on_job", same::<ActOnJob>),
+    ("assign_job", same::<AssignJob>),
     ("job_view", same::<JobView>),
     ("job_list", same::<JobList>),
     ("package_list", same::<PackageList>),
@@ -103,6 +107,7 @@ const PLAIN: &[(&str, Check)] = &[
     ("partner", same::<Partner>),
     ("import_report", same::<ImportReport>),
     ("token_view", same::<TokenView>),
+    ("audit_list", same::<kiez_protocol::audit::AuditList>),
     ("liveness", same::<Liveness>),
     ("readiness", same::<Readiness>),
 ];

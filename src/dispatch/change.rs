@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use kiez_protocol::audit::SubjectKind;
 use kiez_protocol::friend::{ClosedReason, FriendMessage};
 use kiez_protocol::ids::FriendId;
 use kiez_protocol::partner::JobState;
@@ -10,7 +11,9 @@ use kiez_protocol::time::Time;
 use super::Dispatcher;
 use super::card;
 use super::decision::Decision;
-use super::effect::{Actor, Commit, Effects, EventRow, JobRecord, JobRow, Message, Progress, Record, RunRow, Subject};
+use super::effect::{
+    Actor, AuditRow, Commit, Effects, EventRow, JobRecord, JobRow, Message, Progress, Record, RunRow, Subject,
+};
 use super::input::PartnerKey;
 use super::job::{Job, OfferState, Visit};
 
@@ -29,6 +32,8 @@ pub struct Change {
     pub decisions: Vec<Decision>,
     /// The key of the post.
     pub key: Option<PartnerKey>,
+    /// What ops did.
+    pub audit: Vec<AuditRow>,
     /// Told after the commit.
     pub then: Vec<Message>,
 }
@@ -45,6 +50,7 @@ impl Change {
             booking: false,
             decisions: Vec::new(),
             key: None,
+            audit: Vec::new(),
             then: Vec::new(),
         }
     }
@@ -55,6 +61,10 @@ impl Change {
         job.sequence += 1;
         job.state = to;
         let (sequence, at) = (job.sequence, self.now);
+        if let Actor::Ops(by) = &actor {
+            let entry = by.did(audited(kind), SubjectKind::Job, job.id).with("state", to).with("attempt", job.attempt);
+            self.audit.push(AuditRow { reason: reason.clone(), ..entry });
+        }
         self.events.push(EventRow { sequence, from, to, kind, actor, reason, at, client_at: None });
     }
 
@@ -87,6 +97,19 @@ impl Change {
 
     fn is_empty(&self) -> bool {
         self.events.is_empty() && self.offers.is_empty() && self.visits.is_empty() && !self.booking
+    }
+}
+
+/// What the audit log calls an event of a job that ops have made.
+fn audited(kind: &'static str) -> &'static str {
+    match kind {
+        "posted" => "job_posted",
+        "paused" => "job_paused",
+        "resumed" => "job_resumed",
+        "assigned_by_ops" => "job_assigned",
+        "redispatched" => "job_redispatched",
+        "cancelled" => "job_cancelled",
+        _ => "job_changed",
     }
 }
 
@@ -146,6 +169,7 @@ impl Dispatcher {
             events: change.events,
             decisions: change.decisions,
             key: change.key,
+            audit: change.audit,
         };
         effects.commits.push(Commit { subject, record: Some(Record::Job(Box::new(record))), then: change.then });
     }

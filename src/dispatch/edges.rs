@@ -5,7 +5,6 @@
 //! What friends do with their offers and visits is listed where it is decided (`hand`, `asking`, `proposing`, `visit`).
 
 use kiez_protocol::partner::JobState;
-use kiez_protocol::refusal::Code;
 
 use super::Dispatcher;
 use super::effect::{Actor, Answer, Effects, Message};
@@ -26,6 +25,10 @@ pub enum Deed {
     Resume,
     /// The job is called off.
     Cancel,
+    /// The job is given to a friend, whatever the gates say.
+    Assign,
+    /// Friends are asked anew.
+    Redispatch,
 }
 
 /// Who does it.
@@ -53,7 +56,8 @@ const BEFORE_WORK: &[JobState] = &[
 
 impl Deed {
     /// Every deed, in the order in which they are told.
-    pub const ALL: [Deed; 5] = [Deed::Edit, Deed::Answer, Deed::Pause, Deed::Resume, Deed::Cancel];
+    pub const ALL: [Deed; 7] =
+        [Deed::Edit, Deed::Answer, Deed::Pause, Deed::Resume, Deed::Assign, Deed::Redispatch, Deed::Cancel];
 
     /// The name on the wire.
     pub fn as_str(self) -> &'static str {
@@ -63,6 +67,8 @@ impl Deed {
             Deed::Pause => "pause",
             Deed::Resume => "resume",
             Deed::Cancel => "cancel",
+            Deed::Assign => "assign",
+            Deed::Redispatch => "redispatch",
         }
     }
 
@@ -74,6 +80,8 @@ impl Deed {
             Deed::Pause => (&[JobState::Dispatching, JobState::Unfilled], &[Role::Ops]),
             // A customer whose answers a pause waits for resumes it by giving them.
             Deed::Resume => (&[JobState::Paused], &[Role::Ops]),
+            Deed::Assign => (&[JobState::Dispatching, JobState::Paused, JobState::Unfilled], &[Role::Ops]),
+            Deed::Redispatch => (&[JobState::Unfilled, JobState::Unsuccessful], &[Role::Ops]),
         }
     }
 
@@ -100,6 +108,14 @@ impl Actor {
         }
     }
 
+    /// The reason that others than ops see: what ops write is for ops.
+    pub(super) fn shown(&self, reason: Option<&str>, of_ops: &str) -> Option<String> {
+        match self {
+            Actor::Ops(_) => Some(of_ops.to_owned()),
+            Actor::Partner(_) | Actor::Customer | Actor::Friend(_) | Actor::System => reason.map(str::to_owned),
+        }
+    }
+
     /// Whether this job is theirs to speak of. A customer's link names its one job, and ops see all.
     pub fn knows(&self, job: &Job) -> bool {
         match self {
@@ -115,9 +131,7 @@ impl Dispatcher {
     pub(super) fn refuse_state(&self, job: &Job, request: Request, by: &Actor, effects: &mut Effects) {
         let state = job.state;
         let allowed = by.role().map(|role| allowed(state, role)).unwrap_or_default();
-        let list = if allowed.is_empty() { "nothing".to_owned() } else { allowed.join(", ") };
-        let detail = format!("the job is {state}, which allows {list}");
-        let answer = Answer::Refused { code: Code::WrongState, detail };
+        let answer = Answer::WrongState { state, allowed };
         effects.commits.push(after_all(job.id, vec![Message::Answer { request, answer }]));
     }
 }

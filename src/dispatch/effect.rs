@@ -1,8 +1,10 @@
 //! Everything the dispatcher can want done, a closed list: records for the ledger, messages that wait for them, and
 //! messages that need none. Also what the ledger gives back: jobs and holdings as stored.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use kiez_protocol::audit::{AuditRole, SubjectKind};
 use kiez_protocol::friend::{Duty, FriendMessage, ToldVerdict};
 use kiez_protocol::ids::{CommunitySlug, FriendId, JobId, Key, OfferId, PartnerSlug, SessionId};
 use kiez_protocol::ops::{AlarmKind, JobDot, RaceView};
@@ -47,6 +49,8 @@ pub enum Subject {
     Friend(FriendId),
     /// The waitlist.
     Waitlist,
+    /// The audit log alone.
+    Audit,
 }
 
 /// One record: all rows of one decision, committed together.
@@ -58,6 +62,8 @@ pub enum Record {
     Duty(DutyRow),
     /// A job was wanted where its community does not serve yet.
     Waitlist(WaitRow),
+    /// Something was done that changes nothing but must be known: a search by name, say.
+    Audit(AuditRow),
 }
 
 /// The rows of one change of a job.
@@ -79,6 +85,8 @@ pub struct JobRecord {
     pub decisions: Vec<Decision>,
     /// The idempotency key of the post: inserted.
     pub key: Option<PartnerKey>,
+    /// What ops did, and why: inserted.
+    pub audit: Vec<AuditRow>,
 }
 
 /// A job's row.
@@ -184,8 +192,8 @@ pub enum Actor {
     Friend(FriendId),
     /// The customer of the job, by their link.
     Customer,
-    /// Somebody of ops: the subject of their token.
-    Ops(String),
+    /// Somebody of ops. What they do to a job lands in the audit log with it.
+    Ops(By),
 }
 
 /// A friend's duty.
@@ -210,6 +218,68 @@ pub struct WaitRow {
     pub cell: Cell,
     /// When.
     pub at: Time,
+}
+
+/// Who asks for a change, as the audit log will have it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct By {
+    /// The name in an ops token, a friend's id, a partner's slug; 1 to 200 characters.
+    pub actor: String,
+    /// As whom.
+    pub role: AuditRole,
+    /// When they asked, by the server's clock.
+    pub at: Time,
+}
+
+impl By {
+    /// What they did, without a reason and details.
+    pub fn did(&self, action: &'static str, subject_kind: SubjectKind, subject: impl ToString) -> AuditRow {
+        AuditRow {
+            at: self.at,
+            actor: self.actor.clone(),
+            role: self.role,
+            action,
+            subject_kind,
+            subject: subject.to_string(),
+            reason: None,
+            details: BTreeMap::new(),
+        }
+    }
+}
+
+/// An entry of the audit log. It is written in the commit of what it tells of, so that neither is there without the other.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AuditRow {
+    /// When.
+    pub at: Time,
+    /// Who: the name in an ops token, a friend's id, a partner's slug.
+    pub actor: String,
+    /// As whom.
+    pub role: AuditRole,
+    /// What was done: `friend_suspended`, `job_paused`.
+    pub action: &'static str,
+    /// To what kind of thing.
+    pub subject_kind: SubjectKind,
+    /// To which.
+    pub subject: String,
+    /// Why, as it was written.
+    pub reason: Option<String>,
+    /// What else there is to know. Never a name, number or address of a person.
+    pub details: BTreeMap<&'static str, String>,
+}
+
+impl AuditRow {
+    /// With the reason they gave.
+    pub fn because(mut self, reason: &str) -> AuditRow {
+        self.reason = Some(reason.to_owned());
+        self
+    }
+
+    /// With one more detail: a word or a number, never a name, number or address of a person.
+    pub fn with(mut self, name: &'static str, value: impl ToString) -> AuditRow {
+        self.details.insert(name, value.to_string());
+        self
+    }
 }
 
 /// An offer in a friend's hand, with the word an accept takes.
@@ -330,6 +400,13 @@ pub enum Answer {
     },
     /// The job as it is now.
     Job(Box<JobView>),
+    /// The job's state does not allow it.
+    WrongState {
+        /// Where it stands.
+        state: JobState,
+        /// What the same person may do there, by the names on the wire.
+        allowed: Vec<&'static str>,
+    },
     /// No.
     Refused {
         /// Why.

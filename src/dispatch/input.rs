@@ -42,12 +42,16 @@ pub struct PartnerKey {
 /// Something has happened.
 #[derive(Clone, Debug)]
 pub enum Input {
-    /// A partner posts a job.
+    /// A job is posted, by its partner or in its name.
     Posted {
         /// To be answered.
         request: Request,
         /// Whose.
         partner: PartnerSlug,
+        /// Who posted it: the partner, or ops in its name.
+        by: Actor,
+        /// Why, where ops did.
+        reason: Option<String>,
         /// The idempotency key, if the request has one.
         key: Option<PartnerKey>,
         /// The job itself.
@@ -119,6 +123,34 @@ pub enum Input {
         job: JobId,
         /// Why.
         reason: Option<String>,
+        /// When the request was taken.
+        received_at: Time,
+    },
+    /// A job is given to a friend, whatever the gates say.
+    Assigned {
+        /// To be answered.
+        request: Request,
+        /// By whom.
+        by: Actor,
+        /// Which job.
+        job: JobId,
+        /// To whom.
+        friend: Arc<Friend>,
+        /// Why.
+        reason: String,
+        /// When the request was taken.
+        received_at: Time,
+    },
+    /// Friends are asked anew, in a run of its own.
+    Redispatched {
+        /// To be answered.
+        request: Request,
+        /// By whom.
+        by: Actor,
+        /// For which job.
+        job: JobId,
+        /// Why.
+        reason: String,
         /// When the request was taken.
         received_at: Time,
     },

@@ -17,6 +17,7 @@ use super::caps::Taken;
 use super::claim::{Claim, Seat};
 use super::effect::Actor;
 use super::input::{Request, Terms};
+use super::steering::Assign;
 
 /// What the partner booked; an edit makes a new one.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -249,6 +250,17 @@ pub enum Aside {
     },
     /// The job's end without a winner.
     Expire,
+    /// The job goes to a friend by the hand of ops.
+    Assign(Box<Assign>),
+    /// Friends are asked anew.
+    Redispatch {
+        /// To be answered.
+        request: Request,
+        /// By whom.
+        by: Actor,
+        /// Why.
+        reason: String,
+    },
     /// A pause.
     Pause {
         /// To be answered, if somebody asked for it.

@@ -8,6 +8,7 @@
 //! | [`job`] | a job, its run, offers and visit: the data |
 //! | `posting`, `editing`, `answers`, `pausing` | post, cancel, edit; what is missing; dispatch that is held |
 //! | [`edges`] | who may do what to a job, in which states |
+//! | `steering` | what ops do by hand: give a job to a friend, have friends asked anew |
 //! | `wave`, `hand`, `silence`, [`quiet`] | whom to ask next, the offers they hold, when to stop, and the night |
 //! | [`claim`], `race`, `verdict` | who was first, whether it counts, and what those behind hear |
 //! | `visit` | what the winner does |
@@ -44,6 +45,7 @@ mod race;
 pub mod rank;
 mod restore;
 mod silence;
+mod steering;
 mod timers;
 mod verdict;
 mod visit;
@@ -120,8 +122,9 @@ impl Dispatcher {
     /// Handles one input. `now` is the trade's time and never goes back; `nearby` is who is near at this moment.
     pub fn handle(&mut self, input: Input, now: Time, nearby: &dyn Nearby, effects: &mut Effects) {
         match input {
-            Input::Posted { request, partner, key, booking, terms, received_at } => {
-                self.posted(request, partner, key, booking, terms, received_at, now, nearby, effects);
+            Input::Posted { request, partner, by, reason, key, booking, terms, received_at } => {
+                let by = posting::Poster { by, reason };
+                self.posted(request, partner, by, key, booking, terms, received_at, now, nearby, effects);
             }
             Input::Edited { request, by, job, edit, received_at } => {
                 self.edited(request, by, job, edit, received_at, now, nearby, effects);
@@ -137,6 +140,13 @@ impl Dispatcher {
             }
             Input::Cancelled { request, by, job, reason, received_at } => {
                 self.cancelled(request, by, job, reason, received_at, now, nearby, effects);
+            }
+            Input::Assigned { request, by, job, friend, reason, received_at } => {
+                let assign = steering::Assign { request, by, friend, reason, received_at };
+                self.assigned(job, assign, now, nearby, effects);
+            }
+            Input::Redispatched { request, by, job, reason, received_at: _ } => {
+                self.redispatched(request, by, job, reason, now, nearby, effects);
             }
             Input::Accepted { friend, offer, key, revision, received_at, first } => {
                 let accept = job::Standby { friend, offer, key, revision, received_at };

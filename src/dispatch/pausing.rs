@@ -42,6 +42,7 @@ impl Dispatcher {
         self.put(job, now);
     }
 
+    #[expect(clippy::too_many_arguments, reason = "the fields of one input, taken apart once")]
     pub(super) fn resumed(
         &mut self,
         request: Request,
@@ -114,7 +115,7 @@ impl Dispatcher {
     fn hold(&mut self, job: &mut Job, change: &mut Change, by: Actor, pause: Pause, reason: Option<String>) {
         change.run_ended(job, JobState::Paused);
         job.pause = Some(pause);
-        job.reason.clone_from(&reason);
+        job.reason = by.shown(reason.as_deref(), "held_by_ops");
         job.state_due = Some(change.now + ALARM_MS);
         change.event(job, JobState::Paused, "paused", by, reason);
         self.close_offers(job, change, ClosedReason::Paused);

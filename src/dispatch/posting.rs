@@ -19,12 +19,20 @@ use super::quiet::WaveClock;
 use super::silence::takes_accepts;
 use super::{Dispatcher, KEY_KEPT_MS, answers, area, card};
 
+/// Who posts, and why where that is asked.
+#[derive(Debug)]
+pub(super) struct Poster {
+    pub by: Actor,
+    pub reason: Option<String>,
+}
+
 impl Dispatcher {
     #[expect(clippy::too_many_arguments, reason = "the fields of one input, taken apart once")]
     pub(super) fn posted(
         &mut self,
         request: Request,
         partner: PartnerSlug,
+        by: Poster,
         key: Option<PartnerKey>,
         booking: Arc<Booking>,
         terms: Terms,
@@ -89,7 +97,7 @@ impl Dispatcher {
         }
         let complete = card::missing_answers(&job).is_empty();
         let state = if complete { JobState::Dispatching } else { JobState::NeedsInfo };
-        change.event(&mut job, state, "posted", Actor::Partner(partner), None);
+        change.event(&mut job, state, "posted", by.by, by.reason);
         if complete {
             self.start_run(&mut job, &mut change, nearby);
         } else {
@@ -144,7 +152,7 @@ impl Dispatcher {
         if takes_accepts(job) {
             change.run_ended(job, JobState::Cancelled);
         }
-        job.reason.clone_from(&reason);
+        job.reason = by.shown(reason.as_deref(), "cancelled_by_ops");
         change.event(job, JobState::Cancelled, "cancelled", by, reason);
         self.close_offers(job, &mut change, ClosedReason::Cancelled);
         let friend = self.end_visit(job, &mut change, VisitEnd::Cancelled);

@@ -3,8 +3,10 @@
 
 use std::sync::Arc;
 
+use kiez_protocol::directory::Friend;
 use kiez_protocol::friend::{ClosedReason, FriendMessage, LostReason, Verdict};
-use kiez_protocol::ids::FriendId;
+use kiez_protocol::ids::{FriendId, Key};
+use kiez_protocol::money::Money;
 use kiez_protocol::ops::RaceView;
 use kiez_protocol::partner::{FriendName, JobState};
 use kiez_protocol::refusal::Code;
@@ -25,6 +27,21 @@ use super::{ACCEPT_GRACE_MS, Dispatcher, caps, card, gates};
 enum Refusal {
     Lost(LostReason),
     NeedsReconfirm,
+}
+
+/// How a friend comes to a job.
+#[derive(Debug)]
+pub(super) struct Win<'a> {
+    pub friend: &'a Arc<Friend>,
+    /// The key of the accept.
+    pub key: Key,
+    /// When it was taken.
+    pub at: Time,
+    /// Who decided it, and why if it was not the friend.
+    pub actor: Actor,
+    pub reason: Option<String>,
+    /// Told first, after the commit.
+    pub told: Option<Message>,
 }
 
 impl Dispatcher {
@@ -126,6 +143,10 @@ impl Dispatcher {
                 Aside::Pause { request, by, pause, reason } => {
                     self.hold_or_wait(job, request, by, pause, reason, now, effects);
                 }
+                Aside::Assign(assign) => self.assign(job, *assign, now, nearby, effects),
+                Aside::Redispatch { request, by, reason } => {
+                    self.redispatch(job, request, by, reason, now, nearby, effects);
+                }
                 Aside::Expire => {
                     if takes_accepts(job) {
                         let mut change = Change::new(now);
@@ -207,19 +228,18 @@ impl Dispatcher {
         if !accept.friend.account.is_active() {
             return Some(Refusal::Lost(LostReason::NotSuitable));
         }
-        if !self.has_room(job, offer, accept) {
+        if !self.has_room(job, &accept.friend, offer.pay.net, accept.received_at) {
             return Some(Refusal::Lost(LostReason::Capacity));
         }
         None
     }
 
-    /// Whether the friend has a place, the time and, by their caps, the wish for one more job. Counted with what this offer
-    /// would add, in the month and year in which it was accepted.
-    fn has_room(&self, job: &Job, offer: &Offer, accept: &Standby) -> bool {
-        let load = self.capacity.of(accept.friend.id);
-        load.is_none_or(|load| {
-            load.held.len() < usize::from(accept.friend.jobs_held_max) && gates::leaves_time(job, load)
-        }) && caps::have_room(&accept.friend, load, offer.pay.net, accept.received_at)
+    /// Whether the friend has a place, the time and, by their caps, the wish for one more job. Counted with what this job
+    /// would add, in the month and year in which it is taken.
+    pub(super) fn has_room(&self, job: &Job, friend: &Friend, net: Money, at: Time) -> bool {
+        let load = self.capacity.of(friend.id);
+        load.is_none_or(|load| load.held.len() < usize::from(friend.jobs_held_max) && gates::leaves_time(job, load))
+            && caps::have_room(friend, load, net, at)
     }
 
     /// Whether an accept was taken before its offer ended, or within the grace after it.
@@ -264,11 +284,37 @@ impl Dispatcher {
 
     /// The job is theirs: once the record is committed.
     fn win(&mut self, job: &mut Job, index: usize, accept: &Standby, now: Time, effects: &mut Effects) {
+        let win = Win {
+            friend: &accept.friend,
+            key: accept.key,
+            at: accept.received_at,
+            actor: Actor::Friend(accept.friend.id),
+            reason: None,
+            told: Some(verdict(accept, Verdict::Won, None)),
+        };
+        let mut change = self.give(job, index, win, now);
+        change.then.push(Message::RaceWon(RaceView {
+            job: job.id,
+            cell: shown_cell(job.booking.place).to_string(),
+            at: now,
+            assigned_in_ms: accept.received_at.since(job.created_at),
+            wave: job.offers[index].wave,
+        }));
+        self.commit(job, change, effects);
+    }
+
+    /// Gives the job to the friend of an offer that has taken the word; what has changed, to be committed.
+    pub(super) fn give(&mut self, job: &mut Job, index: usize, win: Win<'_>, now: Time) -> Change {
         assert!(job.holder().is_none(), "a job has at most one active winner");
-        let friend = accept.friend.id;
+        let Win { friend: profile, key, at, actor, reason, told } = win;
+        let friend = profile.id;
         let mut change = Change::new(now);
         change.run_ended(job, JobState::Assigned);
-        change.event(job, JobState::Assigned, "assigned", Actor::Friend(friend), None);
+        let kind = match &actor {
+            Actor::Ops(_) => "assigned_by_ops",
+            Actor::Friend(_) | Actor::Partner(_) | Actor::Customer | Actor::System => "assigned",
+        };
+        change.event(job, JobState::Assigned, kind, actor, reason);
         let policy = &job.terms.community.policy;
         let (contact_due, grace) = (now + policy.contact_ms, policy.contact_grace_ms);
         let offer = &job.offers[index];
@@ -278,17 +324,17 @@ impl Dispatcher {
             attempt: job.attempt,
             place: self.capacity.hold(friend, job.id),
             pay: offer.pay,
-            key: accept.key,
-            assigned_at: accept.received_at,
+            key,
+            assigned_at: at,
             contact_due,
             active: true,
             ended: None,
         };
-        let (seat, wave) = (offer.seat, offer.wave);
+        let seat = offer.seat;
         self.capacity.count(friend, visit.taken(job.id));
         let load = self.capacity.of(friend).expect("they hold this job");
-        assert!(load.held.len() <= usize::from(accept.friend.jobs_held_max), "a friend never exceeds capacity");
-        let near: Vec<_> = caps::near(&accept.friend, load, accept.received_at).collect();
+        assert!(load.held.len() <= usize::from(profile.jobs_held_max), "a friend never exceeds capacity");
+        let near: Vec<_> = caps::near(profile, load, at).collect();
         if offer.state == OfferState::Live {
             self.close_offer(job, &mut change, index, ClosedReason::Won);
         } else {
@@ -296,14 +342,14 @@ impl Dispatcher {
             job.offers[index].state = OfferState::Closed(ClosedReason::Won);
             change.offer(index);
         }
-        job.state_due = Some(contact_due + grace);
-        job.winner = Some(FriendName { id: friend, name: accept.friend.name.clone() });
+        (job.state_due, job.reason) = (Some(contact_due + grace), None);
+        job.winner = Some(FriendName { id: friend, name: profile.name.clone() });
         change.visit(&visit);
         job.visit = Some(visit);
         job.settled = false;
         let messages = std::mem::take(&mut change.then);
         change.then.push(Message::Settle { job: job.id, attempt: job.attempt, claim: job.claim.clone(), seat });
-        change.then.push(verdict(accept, Verdict::Won, None));
+        change.then.extend(told);
         let visit = job.visit.as_ref().expect("just set");
         change.tell(friend, FriendMessage::Job(Box::new(card::job(job, visit, self.language(friend)))));
         for cap in near {
@@ -312,13 +358,6 @@ impl Dispatcher {
         change.then.extend(messages);
         self.close_offers(job, &mut change, ClosedReason::Taken);
         self.availability(friend, &mut change);
-        change.then.push(Message::RaceWon(RaceView {
-            job: job.id,
-            cell: shown_cell(job.booking.place).to_string(),
-            at: now,
-            assigned_in_ms: accept.received_at.since(job.created_at),
-            wave,
-        }));
-        self.commit(job, change, effects);
+        change
     }
 }

@@ -163,8 +163,8 @@ fn line<'r>(event: &EventRow, record: &'r JobRecord, asked: &mut impl Iterator<I
             },
             (_, _) => Part::Nothing,
         },
-        // From whom it was taken. Why is in people's own words.
-        "cancelled" | "no_contact" => {
+        // From whom it was taken, or to whom it was given. Why is in people's own words.
+        "cancelled" | "no_contact" | "assigned_by_ops" => {
             whom = record.visits.last().map(|visit| visit.friend);
             Part::Nothing
         }

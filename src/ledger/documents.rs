@@ -1,13 +1,15 @@
 //! How documents are stored: communities, packages and partners in versions, friends in their newest form.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 
 use kiez_protocol::directory::Friend;
+use kiez_protocol::ids::FriendId;
+use kiez_protocol::profile::Account;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use uuid::Uuid;
 
-use super::either::{Arg, Row, Session};
+use super::either::{Arg, Row, Session, broken};
 use super::rows::json;
 
 /// The version under which `doc` is stored, and whether it is new.
@@ -74,6 +76,32 @@ pub async fn put_friends(session: &mut Session<'_>, friends: &[Friend]) -> sqlx:
         }
     };
     Ok(session.run(sql, [Arg::Doc(json(&lines))]).await? > 0)
+}
+
+/// The accounts of those of these friends who are stored.
+pub async fn accounts(session: &mut Session<'_>, friends: &[Friend]) -> sqlx::Result<HashMap<FriendId, Account>> {
+    let ids: Vec<Uuid> = friends.iter().map(|friend| friend.id.0).collect();
+    let sql = match session {
+        Session::Sqlite(_) => {
+            "select id, doc ->> 'account' as account from friends where id in (select value from json_each($1))"
+        }
+        Session::Postgres(_) => {
+            "select id, doc ->> 'account' as account from friends
+             where id in (select value::uuid from json_array_elements_text($1) as each (value))"
+        }
+    };
+    let rows = session.all(sql, [Arg::Doc(json(&ids))]).await?;
+    let read = |row: &Row| {
+        let account = row.maybe_text("account")?.map_or(Ok(Account::default()), serde_json::from_str);
+        Ok((FriendId(row.id("id")?), account.map_err(|why| broken("account", why))?))
+    };
+    rows.iter().map(read).collect()
+}
+
+/// The version of a friend's profile, if they are stored.
+pub async fn friend_version(session: &mut Session<'_>, friend: FriendId) -> sqlx::Result<Option<u32>> {
+    let row = session.first("select version from friends where id = $1", [Arg::Id(friend.0)]).await?;
+    row.map(|row| row.int("version")).transpose()
 }
 
 /// The version of the directory: grows with every change.

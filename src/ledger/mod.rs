@@ -10,6 +10,7 @@
 //! - one dispatcher: a lock in the normal case, the fence always (`fence.rs`); who takes over raises the fence;
 //! - what the constraints in `migrations/` refuse is never retried, everything else is, for ever.
 
+mod audit;
 pub mod checkup;
 mod documents;
 mod either;
@@ -38,8 +39,9 @@ use uuid::Uuid;
 
 pub use self::open_error::OpenError;
 use self::pool::Pool;
+pub use self::reader::AuditFilter;
 pub use self::reader::{ReadError, Reader};
-pub use self::registry::{DirectoryRows, Registry, RegistryError};
+pub use self::registry::{DirectoryRows, Registry, RegistryError, Stored as StoredDocument};
 pub use self::writer::{Full, Health, Outcome, Submission, WriterHandle};
 use crate::dispatch::effect::{Record, Stored, StoredJob};
 

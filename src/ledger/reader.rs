@@ -3,10 +3,12 @@
 
 use std::time::Duration;
 
+use kiez_protocol::audit::{AuditEntry, SubjectKind};
 use kiez_protocol::friend::{ClosedReason, LostReason, Verdict};
 use kiez_protocol::ids::{FriendId, JobId, Key, OfferId, PartnerSlug};
 use kiez_protocol::partner::{JobState, JobView};
 
+use super::audit;
 use super::either::{Arg, Row, broken};
 use super::facts;
 use super::pool::Pool;
@@ -40,6 +42,19 @@ impl ReadError {
     }
 }
 
+/// Which entries of the audit log are wanted; nothing set: all.
+#[derive(Clone, Debug, Default)]
+pub struct AuditFilter {
+    /// What was done to things of this kind.
+    pub kind: Option<SubjectKind>,
+    /// What was done to this.
+    pub subject: Option<String>,
+    /// What this one did.
+    pub actor: Option<String>,
+    /// This action.
+    pub action: Option<String>,
+}
+
 /// The read door.
 #[derive(Clone, Debug)]
 pub struct Reader {
@@ -62,6 +77,14 @@ impl Reader {
             [Arg::Id(job.0), Arg::Text(partner.as_str())],
         )
         .await
+    }
+
+    /// Any partner's job, for ops.
+    ///
+    /// # Errors
+    /// [`ReadError`].
+    pub async fn any_job_view(&self, job: JobId) -> Result<Option<JobView>, ReadError> {
+        self.view("select view as doc from jobs where id = $1", [Arg::Id(job.0)]).await
     }
 
     /// A partner's jobs, newest first, at most `limit` of them, those after `after` in that order.
@@ -126,6 +149,35 @@ impl Reader {
             )
             .await?;
         Ok(row.map(|row| verdict(&row, key)).transpose()?)
+    }
+
+    /// The audit log, newest first, at most `limit` entries, those older than `after`.
+    ///
+    /// # Errors
+    /// [`ReadError`].
+    pub async fn audit(
+        &self,
+        filter: &AuditFilter,
+        limit: u32,
+        after: Option<u64>,
+    ) -> Result<Vec<AuditEntry>, ReadError> {
+        let rows = self
+            .rows(
+                "select id, at, actor, role, action, subject_kind, subject, reason, details from audit
+                 where ($1 is null or subject_kind = $1) and ($2 is null or subject = $2)
+                     and ($3 is null or actor = $3) and ($4 is null or action = $4) and id < $5
+                 order by id desc limit $6",
+                [
+                    Arg::MaybeText(filter.kind.map(SubjectKind::as_str)),
+                    Arg::MaybeText(filter.subject.as_deref()),
+                    Arg::MaybeText(filter.actor.as_deref()),
+                    Arg::MaybeText(filter.action.as_deref()),
+                    Arg::Int(after.and_then(|after| i64::try_from(after).ok()).unwrap_or(i64::MAX)),
+                    Arg::Int(limit.into()),
+                ],
+            )
+            .await?;
+        Ok(rows.iter().map(audit::entry).collect::<sqlx::Result<_>>()?)
     }
 
     /// The partner and the SHA-256 of an API key that is not revoked.

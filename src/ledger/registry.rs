@@ -4,19 +4,22 @@
 //! Each write is one transaction in a task of its own, so that a caller who goes away cannot leave it half-way, and
 //! begins by raising `directory_version`: that row is also the lock that keeps two admins apart.
 
+use std::collections::{BTreeMap, HashMap};
 use std::future::Future;
 
+use kiez_protocol::audit::SubjectKind;
 use kiez_protocol::directory::{Community, Friend, ImportLine, ImportReport, Package, Partner};
-use kiez_protocol::ids::PartnerSlug;
-use serde::Serialize;
-use serde::de::DeserializeOwned;
+use kiez_protocol::ids::{FriendId, PartnerSlug};
+use kiez_protocol::profile::Account;
 
+use super::audit::{self, AuditLine};
 use super::documents;
-use super::either::Arg;
+use super::either::{Arg, Session};
 use super::facts;
 use super::open_error::passes;
 use super::pool::{Pool, Work};
 use super::rows::hex;
+use crate::dispatch::effect::{AuditRow, By};
 
 /// Why an admin's write did not happen. Nothing of it was written.
 #[derive(Debug, thiserror::Error)]
@@ -88,68 +91,104 @@ impl Registry {
     ///
     /// # Errors
     /// [`RegistryError`].
-    pub async fn put_community(&self, community: Community) -> Result<u32, RegistryError> {
-        self.put("community", community.slug.as_str().to_owned(), community).await
+    pub async fn put_community(&self, community: Community, by: &By) -> Result<u32, RegistryError> {
+        self.put(ImportLine::Community(community), by).await.map(|stored| stored.version)
     }
 
     /// Stores a package; its version, as with communities.
     ///
     /// # Errors
     /// [`RegistryError`].
-    pub async fn put_package(&self, package: Package) -> Result<u32, RegistryError> {
-        self.put("package", package.slug.as_str().to_owned(), package).await
+    pub async fn put_package(&self, package: Package, by: &By) -> Result<u32, RegistryError> {
+        self.put(ImportLine::Package(package), by).await.map(|stored| stored.version)
     }
 
     /// Stores a partner; its version, as with communities.
     ///
     /// # Errors
     /// [`RegistryError`].
-    pub async fn put_partner(&self, partner: Partner) -> Result<u32, RegistryError> {
-        self.put("partner", partner.slug.as_str().to_owned(), partner).await
+    pub async fn put_partner(&self, partner: Partner, by: &By) -> Result<u32, RegistryError> {
+        self.put(ImportLine::Partner(partner), by).await.map(|stored| stored.version)
     }
 
-    /// Stores a friend's profile in place of the one before.
+    /// Stores a friend's profile in place of the one before; its version.
     ///
     /// # Errors
     /// [`RegistryError::Refused`] if the subject is another friend's.
-    pub async fn put_friend(&self, friend: Friend) -> Result<(), RegistryError> {
-        self.import(vec![ImportLine::Friend(friend)]).await.map(|_| ())
+    pub async fn put_friend(&self, friend: Friend, by: &By) -> Result<u32, RegistryError> {
+        self.put(ImportLine::Friend(friend), by).await.map(|stored| stored.version)
     }
 
-    /// Stores all documents or none. Of two with the same name the later stands.
+    /// Stores one document, with an entry of the audit log if that changed anything.
     ///
     /// # Errors
     /// [`RegistryError`].
-    pub async fn import(&self, lines: Vec<ImportLine>) -> Result<ImportReport, RegistryError> {
-        let pool = self.0.clone();
+    pub async fn put(&self, line: ImportLine, by: &By) -> Result<Stored, RegistryError> {
+        let (pool, by) = (self.0.clone(), by.clone());
+        whole(async move {
+            let mut work = begin(&pool).await?;
+            let session = &mut work.session();
+            let mut audit = Vec::new();
+            let stored = match &line {
+                ImportLine::Friend(friend) => {
+                    let before = documents::friend_version(session, friend.id).await?;
+                    let accounts = documents::accounts(session, std::slice::from_ref(friend)).await?;
+                    let changed = documents::put_friends(session, std::slice::from_ref(friend)).await?;
+                    let version = before.map_or(1, |version| version + u32::from(changed));
+                    if changed {
+                        audit.push(by.did("friend_stored", SubjectKind::Friend, friend.id).with("version", version));
+                    }
+                    audit.extend(account_changes(&accounts, std::slice::from_ref(friend), &by));
+                    Stored { version, changed }
+                }
+                line => put_document(session, line, &by, &mut audit).await?,
+            };
+            audit::put(session, &audit.iter().map(AuditLine::of).collect::<Vec<_>>()).await?;
+            end(work, stored.changed).await?;
+            Ok(stored)
+        })
+        .await
+    }
+
+    /// Stores all documents or none, with an entry of the audit log for the whole, for each community, package and partner
+    /// that is new or changed, and for each friend whose account is another than before. Of two with the same name the later
+    /// stands.
+    ///
+    /// # Errors
+    /// [`RegistryError`].
+    pub async fn import(&self, lines: Vec<ImportLine>, by: &By) -> Result<ImportReport, RegistryError> {
+        let (pool, by) = (self.0.clone(), by.clone());
         whole(async move {
             let mut work = begin(&pool).await?;
             let session = &mut work.session();
             let mut report = ImportReport::default();
-            let mut friends = Vec::new();
+            let (mut friends, mut audit) = (Vec::new(), Vec::new());
             let mut changed = false;
             for line in lines {
-                let kind = match line {
-                    ImportLine::Community(doc) => {
-                        changed |= documents::put(session, "community", doc.slug.as_str(), &doc).await?.1;
-                        "community"
-                    }
-                    ImportLine::Package(doc) => {
-                        changed |= documents::put(session, "package", doc.slug.as_str(), &doc).await?.1;
-                        "package"
-                    }
-                    ImportLine::Partner(doc) => {
-                        changed |= documents::put(session, "partner", doc.slug.as_str(), &doc).await?.1;
-                        "partner"
-                    }
-                    ImportLine::Friend(doc) => {
-                        friends.push(doc);
-                        "friend"
-                    }
-                };
-                *report.imported.entry(kind.to_owned()).or_default() += 1;
+                *report.imported.entry(kind(&line).to_owned()).or_default() += 1;
+                match line {
+                    ImportLine::Friend(friend) => friends.push(friend),
+                    line => changed |= put_document(session, &line, &by, &mut audit).await?.changed,
+                }
             }
+            let accounts = documents::accounts(session, &friends).await?;
             changed |= documents::put_friends(session, &friends).await?;
+            audit.extend(account_changes(&accounts, &friends, &by));
+            if changed {
+                let mut whole = by.did("directory_imported", SubjectKind::Directory, "directory");
+                for (kind, name) in [
+                    ("community", "communities"),
+                    ("package", "packages"),
+                    ("partner", "partners"),
+                    ("friend", "friends"),
+                ] {
+                    if let Some(count) = report.imported.get(kind) {
+                        whole = whole.with(name, count);
+                    }
+                }
+                audit.push(whole);
+            }
+            audit::put(session, &audit.iter().map(AuditLine::of).collect::<Vec<_>>()).await?;
             end(work, changed).await?;
             Ok(report)
         })
@@ -166,8 +205,9 @@ impl Registry {
         partner: PartnerSlug,
         id: String,
         sha256: [u8; 32],
+        by: &By,
     ) -> Result<(), RegistryError> {
-        let pool = self.0.clone();
+        let (pool, by) = (self.0.clone(), by.clone());
         whole(async move {
             let mut work = begin(&pool).await?;
             let session = &mut work.session();
@@ -187,6 +227,8 @@ impl Registry {
                     [Arg::Text(&id), Arg::Text(partner.as_str()), Arg::Text(&hex(&sha256)), Arg::Int(now.0)],
                 )
                 .await?;
+            let made = by.did("partner_key_made", SubjectKind::Partner, &partner).with("key", &id);
+            audit::put(session, &[AuditLine::of(&made)]).await?;
             end(work, true).await?;
             Ok(())
         })
@@ -197,20 +239,26 @@ impl Registry {
     ///
     /// # Errors
     /// [`RegistryError`].
-    pub async fn revoke_api_key(&self, id: String) -> Result<bool, RegistryError> {
-        let pool = self.0.clone();
+    pub async fn revoke_api_key(&self, id: String, by: &By) -> Result<bool, RegistryError> {
+        let (pool, by) = (self.0.clone(), by.clone());
         whole(async move {
             let mut work = begin(&pool).await?;
             let session = &mut work.session();
             let now = session.now().await?;
             let ended = session
-                .run(
-                    "update partner_api_keys set revoked_at = $2 where id = $1 and revoked_at is null",
+                .first(
+                    "update partner_api_keys set revoked_at = $2 where id = $1 and revoked_at is null returning partner",
                     [Arg::Text(&id), Arg::Int(now.0)],
                 )
                 .await?;
-            end(work, ended > 0).await?;
-            Ok(ended > 0)
+            let Some(ended) = ended else {
+                end(work, false).await?;
+                return Ok(false);
+            };
+            let revoked = by.did("partner_key_revoked", SubjectKind::Partner, ended.text("partner")?).with("key", &id);
+            audit::put(session, &[AuditLine::of(&revoked)]).await?;
+            end(work, true).await?;
+            Ok(true)
         })
         .await
     }
@@ -262,19 +310,76 @@ impl Registry {
         let row = session.first("select value from meta where key = $1", [Arg::Text(key)]).await?;
         Ok(row.ok_or(sqlx::Error::RowNotFound)?.text("value")?.to_owned())
     }
+}
 
-    async fn put<T>(&self, kind: &'static str, slug: String, doc: T) -> Result<u32, RegistryError>
-    where
-        T: Serialize + DeserializeOwned + PartialEq + Send + Sync + 'static,
-    {
-        let pool = self.0.clone();
-        whole(async move {
-            let mut work = begin(&pool).await?;
-            let (version, changed) = documents::put(&mut work.session(), kind, &slug, &doc).await?;
-            end(work, changed).await?;
-            Ok(version)
-        })
-        .await
+/// What became of a document that was put.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Stored {
+    /// Its version, from 1.
+    pub version: u32,
+    /// Whether this version is new; a document equal to the newest changes nothing.
+    pub changed: bool,
+}
+
+fn kind(line: &ImportLine) -> &'static str {
+    match line {
+        ImportLine::Community(_) => "community",
+        ImportLine::Package(_) => "package",
+        ImportLine::Partner(_) => "partner",
+        ImportLine::Friend(_) => "friend",
+    }
+}
+
+/// Stores a community, package or partner.
+async fn put_document(
+    session: &mut Session<'_>,
+    line: &ImportLine,
+    by: &By,
+    audit: &mut Vec<AuditRow>,
+) -> sqlx::Result<Stored> {
+    let (kind, slug, (version, changed), action) = match line {
+        ImportLine::Community(doc) => {
+            let slug = doc.slug.as_str();
+            (SubjectKind::Community, slug, documents::put(session, "community", slug, doc).await?, "community_stored")
+        }
+        ImportLine::Package(doc) => {
+            let slug = doc.slug.as_str();
+            (SubjectKind::Package, slug, documents::put(session, "package", slug, doc).await?, "package_stored")
+        }
+        ImportLine::Partner(doc) => {
+            let slug = doc.slug.as_str();
+            (SubjectKind::Partner, slug, documents::put(session, "partner", slug, doc).await?, "partner_stored")
+        }
+        ImportLine::Friend(_) => unreachable!("friends are put together"),
+    };
+    if changed {
+        audit.push(by.did(action, kind, slug).with("version", version));
+    }
+    Ok(Stored { version, changed })
+}
+
+/// An entry for each friend whose account is another than it was.
+fn account_changes(before: &HashMap<FriendId, Account>, friends: &[Friend], by: &By) -> Vec<AuditRow> {
+    let last: BTreeMap<_, _> = friends.iter().map(|friend| (friend.id, &friend.account)).collect();
+    let other = last.into_iter().filter_map(|(id, to)| {
+        let from = before.get(&id).filter(|from| *from != to)?;
+        Some(account_change(by, "account_stored", id, from, to))
+    });
+    other.collect()
+}
+
+/// The entry of an account that moves.
+pub(super) fn account_change(
+    by: &By,
+    action: &'static str,
+    friend: FriendId,
+    from: &Account,
+    to: &Account,
+) -> AuditRow {
+    let row = by.did(action, SubjectKind::Friend, friend).with("from", from.as_str()).with("to", to.as_str());
+    match to {
+        Account::Limited { reason } | Account::Suspended { reason } => row.because(reason),
+        Account::Applied | Account::Checked | Account::Tested | Account::Active | Account::Left => row,
     }
 }
 

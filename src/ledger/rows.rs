@@ -11,6 +11,7 @@ use kiez_protocol::partner::JobState;
 use serde::Serialize;
 use uuid::Uuid;
 
+use super::audit::AuditLine;
 use super::lines::{
     BookingLine, DecisionLine, DutyLine, EventLine, JobLine, KeyLine, OfferLine, RunLine, VisitLine, WaitLine,
 };
@@ -33,6 +34,7 @@ pub struct Rows {
     pub keys: Vec<KeyLine>,
     pub duties: Vec<DutyLine>,
     pub waits: Vec<WaitLine>,
+    pub audits: Vec<AuditLine>,
 }
 
 impl Rows {
@@ -44,6 +46,7 @@ impl Rows {
                 Record::Job(record) => rows.add_job(record),
                 Record::Duty(duty) => rows.duties.push(duty_line(duty)),
                 Record::Waitlist(wait) => rows.add_wait(wait),
+                Record::Audit(row) => rows.audits.push(AuditLine::of(row)),
             }
         }
         keep_last(&mut rows.jobs, |line| line.id);
@@ -122,7 +125,7 @@ impl Rows {
                 Actor::Partner(partner) => ("partner", Some(partner.as_str().to_owned())),
                 Actor::Friend(friend) => ("friend", Some(friend.to_string())),
                 Actor::Customer => ("customer", None),
-                Actor::Ops(name) => ("ops", Some(name.clone())),
+                Actor::Ops(by) => ("ops", Some(by.actor.clone())),
             };
             EventLine {
                 job,
@@ -152,6 +155,7 @@ impl Rows {
             answer: view_json.clone(),
             at: row.updated_at.0,
         }));
+        self.audits.extend(record.audit.iter().map(AuditLine::of));
     }
 }
 
@@ -177,6 +181,7 @@ fn offer_line(job: Uuid, offer: &Offer) -> OfferLine {
         why: match offer.why {
             WhyReason::Nearest => "nearest",
             WhyReason::Fairness => "fairness",
+            WhyReason::Assigned => "assigned",
         },
         rank: offer.rank.into(),
     }

@@ -316,7 +316,7 @@ impl<L: Ledger> Writer<L> {
         match subject {
             Subject::Job(job) => tracing::debug!(%job, ticket, why, "a record is refused"),
             Subject::Friend(friend) => tracing::debug!(%friend, ticket, why, "a record is refused"),
-            Subject::Waitlist => tracing::debug!(ticket, why, "a record is refused"),
+            Subject::Waitlist | Subject::Audit => tracing::debug!(ticket, why, "a record is refused"),
         }
         self.quarantine.insert(*subject);
         let stored = self.stored(*subject).await?;

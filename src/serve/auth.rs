@@ -18,6 +18,7 @@ use super::limit::{Pace, Quota, interval_ms};
 use super::problem::Refusal;
 use crate::clock::Clock;
 use crate::config::Limits;
+use crate::dispatch::effect::By;
 use crate::ledger::{Reader, Registry, RegistryError};
 
 const FRIEND: &str = "kiez-friend";
@@ -32,6 +33,8 @@ const KEYS_MAX: usize = 10_000;
 const KEY_BYTES_MAX: usize = 200;
 /// The last second that a token may name, the last that has a form on the wire; what lies behind it counts as this.
 const EXPIRES_MAX_S: i64 = 253_402_207_200;
+/// A name of ops is kept up to so many characters.
+const OPS_NAME_CHARS_MAX: usize = 100;
 /// Carries the development key beside the caller's own, so that what is allowed to one client is lifted for them.
 const DEVELOPMENT_HEADER: &str = "kiez-development-key";
 
@@ -87,6 +90,12 @@ struct KnownKey {
     quota: Arc<Quota>,
 }
 
+/// One of ops, by their token.
+struct OpsCaller {
+    name: String,
+    role: OpsRole,
+}
+
 /// A partner who has shown a good key.
 #[derive(Clone, Debug)]
 pub struct PartnerCaller {
@@ -133,7 +142,20 @@ impl Auth {
     /// # Errors
     /// When the token cannot be signed.
     pub fn ops_token(&self, role: OpsRole, minutes: u32) -> Result<(String, Time), jsonwebtoken::errors::Error> {
-        self.token("ops".to_owned(), OPS, Some(role), minutes)
+        self.named_ops_token("ops".to_owned(), role, minutes)
+    }
+
+    /// A token for one of ops, by whose name the audit log knows them.
+    ///
+    /// # Errors
+    /// When the token cannot be signed.
+    pub fn named_ops_token(
+        &self,
+        name: String,
+        role: OpsRole,
+        minutes: u32,
+    ) -> Result<(String, Time), jsonwebtoken::errors::Error> {
+        self.token(name, OPS, Some(role), minutes)
     }
 
     fn token(
@@ -165,10 +187,18 @@ impl Auth {
     /// # Errors
     /// [`Denied`].
     pub fn ops(&self, token: &str) -> Result<OpsRole, Denied> {
+        self.ops_caller(token).map(|caller| caller.role)
+    }
+
+    fn ops_caller(&self, token: &str) -> Result<OpsCaller, Denied> {
         if self.is_development(token) {
-            return Ok(OpsRole::Admin);
+            return Ok(OpsCaller { name: "development".to_owned(), role: OpsRole::Admin });
         }
-        self.claims(token, OPS)?.role.ok_or(Denied::Bad)
+        let Claims { sub: name, role, .. } = self.claims(token, OPS)?;
+        // An identity service of ops may name them as it likes; the log keeps a bound.
+        let name: String = name.chars().filter(|c| !c.is_control()).take(OPS_NAME_CHARS_MAX).collect();
+        let name = if name.trim().is_empty() { "ops".to_owned() } else { name };
+        role.map(|role| OpsCaller { name, role }).ok_or(Denied::Bad)
     }
 
     fn claims(&self, token: &str, audience: &str) -> Result<Claims, Denied> {
@@ -192,17 +222,17 @@ impl Auth {
         self.development_key.as_ref().is_some_and(|key| key.as_bytes().ct_eq(token.as_bytes()).into())
     }
 
-    /// The role of whoever asks, if it is at least `least`.
+    /// Who asks, if their role is at least `least`: as the audit log will have it.
     ///
     /// # Errors
     /// [`Code::Unauthorized`] or [`Code::Forbidden`].
-    pub fn require(&self, headers: &HeaderMap, least: OpsRole) -> Result<OpsRole, Refusal> {
+    pub fn require(&self, headers: &HeaderMap, least: OpsRole) -> Result<By, Refusal> {
         let token = bearer(headers)?;
-        let role = self.ops(token).map_err(|denied| Refusal::new(Code::Unauthorized, denied.to_string()))?;
-        if role < least {
+        let caller = self.ops_caller(token).map_err(|denied| Refusal::new(Code::Unauthorized, denied.to_string()))?;
+        if caller.role < least {
             return Err(Refusal::new(Code::Forbidden, "this needs another role"));
         }
-        Ok(role)
+        Ok(By { actor: caller.name, role: caller.role.into(), at: self.clock.now() })
     }
 
     /// Whether the request shows the development key beside the caller's own: then the limits of a single client do not
@@ -274,10 +304,10 @@ impl Auth {
 ///
 /// # Errors
 /// [`RegistryError`] when it cannot be stored.
-pub async fn partner_key(registry: &Registry, partner: PartnerSlug) -> Result<String, RegistryError> {
+pub async fn partner_key(registry: &Registry, partner: PartnerSlug, by: &By) -> Result<String, RegistryError> {
     let random = |bytes| random_hex(bytes).map_err(|error| RegistryError::Refused(error.to_string()));
     let (id, secret) = (random(6)?, random(24)?);
-    registry.create_api_key(partner, id.clone(), Sha256::digest(&secret).into()).await?;
+    registry.create_api_key(partner, id.clone(), Sha256::digest(&secret).into(), by).await?;
     Ok(format!("kz_live_{id}_{secret}"))
 }
 

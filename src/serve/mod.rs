@@ -4,9 +4,11 @@
 pub mod accept;
 mod admin;
 mod assembly;
+mod audit;
 pub mod auth;
 mod contract;
 mod depth;
+mod desk;
 pub mod files;
 pub mod friend;
 mod health;
@@ -16,6 +18,8 @@ mod ops;
 mod partner;
 mod places;
 mod problem;
+mod query;
+
 pub mod socket;
 pub mod waiting;
 
@@ -192,6 +196,8 @@ pub fn public(app: Arc<App>) -> Router {
         .merge(friend::routes())
         .merge(partner::routes())
         .merge(ops::routes())
+        .merge(desk::routes())
+        .merge(audit::routes())
         .merge(admin::routes())
         .merge(contract::routes())
         .merge(health::routes())

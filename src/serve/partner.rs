@@ -91,6 +91,18 @@ async fn post_job(State(app): State<Arc<App>>, headers: HeaderMap, request: Requ
     let key = idempotency_key(&headers)?;
     let bytes = body(request, app.limits.body_bytes_max, &app.limits).await?;
     let key = key.map(|key| PartnerKey { key, body: Sha256::digest(&bytes).into() });
+    let by = (Actor::Partner(partner.clone()), None);
+    submit(&app, partner, by, key, || json(&bytes)).await
+}
+
+/// Checks a post and puts it before the dispatcher; the answer is the job.
+pub(super) async fn submit(
+    app: &App,
+    partner: &PartnerSlug,
+    by: (Actor, Option<String>),
+    key: Option<PartnerKey>,
+    posted: impl FnOnce() -> Result<PostJob, Refusal>,
+) -> Answered {
     // While the first request of a key is answered, a second hears that it is.
     let _in_flight = match &key {
         Some(key) => Some(app.in_flight.enter(partner, &key.key).ok_or_else(|| {
@@ -98,16 +110,23 @@ async fn post_job(State(app): State<Arc<App>>, headers: HeaderMap, request: Requ
         })?),
         None => None,
     };
-    let posted: PostJob = json(&bytes)?;
-    let (booking, terms) = check(&app, partner, posted)?;
+    let (booking, terms) = check(app, partner, posted()?)?;
     if !app.mailbox.admits_jobs() {
         return Err(Overloaded.into());
     }
     let received_at = app.clock.now();
     let name = key.as_ref().map(|key| key.key.clone());
-    let (booking, asker) = (Arc::new(booking), partner.clone());
-    let answered =
-        app.mailbox.ask(|request| Input::Posted { request, partner: asker, key, booking, terms, received_at });
+    let (booking, asker, (by, reason)) = (Arc::new(booking), partner.clone(), by);
+    let answered = app.mailbox.ask(|request| Input::Posted {
+        request,
+        partner: asker,
+        by,
+        reason,
+        key,
+        booking,
+        terms,
+        received_at,
+    });
     let view = match answered.await? {
         Answer::Posted(view) | Answer::Job(view) => *view,
         Answer::Repeated { job } => {
@@ -117,6 +136,7 @@ async fn post_job(State(app): State<Arc<App>>, headers: HeaderMap, request: Requ
                 Refusal::new(Code::Unavailable, format!("job {job} is still being written; try again"))
             })?
         }
+        Answer::WrongState { state, allowed } => return Err(Refusal::wrong_state(state, &allowed)),
         Answer::Refused { code, detail } => return Err(refused(code, detail)),
     };
     about(view.id);
@@ -126,7 +146,7 @@ async fn post_job(State(app): State<Arc<App>>, headers: HeaderMap, request: Requ
     Ok(response)
 }
 
-fn idempotency_key(headers: &HeaderMap) -> Result<Option<String>, Refusal> {
+pub(super) fn idempotency_key(headers: &HeaderMap) -> Result<Option<String>, Refusal> {
     let mut values = headers.get_all("idempotency-key").iter();
     let Some(value) = values.next() else { return Ok(None) };
     let visible = |key: &&str| key.bytes().all(|byte| (b' '..=b'~').contains(&byte));
@@ -307,6 +327,7 @@ async fn changed(app: &App, partner: &PartnerSlug, job: JobId, answered: Answer,
     match answered {
         Answer::Posted(view) | Answer::Job(view) => Ok(answer(StatusCode::OK, &*view)),
         Answer::Repeated { .. } => Err(Refusal::new(Code::Internal, "a change is not a repeat")),
+        Answer::WrongState { state, allowed } => Err(Refusal::wrong_state(state, &allowed)),
         Answer::Refused { code: Code::NotFound, .. } => match app.reader.job_view(partner, job).await? {
             // Cancelled again, after a lost answer or not: it is cancelled.
             Some(view) if Some(view.state) == wanted => Ok(answer(StatusCode::OK, &view)),
@@ -320,7 +341,7 @@ async fn changed(app: &App, partner: &PartnerSlug, job: JobId, answered: Answer,
 }
 
 /// The dispatcher's no, with the field it is about where there is one.
-fn refused(code: Code, detail: String) -> Refusal {
+pub(super) fn refused(code: Code, detail: String) -> Refusal {
     match code {
         Code::OutsideArea => Refusal::param(code, "location", detail),
         _ => Refusal::new(code, detail),
@@ -333,11 +354,11 @@ async fn packages(State(app): State<Arc<App>>, headers: HeaderMap) -> Answered {
     Ok(answer(StatusCode::OK, &PackageList { packages }))
 }
 
-fn job_id(text: &str) -> Result<JobId, Refusal> {
+pub(super) fn job_id(text: &str) -> Result<JobId, Refusal> {
     text.parse().map_err(|_| Refusal::not_found("job"))
 }
 
-fn job_state(text: &str) -> Result<JobState, Refusal> {
+pub(super) fn job_state(text: &str) -> Result<JobState, Refusal> {
     serde_json::from_value(serde_json::Value::String(text.to_owned()))
         .map_err(|_| Refusal::param(Code::Invalid, "state", format!("`{text}` is not a state of a job")))
 }

@@ -11,6 +11,7 @@ use axum::response::IntoResponse;
 use bytes::BytesMut;
 use http_body_util::BodyExt;
 use kiez_protocol::ids::JobId;
+use kiez_protocol::partner::JobState;
 use kiez_protocol::refusal::{Code, Fault, Problem};
 use serde::de::DeserializeOwned;
 use tracing::{Instrument, Span, field};
@@ -32,6 +33,7 @@ pub struct Refusal {
     code: Code,
     detail: String,
     errors: Vec<Fault>,
+    stands: Option<(JobState, Vec<String>)>,
     retry_after: Option<Duration>,
 }
 
@@ -39,7 +41,7 @@ impl Refusal {
     /// A refusal with a code, in words.
     pub fn new(code: Code, detail: impl Into<String>) -> Refusal {
         let retry_after = matches!(code, Code::Unavailable | Code::TooMany).then_some(Duration::from_secs(1));
-        Refusal { code, detail: detail.into(), errors: Vec::new(), retry_after }
+        Refusal { code, detail: detail.into(), errors: Vec::new(), stands: None, retry_after }
     }
 
     /// One field is wrong.
@@ -54,6 +56,14 @@ impl Refusal {
         let detail =
             errors.iter().map(|fault| format!("{}: {}", fault.param, fault.detail)).collect::<Vec<_>>().join("; ");
         Refusal { errors, ..Refusal::new(Code::Invalid, detail) }
+    }
+
+    /// The job's state does not allow it; what it does allow to the same person.
+    pub fn wrong_state(state: JobState, allowed: &[&str]) -> Refusal {
+        let list = if allowed.is_empty() { "nothing".to_owned() } else { allowed.join(", ") };
+        let refusal = Refusal::new(Code::WrongState, format!("the job is {state}, which allows {list}"));
+        let allowed = allowed.iter().map(|deed| (*deed).to_owned()).collect();
+        Refusal { stands: Some((state, allowed)), ..refusal }
     }
 
     /// A thing that does not exist, or is not theirs.
@@ -193,6 +203,8 @@ fn problem(refusal: &Refusal, request_id: &str) -> Problem {
         code: refusal.code,
         param: refusal.errors.first().map(|fault| fault.param.clone()),
         errors: if refusal.errors.len() > 1 { refusal.errors.clone() } else { Vec::new() },
+        state: refusal.stands.as_ref().map(|(state, _)| *state),
+        allowed: refusal.stands.as_ref().map_or_else(Vec::new, |(_, allowed)| allowed.clone()),
         request_id: request_id.to_owned(),
     }
 }

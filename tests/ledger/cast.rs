@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use kiez::dispatch::decision::{Candidate, Decision, Outcome as Seen, Waited};
 use kiez::dispatch::effect::{
-    Actor, EventRow, JobRecord, JobRow, Progress, Record, RunRow, Stored, StoredJob, Subject,
+    Actor, By, EventRow, JobRecord, JobRow, Progress, Record, RunRow, Stored, StoredJob, Subject,
 };
 use kiez::dispatch::input::{PartnerKey, Terms};
 use kiez::dispatch::job::{Booking, Delivery, Offer, OfferState, Pay, Run, Visit};
@@ -16,6 +16,7 @@ use kiez::dispatch::rank::{FairnessSeat, Wait};
 use kiez::ledger::postgres::PostgresLedger;
 use kiez::ledger::sqlite::SqliteLedger;
 use kiez::ledger::{self, Ledger, OpenError, OpenOptions, Opened, Outcome, Submission, Trouble, WriterHandle};
+use kiez_protocol::audit::AuditRole;
 use kiez_protocol::directory::{Community, Friend, Package};
 use kiez_protocol::friend::{ClosedReason, WhyReason};
 use kiez_protocol::ids::{FriendId, JobId, Key, OfferId};
@@ -35,6 +36,11 @@ pub const HOUR: i64 = 3_600_000;
 /// Records that may be unwritten at once.
 pub const QUEUE_LEN_MAX: usize = 4_096;
 pub const OPTIONS: OpenOptions = OpenOptions { dev: false, take_over: false, queue_len_max: QUEUE_LEN_MAX };
+
+/// Who changes the directory in these stories.
+pub fn by() -> By {
+    By { actor: "desk".to_owned(), role: AuditRole::Admin, at: START }
+}
 
 /// An empty database of its own.
 pub struct Place {
@@ -95,8 +101,8 @@ impl Place {
     /// Opens, and stores the documents that jobs are posted under.
     pub async fn open_with_documents(&self) -> Opened {
         let opened = self.open().await;
-        opened.registry.put_community(community()).await.expect("stored");
-        opened.registry.put_package(package()).await.expect("stored");
+        opened.registry.put_community(community(), &by()).await.expect("stored");
+        opened.registry.put_package(package(), &by()).await.expect("stored");
         opened
     }
 
@@ -118,6 +124,11 @@ impl Place {
 
     /// A hand from outside: runs a statement; all rows, their columns as text.
     pub async fn sql(&self, sql: &str) -> Vec<Vec<Option<String>>> {
+        self.try_sql(sql).await.expect("the statement runs")
+    }
+
+    /// The same, for what the database may refuse.
+    pub async fn try_sql(&self, sql: &str) -> sqlx::Result<Vec<Vec<Option<String>>>> {
         let sql = AssertSqlSafe(sql.to_owned());
         match &self.kind {
             Kind::Sqlite(dir) => {
@@ -125,13 +136,13 @@ impl Place {
                     .filename(dir.path().join("kiez.db"))
                     .busy_timeout(Duration::from_secs(5));
                 let mut connection = options.connect().await.expect("connects");
-                let rows = connection.fetch_all(sql).await.expect("the statement runs");
-                rows.iter().map(|row| (0..row.len()).map(|i| row.get_unchecked(i)).collect()).collect()
+                let rows = connection.fetch_all(sql).await?;
+                Ok(rows.iter().map(|row| (0..row.len()).map(|i| row.get_unchecked(i)).collect()).collect())
             }
             Kind::Postgres { server, .. } => {
                 let mut connection = server.connect().await.expect("connects");
-                let rows = connection.fetch_all(sql).await.expect("the statement runs");
-                rows.iter().map(|row| (0..row.len()).map(|i| row.get_unchecked(i)).collect()).collect()
+                let rows = connection.fetch_all(sql).await?;
+                Ok(rows.iter().map(|row| (0..row.len()).map(|i| row.get_unchecked(i)).collect()).collect())
             }
         }
     }
@@ -428,6 +439,7 @@ pub fn posted(key: Option<&str>) -> JobRecord {
         events: (1..=3).map(|sequence| event(sequence, JobState::Dispatching)).collect(),
         decisions: vec![decision],
         key: key.map(|key| PartnerKey { key: key.to_owned(), body: [7; 32] }),
+        audit: Vec::new(),
     }
 }
 

@@ -134,7 +134,7 @@ pub async fn how_long_friends_wait_comes_from_duties_and_offers(place: &Place) {
     let mut engineer = Engineer::new(opened.writer, opened.outcomes);
     let [asked, idle] = [friend(None), friend(None)];
     for friend in [&asked, &idle] {
-        registry.put_friend(friend.clone()).await.expect("stored");
+        registry.put_friend(friend.clone(), &by()).await.expect("stored");
     }
     // Asked on two days, twice on the second, and once so long ago that it counts no more.
     for at in [START - 40 * 24 * HOUR, START - 24 * HOUR, START, START + 1] {

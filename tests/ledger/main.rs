@@ -3,6 +3,7 @@
 #![allow(clippy::disallowed_methods, reason = "what takes how long is measured on the real clock")]
 #![expect(clippy::unwrap_used, reason = "a story that cannot go on has failed")]
 
+mod auditing;
 mod cast;
 mod checkup;
 mod counting;
@@ -53,6 +54,11 @@ mod told {
         an_event_is_written_once,
         a_job_without_a_deadline_is_refused,
         duty_is_remembered,
+    }
+    stories! { auditing:
+        what_ops_did_is_there_when_its_record_is_and_only_then,
+        nobody_changes_an_entry,
+        a_change_of_the_directory_has_its_entry_and_no_change_has_none,
     }
     stories! { faults:
         a_raised_fence_ends_the_writer,

@@ -57,8 +57,18 @@ fn post(request: u64) -> Input {
         community_version: 1,
         commission: community().commission,
     };
-    let (partner, booking) = ("shop".parse().unwrap(), record.booking.unwrap());
-    Input::Posted { request, partner, key: None, booking, terms, received_at: START }
+    let partner: kiez_protocol::ids::PartnerSlug = "shop".parse().unwrap();
+    let booking = record.booking.unwrap();
+    Input::Posted {
+        request,
+        by: Actor::Partner(partner.clone()),
+        reason: None,
+        partner,
+        key: None,
+        booking,
+        terms,
+        received_at: START,
+    }
 }
 
 fn cancel(request: u64) -> Input {

@@ -10,7 +10,7 @@ use uuid::Uuid;
 
 use crate::cast::*;
 
-fn partner() -> Partner {
+pub fn partner() -> Partner {
     Partner {
         slug: "shop".parse().expect("a slug"),
         name: "Shop".to_owned(),
@@ -163,7 +163,7 @@ pub async fn an_import_is_all_or_nothing(place: &Place) {
     let opened = place.open().await;
     let registry = &opened.registry;
     let kim = friend(Some("kim@idp"));
-    registry.put_friend(kim.clone()).await.expect("stored");
+    registry.put_friend(kim.clone(), &by()).await.expect("stored");
     let before = registry.load_directory().await.expect("read");
     assert_eq!(before.friends, std::slice::from_ref(&kim));
 
@@ -172,7 +172,7 @@ pub async fn an_import_is_all_or_nothing(place: &Place) {
         ImportLine::Friend(friend(None)),
         ImportLine::Friend(friend(Some("kim@idp"))),
     ];
-    let refused = registry.import(lines).await.expect_err("the subject is Kim's");
+    let refused = registry.import(lines, &by()).await.expect_err("the subject is Kim's");
     assert!(matches!(refused, RegistryError::Refused(_)), "{refused}");
     assert_eq!(registry.load_directory().await.expect("read"), before);
 
@@ -182,7 +182,7 @@ pub async fn an_import_is_all_or_nothing(place: &Place) {
     friends.push(kim.clone());
     let mut lines: Vec<_> = [older].into_iter().chain(friends.clone()).map(ImportLine::Friend).collect();
     lines.extend([ImportLine::Community(community()), ImportLine::Package(package()), ImportLine::Partner(partner())]);
-    let report = registry.import(lines).await.expect("stored");
+    let report = registry.import(lines, &by()).await.expect("stored");
     assert_eq!(report.imported["friend"], 502);
     assert_eq!(report.imported["package"], 1);
     let after = registry.load_directory().await.expect("read");
@@ -197,20 +197,21 @@ pub async fn an_import_is_all_or_nothing(place: &Place) {
 
 pub async fn documents_have_versions(place: &Place) {
     let registry = kiez::ledger::open_registry(&place.url).await.expect("an empty database is migrated");
-    assert_eq!(registry.put_community(community()).await.expect("stored"), 1);
+    assert_eq!(registry.put_community(community(), &by()).await.expect("stored"), 1);
     let version = registry.directory_version().await.expect("read");
-    assert_eq!(registry.put_community(community()).await.expect("stored"), 1, "the same again");
+    assert_eq!(registry.put_community(community(), &by()).await.expect("stored"), 1, "the same again");
     assert_eq!(registry.directory_version().await.expect("read"), version);
     let mut newer = community();
     newer.brand = "Kiez".to_owned();
-    assert_eq!(registry.put_community(newer.clone()).await.expect("stored"), 2);
+    assert_eq!(registry.put_community(newer.clone(), &by()).await.expect("stored"), 2);
     assert_eq!(registry.directory_version().await.expect("read"), version + 1);
     assert_eq!(registry.load_directory().await.expect("read").communities, [(community(), 1), (newer.clone(), 2)]);
     // Two admins at once each get a version of their own.
     let (mut one, mut two) = (newer.clone(), newer);
     one.brand = "One".to_owned();
     two.brand = "Two".to_owned();
-    let (one, two) = tokio::join!(registry.put_community(one), registry.put_community(two));
+    let by = by();
+    let (one, two) = tokio::join!(registry.put_community(one, &by), registry.put_community(two, &by));
     let mut versions = [one.expect("stored"), two.expect("stored")];
     versions.sort_unstable();
     assert_eq!(versions, [3, 4]);
@@ -219,14 +220,15 @@ pub async fn documents_have_versions(place: &Place) {
 pub async fn api_keys_are_kept_as_hashes(place: &Place) {
     let opened = place.open().await;
     let shop = partner().slug;
-    let key = |id: &str| opened.registry.create_api_key(shop.clone(), id.to_owned(), [9; 32]);
+    let by = &by();
+    let key = |id: &str| opened.registry.create_api_key(shop.clone(), id.to_owned(), [9; 32], by);
     assert!(matches!(key("a1").await, Err(RegistryError::UnknownPartner(_))));
-    opened.registry.put_partner(partner()).await.expect("stored");
+    opened.registry.put_partner(partner(), by).await.expect("stored");
     key("a1").await.expect("stored");
     assert!(matches!(key("a1").await, Err(RegistryError::Refused(_))));
     assert_eq!(opened.reader.api_key("a1").await.expect("read"), Some((shop.clone(), [9; 32])));
     assert_eq!(opened.reader.api_key("a2").await.expect("read"), None);
-    assert!(opened.registry.revoke_api_key("a1".to_owned()).await.expect("stored"));
+    assert!(opened.registry.revoke_api_key("a1".to_owned(), by).await.expect("stored"));
     assert_eq!(opened.reader.api_key("a1").await.expect("read"), None);
     end(opened).await;
 }

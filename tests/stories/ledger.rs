@@ -6,8 +6,8 @@ use std::sync::Arc;
 
 use kiez::dispatch::decision::Decision;
 use kiez::dispatch::effect::{
-    BreachRow, DutyRow, EventRow, JobRecord, JobRow, Record, Stored, StoredJob, StoredKey, TakenRow, WaitRow,
-    WaitingRow,
+    Actor, AuditRow, BreachRow, DutyRow, EventRow, JobRecord, JobRow, Record, Stored, StoredJob, StoredKey, TakenRow,
+    WaitRow, WaitingRow,
 };
 use kiez::dispatch::fairness::day;
 use kiez::dispatch::is_final;
@@ -37,6 +37,7 @@ pub struct Ledger {
     pub duties: BTreeMap<FriendId, DutyRow>,
     pub keys: Vec<StoredKey>,
     pub waitlist: Vec<WaitRow>,
+    pub audit: Vec<AuditRow>,
 }
 
 impl Ledger {
@@ -50,6 +51,10 @@ impl Ledger {
             }
             Record::Waitlist(row) => {
                 self.waitlist.push(row.clone());
+                Ok(())
+            }
+            Record::Audit(row) => {
+                self.audit.push(row.clone());
                 Ok(())
             }
             Record::Job(record) => self.write_job(record),
@@ -88,10 +93,13 @@ impl Ledger {
             is_final(record.job.view.state) == record.job.next_deadline.is_none(),
             "a job that is not final has a next deadline"
         );
+        let by_ops = record.events.iter().filter(|event| matches!(event.actor, Actor::Ops(_))).count();
+        assert_eq!(record.audit.len(), by_ops, "what ops do to a job is an entry of the audit log");
+        self.audit.extend(record.audit.iter().cloned());
         rows.row = record.job.clone();
         for decision in &record.decisions {
             assert_eq!(decision.again(), *decision, "a choice made again from its record is the same");
-            let seated: Vec<_> = decision.seated().map(|(friend, seat, rank, why)| (friend, seat, rank, why)).collect();
+            let seated: Vec<_> = decision.seated().collect();
             let made =
                 record.offers.iter().filter(|offer| (offer.attempt, offer.wave) == (decision.attempt, decision.wave));
             let made: Vec<_> = made.map(|offer| (offer.friend, offer.wave_seat, offer.rank, offer.why)).collect();
@@ -103,10 +111,19 @@ impl Ledger {
         }
         for offer in &record.offers {
             let old = rows.offers.insert(offer.id, Offer { delivery: Delivery::Arrived, ..offer.clone() });
-            // From the offers alone, not from whom the core says it has blocked: who declined, or won and gave it back.
-            let over = [ClosedReason::Declined, ClosedReason::Won].map(OfferState::Closed);
-            let theirs = before.iter().flat_map(|rows| rows.offers.values());
-            let blocked = theirs.filter(|old| old.friend == offer.friend).any(|old| over.contains(&old.state));
+            // From the rows alone, not from whom the core says it has blocked: who declined, or won and gave it back.
+            let is_over = |rows: &Rows, old: &Offer| match old.state {
+                OfferState::Closed(ClosedReason::Declined) => true,
+                OfferState::Closed(ClosedReason::Won) => rows.visits.values().any(|visit| {
+                    let gave_back =
+                        |ended: Ended| matches!(ended.how, VisitEnd::HandedBack | VisitEnd::NoContact { .. });
+                    visit.offer == old.id && visit.ended.is_some_and(gave_back)
+                }),
+                OfferState::Live | OfferState::Closed(_) => false,
+            };
+            let blocked = before
+                .iter()
+                .any(|rows| rows.offers.values().any(|old| old.friend == offer.friend && is_over(rows, old)));
             match old.map(|old| old.state) {
                 None => assert!(!blocked, "who declined or handed back is never asked again"),
                 Some(OfferState::Live) => {}

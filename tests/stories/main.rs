@@ -15,6 +15,7 @@ mod quarantine;
 mod races;
 mod restarts;
 mod second_thoughts;
+mod steering;
 mod visits;
 mod walk;
 mod waves;

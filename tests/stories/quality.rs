@@ -181,7 +181,7 @@ fn ops_hold_a_job_and_let_it_go_on() {
     let again = town.resume(job);
     assert_eq!(town.refused(again), Some(Code::WrongState));
     let events = &town.ledger.jobs[&job].events;
-    let by_ops = events.iter().filter(|event| matches!(&event.actor, Actor::Ops(name) if name == "kim"));
+    let by_ops = events.iter().filter(|event| matches!(&event.actor, Actor::Ops(by) if by.actor == "kim"));
     let told: Vec<_> = by_ops.map(|event| (event.kind, event.reason.as_deref())).collect();
     assert_eq!(told, [("paused", Some("the street is closed")), ("resumed", Some("it is open again"))]);
 }
@@ -211,8 +211,8 @@ fn who_may_not_is_told_what_they_may() {
         assert_eq!(town.refused(request), Some(Code::WrongState));
     }
     let request = town.resume(job);
-    let Answer::Refused { detail, .. } = &town.answers[&request] else { panic!("refused") };
-    assert_eq!(detail, "the job is dispatching, which allows edit, answers, pause, cancel");
+    let Answer::WrongState { state, allowed } = &town.answers[&request] else { panic!("refused") };
+    assert_eq!((*state, allowed.join(" ").as_str()), (JobState::Dispatching, "edit answers pause assign cancel"));
     let (request, received_at) = (town.request(), town.now);
     town.send(Input::Cancelled { request, by: Actor::Customer, job, reason: None, received_at });
     assert_eq!(town.state(job), JobState::Cancelled);

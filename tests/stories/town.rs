@@ -9,11 +9,12 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 
 use kiez::dispatch::claim::{Closed, Word};
-use kiez::dispatch::effect::{Actor, Answer, Commit, Effects, InHand, Message, Stored, Subject};
+use kiez::dispatch::effect::{Actor, Answer, By, Commit, Effects, InHand, Message, Stored, Subject};
 use kiez::dispatch::input::{Input, PartnerKey, Request, Terms};
 use kiez::dispatch::job::{Booking, Job, OfferState};
 use kiez::dispatch::nearest::{Nearby, Standing};
 use kiez::dispatch::{Dispatcher, Pace, is_final};
+use kiez_protocol::audit::AuditRole;
 use kiez_protocol::directory::{Community, Friend, Language, Package, Policy};
 use kiez_protocol::friend::{ClosedReason, DeclineReason, FriendMessage, LostReason, Snapshot, Verdict, VisitEvent};
 use kiez_protocol::ids::{FriendId, JobId, Key, OfferId, PartnerSlug, SessionId};
@@ -83,7 +84,7 @@ pub fn ada() -> PartnerSlug {
 }
 
 pub fn ops() -> Actor {
-    Actor::Ops("kim".to_owned())
+    Actor::Ops(By { actor: "kim".to_owned(), role: AuditRole::Dispatcher, at: Time(0) })
 }
 
 impl Town {
@@ -240,7 +241,16 @@ impl Town {
         let request = self.request();
         let key = key.map(|(key, body)| PartnerKey { key: key.to_owned(), body: [body; 32] });
         let (booking, terms, received_at) = (Arc::new(booking), self.terms(), self.now);
-        self.send(Input::Posted { request, partner: ada(), key, booking, terms, received_at });
+        self.send(Input::Posted {
+            request,
+            partner: ada(),
+            by: Actor::Partner(ada()),
+            reason: None,
+            key,
+            booking,
+            terms,
+            received_at,
+        });
         request
     }
 
@@ -286,6 +296,7 @@ impl Town {
     pub fn refused(&self, request: Request) -> Option<Code> {
         match self.answers.get(&request) {
             Some(Answer::Refused { code, .. }) => Some(*code),
+            Some(Answer::WrongState { .. }) => Some(Code::WrongState),
             _ => None,
         }
     }

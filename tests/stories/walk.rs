@@ -149,7 +149,16 @@ impl Walk {
         let key = key.map(|(key, body)| kiez::dispatch::input::PartnerKey { key: key.to_owned(), body: [body; 32] });
         let (booking, terms) = (std::sync::Arc::new(booking), self.town.terms());
         let partner = super::town::ada();
-        self.town.mailbox.push_back(Input::Posted { request, partner, key, booking, terms, received_at: now });
+        self.town.mailbox.push_back(Input::Posted {
+            request,
+            by: Actor::Partner(partner.clone()),
+            reason: None,
+            partner,
+            key,
+            booking,
+            terms,
+            received_at: now,
+        });
     }
 
     fn edit(&mut self) {

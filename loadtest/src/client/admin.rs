@@ -106,7 +106,7 @@ impl AdminClient {
     /// # Errors
     /// See [`CallError`].
     pub async fn ops_token(&self, role: OpsRole, minutes: Option<u32>) -> Result<TokenView, CallError> {
-        self.token(&TokenRequest::Ops { role, minutes }).await
+        self.token(&TokenRequest::Ops { role, name: None, minutes }).await
     }
 
     /// A partner's API key.

@@ -162,6 +162,11 @@ impl Http {
         Http { key: key.into(), ..self.clone() }
     }
 
+    /// The same key with another server.
+    pub fn at(&self, server: Server) -> Http {
+        Http { server, ..self.clone() }
+    }
+
     /// Which server.
     pub fn server(&self) -> &Server {
         &self.server

@@ -266,6 +266,8 @@ impl FakeKiez {
                         detail: path.to_owned(),
                         code,
                         param: None,
+                        state: None,
+                        allowed: Vec::new(),
                         errors: vec![],
                         request_id: "r".into(),
                     };

@@ -4,6 +4,8 @@
 use sqlx::postgres::{PgArguments, PgConnection, Postgres};
 use sqlx::query::Query;
 
+use crate::ledger::audit;
+use crate::ledger::either::Session;
 use crate::ledger::lines::{
     BookingLine, DecisionLine, DutyLine, EventLine, JobLine, KeyLine, OfferLine, RunLine, VisitLine, WaitLine,
 };
@@ -29,7 +31,8 @@ pub async fn write(connection: &mut PgConnection, rows: &Rows) -> sqlx::Result<(
         each(connection, &rows.keys, keys).await?;
     }
     each(connection, &rows.duties, duties).await?;
-    each(connection, &rows.waits, waits).await
+    each(connection, &rows.waits, waits).await?;
+    audit::put(&mut Session::Postgres(connection), &rows.audits).await
 }
 
 async fn each<L>(

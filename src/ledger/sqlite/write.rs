@@ -4,6 +4,8 @@
 use serde::Serialize;
 use sqlx::SqliteConnection;
 
+use crate::ledger::audit;
+use crate::ledger::either::Session;
 use crate::ledger::rows::{KEY_KEPT_MS, Rows, json};
 
 /// Writes all rows. The caller holds the transaction.
@@ -24,7 +26,8 @@ pub async fn write(connection: &mut SqliteConnection, rows: &Rows) -> sqlx::Resu
         each(connection, KEYS, &rows.keys).await?;
     }
     each(connection, DUTIES, &rows.duties).await?;
-    each(connection, WAITS, &rows.waits).await
+    each(connection, WAITS, &rows.waits).await?;
+    audit::put(&mut Session::Sqlite(connection), &rows.audits).await
 }
 
 async fn each<L: Serialize>(connection: &mut SqliteConnection, sql: &'static str, lines: &Vec<L>) -> sqlx::Result<()> {
