@@ -173,8 +173,6 @@ pub const JOB_EVENTS: &[&str] = &[
     "answers_complete",
     "answered",
     "reminder",
-    "paused",
-    "resumed",
     "unfilled",
     "alarm",
     "cancelled",

@@ -122,6 +122,31 @@ impl Place {
         (Rig { inner, faults: faults.clone() }, faults)
     }
 
+    /// What undoes the second migration, statement by statement: whatever it makes is unmade, the last first.
+    pub fn undone(&self) -> Vec<String> {
+        let made = match self.kind {
+            Kind::Sqlite(_) => include_str!("../../migrations/sqlite/0002_suitable.sql"),
+            Kind::Postgres { .. } => include_str!("../../migrations/postgres/0002_suitable.sql"),
+        };
+        let code: Vec<&str> = made.lines().filter(|line| !line.trim_start().starts_with("--")).collect();
+        let code = code.join("\n");
+        let undo = |statement: &str| {
+            let words: Vec<&str> = statement.split(|c: char| c.is_whitespace() || c == '(').collect();
+            match words.iter().filter(|word| !word.is_empty()).copied().collect::<Vec<_>>()[..] {
+                ["create", "table", name, ..] => Some(format!("drop table {name}")),
+                ["create", "index", name, ..] | ["create", "unique", "index", name, ..] => {
+                    Some(format!("drop index {name}"))
+                }
+                ["create", "function", name, ..] => Some(format!("drop function {name}() cascade")),
+                ["alter", "table", table, "add", "column", column, ..] => {
+                    Some(format!("alter table {table} drop column {column}"))
+                }
+                _ => None,
+            }
+        };
+        code.split(';').rev().filter_map(undo).collect()
+    }
+
     /// A hand from outside: runs a statement; all rows, their columns as text.
     pub async fn sql(&self, sql: &str) -> Vec<Vec<Option<String>>> {
         self.try_sql(sql).await.expect("the statement runs")

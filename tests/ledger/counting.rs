@@ -107,18 +107,10 @@ pub async fn an_older_database_is_refused_until_it_is_migrated(place: &Place) {
     assert!(engineer.write(&before).await && engineer.write(&winner).await);
     engineer.end().await;
     // As the first migration left it.
-    for statement in [
-        "drop table waitlist",
-        "drop index offers_of_friend",
-        "alter table duties drop column first_on_at",
-        "drop index visits_by_age",
-        "alter table visits drop column cool_until",
-        "alter table visits drop column outcome",
-        "alter table visits drop column ended_at",
-        "delete from _sqlx_migrations where version = 2",
-    ] {
-        place.sql(statement).await;
+    for statement in place.undone() {
+        place.sql(&statement).await;
     }
+    place.sql("delete from _sqlx_migrations where version = 2").await;
     let refused = place.try_open(false).await.expect_err("it is older");
     assert!(matches!(refused, OpenError::Older), "{refused}");
     kiez::ledger::migrate(&place.url).await.expect("migrates");
