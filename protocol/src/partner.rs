@@ -134,7 +134,6 @@ pub struct PostJob {
 pub struct EditJob {
     /// The revision this edit is meant for, from 1: where the job is at another by now it is refused with
     /// `needs_reconfirm`. Without it the edit is taken as it comes.
-    #[cfg_attr(feature = "schemas", schemars(range(min = 1)))]
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub revision: Option<u32>,
     /// A new exact place; needs `address` as well.

@@ -92,7 +92,7 @@ impl Dispatcher {
         change.booking = true;
         if let Some(key) = key {
             self.keys.insert((partner.clone(), key.key.clone()), (id, key.body));
-            self.key_ages.push_back((now, partner.clone(), key.key.clone()));
+            self.key_ages.push_back((now, partner, key.key.clone()));
             change.key = Some(key);
         }
         let complete = card::missing_answers(&job).is_empty();
