@@ -73,6 +73,14 @@ Examples:
   kiez demo --world pilot                       sixty friends, as in the old pilot
   kiez demo --database-url postgres:///kiez     outcomes in Postgres")]
     Demo(Box<crate::demo::Demo>),
+    /// A city under virtual time and a seed: tries every rule, or sets one policy against another.
+    #[command(after_help = "\
+Examples:
+  kiez simulate --days 2 --friends 200 --seed 11          one seed; the same bytes every time
+  kiez simulate --seeds 1..1000 --faults mixed            the long run: about a minute on four cores
+  kiez simulate --policy a.toml --against b.toml --days 30 --friends 1000 --html policies.html
+  kiez simulate --break unique-index --faults harsh       the checks themselves are tried: this must fail")]
+    Simulate(Box<crate::simulation::Simulate>),
     /// Prepares an empty database, or brings an older one up to date.
     #[command(after_help = "Example:\n  createdb kiez && kiez migrate --database-url postgres:///kiez")]
     Migrate(Common),
@@ -272,11 +280,13 @@ impl Cli {
             | Command::Doctor { .. }
             | Command::Openapi
             | Command::Asyncapi
+            | Command::Simulate(_)
             | Command::Config { .. } => log::start(log::Format::Text, LOG_WAITING_BYTES_MAX, log::STORIES)?,
         }
         match self.command {
             Command::Serve(serve) => serve.run().await,
             Command::Demo(demo) => demo.run().await,
+            Command::Simulate(simulate) => simulate.run(),
             Command::Migrate(common) => {
                 let loaded = common.load(&[])?;
                 ledger::migrate(&loaded.config.database.url).await?;

@@ -585,11 +585,14 @@ impl Engine {
                     Subject::Waitlist => tracing::error!(ticket, why, "the ledger refused a line of the waitlist"),
                     Subject::Audit => tracing::error!(ticket, why, "the ledger refused an entry of the audit log"),
                 }
-                self.quarantine(subject);
+                let anew = self.quarantine(subject);
                 // Before the job is read again: what that leads to (a standby's win) is a record of this subject too.
                 self.writer.release(subject);
                 if let Subject::Job(job) = subject {
                     self.handle(Arrival::of(Input::Reread { job, stored }));
+                }
+                for joined in anew {
+                    self.handle(Arrival::of(joined));
                 }
             }
             Outcome::Stands => self.proved(),
@@ -598,8 +601,17 @@ impl Engine {
     }
 
     /// Nothing that was decided after a refused record of this subject holds: nobody hears it, and who waits may ask
-    /// again.
-    fn quarantine(&mut self, subject: Subject) {
+    /// again. A snapshot that still waits was made when that record counted, so it may show what was never written:
+    /// returns the inputs that make it anew.
+    fn quarantine(&mut self, subject: Subject) -> Vec<Input> {
+        let mut anew = Vec::new();
+        for waiting in &mut self.waiting {
+            for message in waiting.then.extract_if(.., |message| matches!(message, Message::Snapshot { .. })) {
+                if let Message::Snapshot { friend, session, language, .. } = message {
+                    anew.push(Input::Joined { friend, session, language });
+                }
+            }
+        }
         let (dropped, kept): (VecDeque<_>, VecDeque<_>) =
             std::mem::take(&mut self.waiting).into_iter().partition(|waiting| waiting.subject == subject);
         self.waiting = kept;
@@ -614,6 +626,7 @@ impl Engine {
                 }
             }
         });
+        anew
     }
 
     fn follow_up(&mut self) {
@@ -637,7 +650,7 @@ impl Engine {
             Message::Release { friend, offer } => {
                 self.live.sessions.release(friend, offer);
             }
-            Message::Snapshot { friend, session, mut snapshot, hand } => {
+            Message::Snapshot { friend, session, mut snapshot, hand, .. } => {
                 if self.live.sessions.set_hand(friend, session, hand) {
                     snapshot.verdicts = self.live.verdicts.recent(friend, self.clock.now());
                     self.live.sessions.send(friend, FriendMessage::Snapshot(*snapshot));
@@ -725,9 +738,10 @@ fn taken_back(message: Message) -> Option<Message> {
             let detail = "the ledger refused the record; nothing was changed".to_owned();
             Some(Message::Answer { request, answer: Answer::Refused { code: Code::Unavailable, detail } })
         }
-        // A session still needs its snapshot, and a verdict that is looked up is looked up.
-        Message::Snapshot { .. } | Message::LookUp { .. } | Message::Duty { .. } => Some(message),
-        Message::Friend { .. }
+        // A verdict that is looked up is looked up.
+        Message::LookUp { .. } | Message::Duty { .. } => Some(message),
+        Message::Snapshot { .. }
+        | Message::Friend { .. }
         | Message::Hold { .. }
         | Message::Release { .. }
         | Message::Settle { .. }

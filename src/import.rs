@@ -119,7 +119,15 @@ fn check_community(community: &Community, wrong: Wrong<'_>) {
     if community.cross_border.iter().any(|pair| pair.job != community.country || pair.friend == pair.job) {
         wrong("cross_border: a pair names another country of friends, and the community's own as the job's");
     }
-    let policy: &Policy = &community.policy;
+    for fault in policy_faults(&community.policy) {
+        wrong(&fault);
+    }
+}
+
+/// What is wrong with a policy, in words.
+pub fn policy_faults(policy: &Policy) -> Vec<String> {
+    let mut faults = Vec::new();
+    let mut wrong = |what: &str| faults.push(what.to_owned());
     if !(1..=16).contains(&policy.seats) {
         wrong("policy.seats: takes 1 to 16");
     }
@@ -155,6 +163,7 @@ fn check_community(community: &Community, wrong: Wrong<'_>) {
             wrong(&format!("policy.{name}: {what}"));
         }
     }
+    faults
 }
 
 fn plan_fault(plan: &WavePlan) -> Option<&'static str> {

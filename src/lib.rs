@@ -7,7 +7,8 @@
 //! | [`ledger`] | REMEMBER FOREVER: the only room with SQL; SQLite or Postgres |
 //! | [`engine`] | the loop: mailbox → decide → commit → tell |
 //! | [`serve`] | TALK: HTTP and WebSockets |
-//! //! | [`server`] | the rooms wired into one running server |
+//! | [`simulate`] | a city under virtual time and a seed, and a model that says what must be true |
+//! | [`server`] | the rooms wired into one running server |
 //! | [`config`], [`clock`], [`metrics`], [`import`] | the knobs, the time, the meters, documents from outside |
 //!
 //! Who may import whom is held by `tests/layers.rs`; ARCHITECTURE.md tells why.
@@ -22,4 +23,5 @@ pub mod live;
 pub mod metrics;
 pub mod serve;
 pub mod server;
+pub mod simulate;
 pub mod sync;

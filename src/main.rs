@@ -4,6 +4,7 @@ mod cli;
 mod demo;
 mod doctor;
 mod log;
+mod simulation;
 
 use clap::Parser;
 

@@ -32,7 +32,7 @@ impl Desk {
     }
 
     async fn act(&self, job: JobId, action: &str) -> Result<JobView, Box<Problem>> {
-        self.post(&format!("/v1/ops/jobs/{job}/{}", action), &json!({"reason": "the customer rang"})).await
+        self.post(&format!("/v1/ops/jobs/{job}/{action}"), &json!({"reason": "the customer rang"})).await
     }
 
     async fn assign(&self, job: JobId, friend: FriendId) -> Result<JobView, Box<Problem>> {

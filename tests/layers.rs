@@ -4,13 +4,13 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-/// The rooms under `src/`. The front of the house (`main`, `lib`, `cli`, `server`, `demo`, `import`) connects them and may
-/// know all.
+/// The rooms under `src/`. The front of the house (`main`, `lib`, `cli`, `server`, `demo`, `simulation`, `import`)
+/// connects them and may know all.
 const ROOMS: &[&str] =
     &["clock", "config", "dispatch", "engine", "ledger", "live", "metrics", "notify", "serve", "simulate", "sync"];
 
-/// Who may know whom: the room, and the paths under `crate::` it may name. A path ends in `*` where any beginning will do.
-/// `config`, `clock`, `metrics` and `sync` are at hand for everybody but `dispatch`, and know nobody.
+/// Who may know whom: the room, and the paths under `crate::` it may name. A path ends in `*` where any beginning will
+/// do. `config`, `clock`, `metrics` and `sync` are at hand for everybody but `dispatch`, and know nobody.
 const MAY_KNOW: &[(&str, &[&str])] = &[
     ("dispatch", &["sync"]),
     ("live", &["dispatch"]),
@@ -271,15 +271,16 @@ fn faults(file: &str, source: &str, crates: &[String]) -> Vec<String> {
         }
         let Some(known) = path.strip_prefix("crate::") else { continue };
         let Some((_, may)) = MAY_KNOW.iter().find(|(name, _)| *name == room) else { continue };
-        let is_room = |name: &str| ROOMS.contains(&name) || ["server", "demo", "cli", "import"].contains(&name);
+        let is_room =
+            |name: &str| ROOMS.contains(&name) || ["server", "demo", "simulation", "cli", "import"].contains(&name);
         let first = known.split("::").next().unwrap_or(known);
         let at_hand = AT_HAND.contains(&first) && room != "dispatch" && !AT_HAND.contains(&room) && room != "sync";
         if is_room(first) && first != room && !at_hand && !may.iter().any(|may| allows(may, known)) {
             fault(format!("{path}, but {room} knows only {may:?}"));
         }
     }
-    if room == "dispatch" && words.iter().any(|word| ["async", "await"].contains(word)) {
-        fault("waits, but dispatch is pure: name the effect instead".to_owned());
+    if ["dispatch", "simulate"].contains(&room) && words.iter().any(|word| ["async", "await"].contains(word)) {
+        fault(format!("waits, but {room} is pure: name the effect instead"));
     }
     if file == "dispatch/claim.rs" {
         for path in paths.iter().filter(|path| path.starts_with("crate::") || path.starts_with("super::")) {
@@ -359,6 +360,8 @@ fn a_bad_import_is_seen() {
         ("serve/partner.rs", "fn f() { sqlx::query(\"select 1\"); }"),
         ("serve/partner.rs", "use std::time::{Duration, SystemTime}; fn f() { SystemTime::now(); }"),
         ("simulate/world.rs", "use crate::engine;"),
+        ("simulate/world.rs", "async fn f() {}"),
+        ("dispatch/wave.rs", "use crate::simulation;"),
         ("clock.rs", "use crate::config::Config;"),
         ("main.rs", "fn f() { jiff::Timestamp::now(); }"),
     ];

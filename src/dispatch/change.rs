@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use kiez_protocol::audit::SubjectKind;
 use kiez_protocol::friend::{ClosedReason, FriendMessage};
-use kiez_protocol::ids::FriendId;
+use kiez_protocol::ids::{FriendId, OfferId};
 use kiez_protocol::partner::JobState;
 use kiez_protocol::time::Time;
 
@@ -93,6 +93,17 @@ impl Change {
     /// A message to a friend, after the commit.
     pub fn tell(&mut self, friend: FriendId, message: FriendMessage) {
         self.then.push(Message::Friend { friend, message });
+    }
+
+    /// Unsays that an offer closes: it lives on after all. Whether that was to be told.
+    pub fn unsay_closing(&mut self, id: OfferId) -> bool {
+        let before = self.then.len();
+        self.then.retain(|message| match message {
+            Message::Release { offer, .. } => *offer != id,
+            Message::Friend { message: FriendMessage::OfferClosed { offer, .. }, .. } => *offer != id,
+            _ => true,
+        });
+        self.then.len() < before
     }
 
     fn is_empty(&self) -> bool {

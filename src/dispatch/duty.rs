@@ -80,7 +80,7 @@ impl Dispatcher {
                 }
             }
         }
-        let message = Message::Snapshot { friend, session, snapshot: Box::new(snapshot), hand: held };
+        let message = Message::Snapshot { friend, session, language, snapshot: Box::new(snapshot), hand: held };
         let then = vec![Message::Duty { friend, duty }, message];
         effects.commits.push(Commit { subject: Subject::Friend(friend), record: None, then });
         effects.commits.extend(unsettled);

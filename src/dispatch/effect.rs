@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use kiez_protocol::audit::{AuditRole, SubjectKind};
+use kiez_protocol::directory::Language;
 use kiez_protocol::friend::{Duty, FriendMessage, ToldVerdict};
 use kiez_protocol::ids::{CommunitySlug, FriendId, JobId, Key, OfferId, PartnerSlug, SessionId};
 use kiez_protocol::ops::{AlarmKind, JobDot, RaceView};
@@ -327,6 +328,8 @@ pub enum Message {
         friend: FriendId,
         /// Which session; another has taken its place if it is gone.
         session: SessionId,
+        /// The language of its texts: with it the snapshot can be asked for anew.
+        language: Language,
         /// What is open.
         snapshot: Box<kiez_protocol::friend::Snapshot>,
         /// The hand.

@@ -47,12 +47,16 @@ impl Dispatcher {
         let mut change = Change::new(now);
         let done = key.map(|key| FriendMessage::Done { key });
         let Some((mut job, index)) = self.take_offer(friend, id) else {
-            effects.now.push(Message::Friend { friend, message: refused(Code::NotFound, key, Some(id), None) });
+            // After what was recorded before: that its job is over may be among it.
+            let then = vec![Message::Friend { friend, message: refused(Code::NotFound, key, Some(id), None) }];
+            effects.commits.push(Commit { subject: Subject::Friend(friend), record: None, then });
             return;
         };
-        // A no to an offer of an earlier run is a no to the job: the newer offer goes with it.
-        let newer = job.offers.iter().position(|offer| offer.friend == friend && offer.state == OfferState::Live);
-        let index = newer.unwrap_or(index);
+        // A no to an offer of an earlier run is a no to the job: the newer offer goes with it, also one that has expired and
+        // would come back when the job is unfilled.
+        let comes_back = |state| matches!(state, OfferState::Live | OfferState::Closed(ClosedReason::Expired));
+        let newer = job.offers.iter().rposition(|offer| offer.friend == friend && comes_back(offer.state));
+        let index = newer.filter(|newer| *newer > index).unwrap_or(index);
         match job.offers[index].state {
             OfferState::Live if takes_accepts(&job) => {
                 job.blocked.insert(friend);

@@ -12,6 +12,7 @@ use super::change::Change;
 use super::claim::{Claim, Closed};
 use super::edges::Deed;
 use super::effect::{Actor, Answer, Commit, Effects, Message, Subject};
+use super::hand::after_all;
 use super::input::{PartnerKey, Request, Terms};
 use super::job::{Aside, Booking, Job, Run, VisitEnd};
 use super::nearest::Nearby;
@@ -177,7 +178,8 @@ impl Dispatcher {
             Some(_) | None => {
                 let detail = "there is no open job of yours with this id".to_owned();
                 let answer = Answer::Refused { code: Code::NotFound, detail };
-                effects.now.push(Message::Answer { request, answer });
+                // After what was recorded before: that the job is over may be among it.
+                effects.commits.push(after_all(id, vec![Message::Answer { request, answer }]));
                 None
             }
         }

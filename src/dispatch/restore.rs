@@ -171,6 +171,12 @@ impl Dispatcher {
             return;
         };
         let mut job = self.resume(*stored);
+        // What has arrived, or has not, did so whatever became of a record. Of a job that was over nothing is known any more:
+        // its apps were told long ago, and will not say so again.
+        for offer in &mut job.offers {
+            let known = old.iter().flat_map(|old| &old.offers).find(|known| known.id == offer.id);
+            offer.delivery = known.map_or(Delivery::Arrived, |known| known.delivery);
+        }
         let mut hands: Vec<Message> = Vec::new();
         if let Some(old) = old {
             let unwritten = old.offers.iter().filter(|offer| job.offers.iter().all(|stored| stored.id != offer.id));

@@ -17,6 +17,8 @@ use super::{ACCEPT_GRACE_MS, Dispatcher, card};
 
 /// An unfilled job is looked at again this often, ms (rules of the trade, §4).
 const UNFILLED_LOOK_MS: i64 = 5 * 60_000;
+/// A timer that is handled so late was held up, and with it what waits for the ledger, ms of real time.
+const HELD_UP_MS: i64 = 1_000;
 
 impl Dispatcher {
     /// Something of an open job is due: its end, offers, deliveries, the next wave, the alarm. In this order.
@@ -40,12 +42,15 @@ impl Dispatcher {
         let undoable = job.undoable.len();
         job.undoable.retain(|undo| undo.until > now);
         let mut failed = job.undoable.len() < undoable;
+        let delivery_ms = self.pace.real_ms(job.terms.community.policy.delivery_ms);
         for offer in &mut job.offers {
             if let (OfferState::Live, Delivery::Waiting(until)) = (offer.state, offer.delivery)
                 && until <= now
             {
-                offer.delivery = Delivery::Failed;
-                failed = true;
+                // Looked at so late, the offer itself was held up with this timer: its friend has hardly heard of it.
+                let held_up = now.since(until) > self.pace.real_ms(HELD_UP_MS);
+                offer.delivery = if held_up { Delivery::Waiting(now + delivery_ms) } else { Delivery::Failed };
+                failed |= !held_up;
             }
         }
         let wave_due = job.run.next_wave_at <= now;
@@ -110,10 +115,13 @@ impl Dispatcher {
                 OfferState::Closed(ClosedReason::Expired) if offer.attempt == job.attempt && !braked => false,
                 OfferState::Closed(_) => continue,
             };
+            assert!(!job.blocked.contains(&offer.friend), "who declined or handed back never sees the job again");
             offer.state = OfferState::Live;
             offer.renewed = true;
             offer.expires_at = job.expire_at;
             let (friend, id) = (offer.friend, offer.id);
+            // One that ends at this very moment has not closed for its friend.
+            let was_live = was_live || change.unsay_closing(id);
             self.capacity.drop(friend, id);
             self.capacity.deal(friend, id, true);
             self.availability(friend, change);

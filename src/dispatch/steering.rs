@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use kiez_protocol::directory::Friend;
-use kiez_protocol::friend::{ClosedReason, WhyReason};
+use kiez_protocol::friend::{ClosedReason, FriendMessage, WhyReason};
 use kiez_protocol::ids::{JobId, Key, OfferId};
 use kiez_protocol::partner::JobState;
 use kiez_protocol::place::rounded_m;
@@ -147,6 +147,7 @@ impl Dispatcher {
             }
         }
         let index = held.unwrap_or(job.offers.len());
+        let lies_open = held.is_some_and(|index| job.offers[index].state == OfferState::Live);
         if held.is_none() {
             let place = job.booking.place;
             let distance_m = nearby.find(friend.id).map(|standing| rounded_m(standing.position.distance_m(place)));
@@ -175,7 +176,8 @@ impl Dispatcher {
             self.waits.offered(friend.id, now);
             job.offers.push(offer);
         }
-        job.pause = None;
+        // Who was found for it knows what there is to know.
+        (job.pause, job.vague) = (None, 0);
         let win = Win {
             friend,
             key: Key(self.mint.next(now)),
@@ -185,6 +187,11 @@ impl Dispatcher {
             told: None,
         };
         let mut change = self.give(job, index, win, now);
+        if lies_open {
+            // There is no verdict that would say so.
+            let closed = FriendMessage::OfferClosed { offer: job.offers[index].id, reason: ClosedReason::Won };
+            change.tell(friend.id, closed);
+        }
         change.then.push(Message::Answer { request, answer: Answer::Job(Box::new(card::view(job))) });
         self.commit(job, change, effects);
     }

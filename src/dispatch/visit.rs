@@ -45,7 +45,8 @@ impl Dispatcher {
         });
         let Some(mut job) = theirs.then(|| self.take(step.job)).flatten() else {
             let message = refused(Code::NotFound, Some(step.key), None, Some(step.job));
-            effects.now.push(Message::Friend { friend, message });
+            // After what was recorded before: that the job is over may be among it.
+            effects.commits.push(after_all(step.job, vec![Message::Friend { friend, message }]));
             return;
         };
         let done = Message::Friend { friend, message: FriendMessage::Done { key: step.key } };

@@ -58,11 +58,13 @@ impl Dispatcher {
     /// Opens the next wave with the nearest suitable friends who were not asked yet. Nobody found spends no wave; either
     /// way the next is due an interval later.
     pub(super) fn open_wave(&mut self, job: &mut Job, change: &mut Change, nearby: &dyn Nearby) {
-        let seats: Vec<u8> = (0..seats(job)).collect();
+        let mut seats: Vec<u8> = (0..seats(job)).collect();
         let clock = WaveClock::of(job);
         let night = clock.stands_until(change.now);
         if job.state != JobState::Unfilled {
             job.run.next_wave_at = night.unwrap_or_else(|| clock.after(change.now, job.plan().interval_ms));
+            // Seats that were refilled count as well: the last wave may have fewer left.
+            seats.truncate(usize::from(asked_max(job).saturating_sub(job.run.asked)));
         }
         if self.is_braked(job) || night.is_some() {
             return;

@@ -309,6 +309,7 @@ fn on_duty(row: &Row) -> sqlx::Result<Option<DutyRow>> {
 }
 
 /// Since when each friend waits for an offer, and how many they had in the days that count before the newest of all.
+/// What ops gave them was no offer they had to wait for.
 async fn waiting(session: &mut Session<'_>, duties: &[Row]) -> sqlx::Result<Vec<WaitingRow>> {
     let mut waiting: BTreeMap<Uuid, WaitingRow> = BTreeMap::new();
     let fresh = |friend| WaitingRow::of(FriendId(friend));
@@ -322,7 +323,8 @@ async fn waiting(session: &mut Session<'_>, duties: &[Row]) -> sqlx::Result<Vec<
     let last = session
         .all(
             "select friends.id as friend,
-                    (select max(offers.sent_at) from offers where offers.friend = friends.id) as last_offer_at
+                    (select max(offers.sent_at) from offers
+                     where offers.friend = friends.id and offers.why <> 'assigned') as last_offer_at
              from friends",
             [],
         )
@@ -338,7 +340,8 @@ async fn waiting(session: &mut Session<'_>, duties: &[Row]) -> sqlx::Result<Vec<
     let counted = session
         .all(
             "select offers.friend, offers.sent_at / 86400000 as day, count(*) as offers
-             from friends join offers on offers.friend = friends.id and offers.sent_at >= $1
+             from friends join offers
+                 on offers.friend = friends.id and offers.sent_at >= $1 and offers.why <> 'assigned'
              group by offers.friend, offers.sent_at / 86400000
              order by offers.friend, day",
             [Arg::Int((day(newest) - COUNTED_DAYS) * DAY_MS)],

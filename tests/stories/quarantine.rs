@@ -1,7 +1,7 @@
 //! The ledger refuses a record for good: what is stored stands, nobody was told otherwise, and all others go on.
 
 use kiez::dispatch::effect::Answer;
-use kiez_protocol::friend::{LostReason, Verdict, VisitEvent};
+use kiez_protocol::friend::{FriendMessage, LostReason, Verdict, VisitEvent};
 use kiez_protocol::ids::Key;
 use kiez_protocol::ops::AlarmKind;
 use kiez_protocol::partner::JobState;
@@ -150,4 +150,75 @@ fn a_retry_that_falls_into_the_quarantine_hears_won_at_the_next_try() {
     town.accept_again(anna, job, key);
     assert!(town.won(key));
     assert_eq!(town.job(job).holder(), Some(anna));
+}
+
+// The next four were found by the simulator.
+
+/// A record that is refused says nothing about phones: who has the offer has it, and the seat is theirs.
+#[test]
+fn what_has_arrived_stays_arrived_when_the_job_is_read_again() {
+    let mut town = Town::new();
+    let [a, b, c, d, e, f] = town.friends([100, 200, 300, 400, 500, 600]);
+    let job = town.post();
+    town.wait(MINUTE);
+    town.refuses = true;
+    town.decline(b, job);
+    assert_eq!(town.asked(job), [a, b, c, d], "the no was not written");
+    town.wait(MINUTE);
+    assert_eq!(town.asked(job), [a, b, c, d]);
+    town.decline(b, job);
+    assert_eq!(town.asked(job), [a, c, d, e]);
+    assert!(town.hears(f).next().is_none());
+}
+
+/// The same when the job was over in memory, where nothing of it is known any more.
+#[test]
+fn a_cancel_that_is_refused_asks_nobody_else() {
+    let mut town = Town::new();
+    let friends = town.friends([100, 200, 300, 400, 500]);
+    let job = town.post();
+    town.wait(MINUTE);
+    town.refuses = true;
+    town.cancel(job);
+    assert_eq!(town.state(job), JobState::Dispatching);
+    town.wait(MINUTE);
+    assert_eq!(town.asked(job), friends[..4]);
+}
+
+/// The cast holds that a snapshot tells of written offers only. This one would have told of an offer that never was.
+#[test]
+fn a_snapshot_behind_a_refused_record_is_made_anew() {
+    let mut town = Town::new();
+    let anna = town.friend(100);
+    town.held = true;
+    town.refuses = true;
+    let request = town.post_keyed(town.booking(), None);
+    town.join(anna);
+    town.release();
+    assert_eq!(town.refused(request), Some(Code::Unavailable));
+    assert_eq!(town.snapshots[&anna].offers, []);
+}
+
+/// The cancel might never be written, and then the job is there.
+#[test]
+fn that_there_is_no_such_job_waits_for_what_made_it_so() {
+    let mut town = Town::new();
+    let anna = town.friend(100);
+    let job = town.post();
+    let offer = town.offer(anna, job);
+    town.held = true;
+    town.cancel(job);
+    let again = town.cancel(job);
+    town.decline(anna, job);
+    assert!(!town.answers.contains_key(&again), "nothing is written yet");
+    town.release();
+    assert_eq!(town.refused(again), Some(Code::NotFound));
+    let no =
+        |message: &FriendMessage| matches!(message, FriendMessage::Error { offer: Some(none), .. } if *none == offer);
+    assert!(town.hears(anna).any(no));
+    let closed = |message: &FriendMessage| matches!(message, FriendMessage::OfferClosed { .. });
+    assert!(
+        town.hears(anna).position(closed) < town.hears(anna).position(no),
+        "first that it closed, then that it is gone"
+    );
 }

@@ -229,6 +229,8 @@ fn assign_to_who_holds_an_offer_or_let_one_run_out() {
     town.assign(job, anna);
     assert_eq!((town.state(job), town.offer(anna, job)), (JobState::Assigned, offer), "the offer they had");
     assert_eq!(town.closed(ben, job), Some(ClosedReason::Taken));
+    let won = |message: &FriendMessage| matches!(message, FriendMessage::OfferClosed { offer: closed, reason: ClosedReason::Won } if *closed == offer);
+    assert!(town.hears(anna).any(won), "found by the simulator: her app would show it as open for ever");
     let yes = town.accept(anna, job);
     assert!(town.won(yes), "another key from the seat that won hears so");
 

@@ -1,9 +1,9 @@
-//! The cast: a town with its dispatcher, a clock that is set by hand, a ledger that can be held up or made to refuse, and
-//! friends whose sessions take the claim word as real ones do.
+//! The cast: a town with its dispatcher, a clock that is set by hand, a ledger that can be held up or made to refuse,
+//! and friends whose sessions take the claim word as real ones do.
 //!
-//! The town plays the engine: what a record was to tell is told when the record is written; what a refused record was to
-//! tell is told to nobody (who waits for an answer hears `try_again`, or 503), and the job is read again from the ledger.
-//! Whatever is told is compared with what is written.
+//! The town plays the engine: what a record was to tell is told when the record is written; what a refused record was
+//! to tell is told to nobody (who waits for an answer hears `try_again`, or 503), and the job is read again from the
+//! ledger. Whatever is told is compared with what is written.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
@@ -321,8 +321,8 @@ impl Town {
         }
     }
 
-    /// What a session does with an accept: the word in the hand is tried, and the dispatcher hears of it unless the word
-    /// is settled or closed for good. The accept is in the mailbox only when it is delivered.
+    /// What a session does with an accept: the word in the hand is tried, and the dispatcher hears of it unless the
+    /// word is settled or closed for good. The accept is in the mailbox only when it is delivered.
     pub fn take_word(&mut self, friend: FriendId, job: JobId, key: Key) -> Option<Accept> {
         let offer = self.offer(friend, job);
         let revision = self.ledger.jobs[&job].row.view.revision;
@@ -437,7 +437,10 @@ impl Town {
                     self.quarantined.insert(job);
                     self.excuse(commit);
                     let stored = self.ledger.job(job).map(Box::new);
-                    self.mailbox.push_back(Input::Reread { job, stored });
+                    for joined in self.snapshots_anew() {
+                        self.mailbox.push_front(joined);
+                    }
+                    self.mailbox.push_front(Input::Reread { job, stored });
                     return true;
                 }
             }
@@ -446,6 +449,18 @@ impl Town {
         }
         commit.then.into_iter().for_each(|message| self.tell(message));
         true
+    }
+
+    /// Snapshots that wait behind a refused record may show what was never written: the inputs that make them anew.
+    fn snapshots_anew(&mut self) -> Vec<Input> {
+        let waiting = self.queue.iter_mut().flat_map(|commit| {
+            commit.then.extract_if(.., |message| matches!(message, Message::Snapshot { .. })).collect::<Vec<_>>()
+        });
+        let anew = |message| match message {
+            Message::Snapshot { friend, session, language, .. } => Some(Input::Joined { friend, session, language }),
+            _ => None,
+        };
+        waiting.filter_map(anew).collect()
     }
 
     /// What was to be told of a record that was refused is told to nobody; who waits hears to try again.
@@ -490,6 +505,12 @@ impl Town {
                 self.hands.remove(&(friend, offer));
             }
             Message::Snapshot { friend, snapshot, hand, .. } => {
+                for offer in &snapshot.offers {
+                    assert!(
+                        self.ledger.offer(offer.offer).is_some(),
+                        "a snapshot tells of an offer that is not written"
+                    );
+                }
                 for card in &snapshot.visits {
                     assert!(self.ledger.holds(friend, card.job), "a snapshot tells of a win that is not written");
                 }

@@ -1,7 +1,9 @@
 //! Whom a job asks, when it asks more, and when it stops.
 
+use kiez::dispatch::effect::Answer;
+use kiez::dispatch::input::Input;
 use kiez_protocol::directory::{Crowd, Tier};
-use kiez_protocol::friend::{FriendMessage, OfferUpdate, VisitEvent};
+use kiez_protocol::friend::{DeclineReason, FriendMessage, OfferUpdate, VisitEvent};
 use kiez_protocol::ids::FriendId;
 use kiez_protocol::ops::AlarmKind;
 use kiez_protocol::partner::{JobState, Urgency};
@@ -121,10 +123,13 @@ fn all_decline_and_the_job_ends_unfilled_though_waves_are_left() {
 #[test]
 fn unfilled_renews_what_has_expired_and_a_late_yes_wins() {
     let mut town = Town::new();
+    town.community.policy.normal.offer_valid_ms = 20 * MINUTE;
     let [anna, ben] = town.friends([100, 200]);
     let job = town.post();
     town.decline(ben, job);
-    town.wait(30 * MINUTE);
+    town.wait(20 * MINUTE);
+    assert_eq!(town.asked(job), []);
+    town.wait(10 * MINUTE);
     assert_eq!((town.state(job), town.asked(job)), (JobState::Unfilled, vec![anna]));
     let end = town.job(job).expire_at;
     let Some(FriendMessage::OfferUpdate(OfferUpdate { expires_at, renewed, .. })) = town.hears(anna).last() else {
@@ -278,17 +283,81 @@ fn duty_ends_with_notice_and_before_what_is_due_later() {
     let mut town = Town::new();
     let anna = town.friend(100);
     let (now, until) = (town.now, town.now + HOUR);
-    town.send(kiez::dispatch::input::Input::Duty {
-        friend: anna,
-        on: true,
-        until: Some(until),
-        key: None,
-        received_at: now,
-    });
+    town.send(Input::Duty { friend: anna, on: true, until: Some(until), key: None, received_at: now });
     town.wait(45 * MINUTE);
     assert_eq!(town.hears(anna).last(), Some(&FriendMessage::DutyEnding { at: until }));
     town.wait(15 * MINUTE);
     assert_eq!(town.hears(anna).last(), Some(&FriendMessage::StopLocation));
     let job = town.post();
     assert_eq!(town.asked(job), []);
+}
+
+// The next four were found by the simulator.
+
+#[test]
+fn a_run_asks_no_more_friends_than_its_waves_have_seats() {
+    let mut town = Town::new();
+    town.community.policy.normal.waves = 2;
+    let friends: Vec<FriendId> = (0..12).map(|index| town.friend(100 + index * 50)).collect();
+    let job = town.post();
+    town.decline(friends[0], job);
+    town.wait(3 * MINUTE);
+    assert_eq!(town.job(job).run.asked, 8, "the refilled seat counts");
+    assert_eq!(town.asked(job), friends[1..8]);
+}
+
+/// Asked in the first run, asked again in the second and silent: then a no comes, and it is to the offer of the first.
+#[test]
+fn a_late_no_takes_an_expired_newer_offer_along() {
+    let mut town = Town::new();
+    town.community.policy.normal.alarm_ms = 2 * HOUR;
+    let [anna, ben] = town.friends([100, 200]);
+    let job = town.post();
+    let first = town.offer(ben, job);
+    town.accept(anna, job);
+    town.visit(anna, job, VisitEvent::HandBack);
+    assert_eq!(town.asked(job), [ben]);
+    town.wait(31 * MINUTE);
+    assert_eq!(town.asked(job), []);
+    let (reason, received_at) = (DeclineReason::NoTime, town.now);
+    town.send(Input::Declined { friend: ben, offer: first, reason, key: None, received_at });
+    town.wait(2 * HOUR);
+    assert_eq!(
+        (town.state(job), town.asked(job)),
+        (JobState::Unfilled, vec![]),
+        "his expired offer does not come back"
+    );
+}
+
+#[test]
+fn an_offer_that_is_renewed_as_it_ends_is_not_told_closed() {
+    let mut town = Town::new();
+    let anna = town.friend(100);
+    let job = town.post();
+    town.wait(30 * MINUTE);
+    assert_eq!((town.state(job), town.asked(job)), (JobState::Unfilled, vec![anna]));
+    let closed = |message: &&FriendMessage| matches!(message, FriendMessage::OfferClosed { .. });
+    assert_eq!(town.hears(anna).filter(closed).count(), 0);
+    let (longer, update) =
+        (town.job(job).expire_at, |update: &OfferUpdate| (update.expires_at, update.renewed.is_none()));
+    let renewed = |message: &FriendMessage| matches!(message, FriendMessage::OfferUpdate(told) if update(told) == (Some(longer), true));
+    assert!(town.hears(anna).any(renewed));
+}
+
+/// The ledger was away for half a minute. Nobody was late with an offer that nobody had heard of.
+#[test]
+fn an_offer_that_was_held_up_has_its_whole_time_to_arrive() {
+    let mut town = Town::new();
+    let [a, b, c, d, e] = town.friends([100, 200, 300, 400, 500]);
+    town.deaf.insert(a);
+    town.held = true;
+    let request = town.post_keyed(town.booking(), None);
+    town.now = town.now + 30 * SECOND;
+    town.release();
+    town.tick();
+    let Some(Answer::Posted(view)) = town.answers.get(&request) else { panic!("posted") };
+    let job = view.id;
+    assert_eq!(town.asked(job), [a, b, c, d]);
+    town.wait(10 * SECOND);
+    assert_eq!(town.asked(job), [a, b, c, d, e], "now it is late");
 }

@@ -1,0 +1,103 @@
+//! What the simulated crowds agree on: communities with their policy, packages, partners. Between them they use every
+//! rule of the trade: own and widened crowds, customers only, fixed, guide and hourly prices, skills, professionals,
+//! euros and francs.
+
+use std::sync::Arc;
+
+use kiez_protocol::directory::{CommissionRule, Community, Package, Policy};
+use kiez_protocol::ids::PartnerSlug;
+use serde_json::{Value, json};
+
+use super::city::City;
+use crate::dispatch::input::Terms;
+
+/// A kind of job: which community and package, who posts it, and how often against the others.
+#[derive(Clone, Debug)]
+pub(crate) struct Offering {
+    pub partner: PartnerSlug,
+    pub terms: Terms,
+    pub weight: f64,
+}
+
+/// Everything that is agreed on.
+#[derive(Debug)]
+pub(crate) struct Documents {
+    pub offerings: Vec<Offering>,
+}
+
+/// Every skill a package may need.
+pub(crate) const SKILLS: [&str; 4] = ["wifi", "tv", "computer", "home"];
+/// The partner whose own customers help each other.
+pub(crate) const PHONE_COMPANY: &str = "phone-company";
+
+impl Documents {
+    /// Those of a city; all communities under `policy`, if one is given.
+    pub fn of(city: City, policy: Option<&Policy>) -> Documents {
+        let swiss = city == City::Sparse;
+        let (currency, country, zone) =
+            if swiss { ("CHF", "CH", "Europe/Zurich") } else { ("EUR", "DE", "Europe/Berlin") };
+        let community = |slug: &str, crowd: &str, basis_points: u16, customers: bool| {
+            let document = json!({
+                "slug": slug, "brand": slug, "country": country, "currency": currency, "time_zone": zone,
+                "crowd": crowd, "commission": {"id": "share", "basis_points": basis_points},
+                "partner_customer": customers,
+            });
+            let mut community: Community = read(document);
+            if let Some(policy) = policy {
+                community.policy = policy.clone();
+            }
+            Arc::new(community)
+        };
+        let communities = [
+            community("neighbours", "own_then_all", 1_000, false),
+            community("customers", "own_then_all", 800, true),
+            community("everybody", "all", 1_250, false),
+            community("closed-circle", "own", 1_500, false),
+        ];
+        // Prices in francs are half as high again.
+        let price = |euros: i64| json!({"amount": if swiss { euros * 150 } else { euros * 100 }, "currency": currency});
+        let package = |slug: &str, skill: &str, level: u8, minutes: u16, pricing: Value, tier: &str| {
+            Arc::new(read::<Package>(json!({
+                "slug": slug, "title": {"de": slug, "en": slug}, "category": skill, "tier": tier,
+                "skills": [{"skill": skill, "level": level}], "duration_min": minutes, "pricing": pricing,
+                "questions": [
+                    {"name": "device", "text": {"de": "Gerät?", "en": "Device?"}, "answer": {"kind": "text"},
+                     "required": true, "in_offer": true},
+                    {"name": "note", "text": {"de": "Notiz", "en": "Note"}, "answer": {"kind": "text"}},
+                ],
+            })))
+        };
+        let fixed = |euros| json!({"kind": "fixed", "price": price(euros)});
+        let guide = |from, to| json!({"kind": "guide", "from": price(from), "to": price(to)});
+        let hourly = |from, to| json!({"kind": "hourly", "from": price(from), "to": price(to)});
+        let packages = [
+            package("wifi-setup", "wifi", 2, 60, fixed(39), "friend"),
+            package("tv-setup", "tv", 1, 45, guide(29, 55), "friend"),
+            package("computer-help", "computer", 2, 60, hourly(7, 30), "friend"),
+            package("wifi-mesh", "wifi", 3, 90, fixed(59), "friend"),
+            package("heating-control", "home", 3, 120, fixed(89), "pro"),
+        ];
+        let offering = |partner: &str, community: usize, package: usize, weight: f64, own: Option<u16>| {
+            let community = Arc::clone(&communities[community]);
+            let rule = own.map(|basis_points| CommissionRule { id: read(json!("own-rule")), basis_points });
+            let commission = rule.unwrap_or_else(|| community.commission.clone());
+            let package = Arc::clone(&packages[package]);
+            let terms = Terms { package, package_version: 1, community, community_version: 1, commission };
+            Offering { partner: read(json!(partner)), terms, weight }
+        };
+        let offerings = vec![
+            offering("electronics-shop", 0, 0, 30.0, None),
+            offering("electronics-shop", 0, 1, 20.0, None),
+            offering(PHONE_COMPANY, 1, 2, 15.0, None),
+            offering(PHONE_COMPANY, 1, 0, 10.0, Some(725)),
+            offering("booking-site", 2, 3, 12.0, None),
+            offering("energy-company", 3, 1, 8.0, None),
+            offering("energy-company", 2, 4, if swiss { 5.0 } else { 2.0 }, None),
+        ];
+        Documents { offerings }
+    }
+}
+
+fn read<T: serde::de::DeserializeOwned>(document: Value) -> T {
+    serde_json::from_value(document).expect("the documents of this file are whole")
+}
