@@ -173,7 +173,6 @@ impl Dispatcher {
                 rank: 1,
             };
             self.offers.insert(offer.id, job.id);
-            self.waits.offered(friend.id, now);
             job.offers.push(offer);
         }
         // Who was found for it knows what there is to know.

@@ -124,6 +124,7 @@ impl World {
             FriendFrame::Decline { offer, reason, key } => {
                 (Input::Declined { friend: id, offer, reason, key, received_at }, key)
             }
+            FriendFrame::Undo { offer, key } => (Input::Undone { friend: id, offer, key, received_at }, key),
             FriendFrame::Visit { job, event, key, at, reason } => {
                 (Input::Visited { friend: id, job, event, key, at, reason, received_at }, Some(key))
             }

@@ -89,7 +89,7 @@ impl World {
             | Input::Visited { job, .. }
             | Input::Settled { job, .. }
             | Input::Reread { job, .. } => Some(*job),
-            Input::Accepted { offer, .. } | Input::Declined { offer, .. } => {
+            Input::Accepted { offer, .. } | Input::Declined { offer, .. } | Input::Undone { offer, .. } => {
                 house.book.page_of(*offer).map(|page| page.id)
             }
             Input::Posted { .. }
@@ -221,6 +221,7 @@ fn described(input: &Input) -> String {
         | Input::Redispatched { .. }
         | Input::Cancelled { .. }
         | Input::Declined { .. }
+        | Input::Undone { .. }
         | Input::Delivered { .. }
         | Input::Visited { .. }
         | Input::Duty { .. }

@@ -12,7 +12,7 @@ use kiez::dispatch::effect::{
 use kiez::dispatch::fairness::day;
 use kiez::dispatch::is_final;
 use kiez::dispatch::job::{Booking, Delivery, Ended, Offer, OfferState, Visit, VisitEnd};
-use kiez_protocol::friend::{ClosedReason, LostReason, Verdict};
+use kiez_protocol::friend::{ClosedReason, LostReason, Verdict, WhyReason};
 use kiez_protocol::ids::{FriendId, JobId, Key, OfferId};
 use kiez_protocol::partner::JobState;
 
@@ -199,7 +199,8 @@ impl Ledger {
             let row = WaitingRow { first_duty: duty.first_on, off_since, ..WaitingRow::of(duty.friend) };
             waiting.insert(duty.friend, row);
         }
-        let mut offers: Vec<&Offer> = self.jobs.values().flat_map(|rows| rows.offers.values()).collect();
+        let offers = self.jobs.values().flat_map(|rows| rows.offers.values());
+        let mut offers: Vec<&Offer> = offers.filter(|offer| offer.why != WhyReason::Assigned).collect();
         offers.sort_by_key(|offer| offer.sent_at);
         for offer in offers {
             let row = waiting.entry(offer.friend).or_insert_with(|| WaitingRow::of(offer.friend));
