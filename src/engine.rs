@@ -465,6 +465,7 @@ impl Engine {
         match input {
             Input::Accepted { offer, .. }
             | Input::Declined { offer, .. }
+            | Input::Undone { offer, .. }
             | Input::Asked { offer, .. }
             | Input::Proposed { offer, .. } => self.dispatcher.job_of(*offer),
             Input::Edited { job, .. }
@@ -526,6 +527,7 @@ impl Engine {
             | Input::Assigned { .. }
             | Input::Redispatched { .. }
             | Input::Declined { .. }
+            | Input::Undone { .. }
             | Input::Visited { .. }
             | Input::Joined { .. }
             | Input::Placed { .. }

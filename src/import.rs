@@ -183,6 +183,12 @@ pub fn policy_faults(policy: &Policy) -> Vec<String> {
     if policy.rating_metres > 2_000 {
         wrong("policy.rating_metres: takes 0 to 2,000");
     }
+    if policy.quiet.is_some_and(|quiet| !quiet.are_sound()) {
+        wrong("policy.quiet: takes two different times of a day, 00:00 to 23:59");
+    }
+    if !(0..=600_000).contains(&policy.undo_ms) {
+        wrong("policy.undo_ms: takes 0 to 600,000");
+    }
     if !(100..=1_000).contains(&policy.fairness_reach_percent) {
         wrong("policy.fairness_reach_percent: takes 100 to 1,000");
     }

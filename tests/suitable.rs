@@ -26,6 +26,7 @@ fn community(with: Value) -> Value {
     let mut community = json!({
         "slug": "berlin-tech", "brand": "Berlin Tech", "country": "DE", "currency": "EUR",
         "time_zone": "Europe/Berlin", "commission": {"id": "ten", "basis_points": 1000},
+        "policy": {"quiet": null},
     });
     community.as_object_mut().expect("an object").extend(with.as_object().expect("an object").clone());
     community

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use kiez_protocol::directory::{
     AnswerKind, CommissionRule, Community, Country, Friend, ImportLine, Language, Package, Partner, PartnerQuota,
-    Pricing, Question, SkillLevel, Texts,
+    Policy, Pricing, Question, SkillLevel, Texts,
 };
 use kiez_protocol::ids::{FriendId, PartnerSlug};
 use kiez_protocol::money::{Currency, Money, PaymentMethod};
@@ -359,7 +359,9 @@ fn documents(names: &Names, day: &DayTrace, seed: u64) -> (Vec<ImportLine>, Vec<
     let wifi = || SkillLevel { skill: "wifi".parse().expect("a word"), level: 2 };
     let slug = || names.0.parse().expect("a slug");
     let rule = CommissionRule::new("replay".parse().expect("a word"), 1_000);
-    let community = Community::new(slug(), "Replay", Country::De, Currency::Eur, rule);
+    // The hours are those of the trace, whatever its people did at night.
+    let policy = Policy { quiet: None, ..Policy::default() };
+    let community = Community { policy, ..Community::new(slug(), "Replay", Country::De, Currency::Eur, rule) };
     let price = Pricing::Fixed { price: Money { amount: 3_900, currency: Currency::Eur } };
     let package = Package {
         communities: vec![community.slug.clone()],

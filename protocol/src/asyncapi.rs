@@ -53,6 +53,7 @@ const CHANNELS: &[Channel] = &[
             ("ask", &["done", "offer_update", "error"]),
             ("propose", &["done", "offer_update", "accept_result", "error"]),
             ("message", &["done", "error"]),
+            ("undo", &["offer_update", "done", "error"]),
             ("visit", &["done", "job", "error"]),
             ("ack", &["error"]),
             ("missed", &["missed", "error"]),

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use crate::hours::Hours;
+use crate::hours::{Hours, QuietHours};
 use crate::ids::{CommunitySlug, FriendId, PackageSlug, PartnerSlug, Word};
 use crate::money::{Currency, Money, PaymentMethod};
 use crate::place::Area;
@@ -300,6 +300,13 @@ pub struct Policy {
     /// How far that seat reaches, in percent of the distance of the last of the nearest, 100 to 1,000.
     #[cfg_attr(feature = "schemas", schemars(range(min = 100, max = 1_000)))]
     pub fairness_reach_percent: u16,
+    /// Hours in which nobody is offered anything and the clocks of waves and offers stand, but for urgent jobs; in the
+    /// community's time zone. `null`: none.
+    pub quiet: Option<QuietHours>,
+    /// For so long a decline can be taken back, and its seat stays empty, ms, 0 to 600,000; 0: never, and the seat is given
+    /// on at once.
+    #[cfg_attr(feature = "schemas", schemars(range(min = 0, max = 600_000)))]
+    pub undo_ms: i64,
     /// Jobs posted before this go by an older version.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub valid_from: Option<Time>,
@@ -368,6 +375,8 @@ impl Default for Policy {
             rating_metres: 0,
             fairness_seat: true,
             fairness_reach_percent: 150,
+            quiet: Some(QuietHours::NIGHT),
+            undo_ms: 30 * SECOND,
             valid_from: None,
             valid_until: None,
             urgent: WavePlan {

@@ -91,6 +91,14 @@ pub enum FriendFrame {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         key: Option<Key>,
     },
+    /// Take a decline back, within the time the community's policy gives for it (30 s).
+    Undo {
+        /// Which offer.
+        offer: OfferId,
+        /// Answered by `done` with the same key.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        key: Option<Key>,
+    },
     /// Ask the customer something before saying yes. The reply goes to all who hold an offer.
     Ask {
         /// About which offer.
@@ -184,8 +192,8 @@ pub enum FriendFrame {
 
 /// The names of all frame types, for telling an unknown type from an unfit field.
 pub const FRIEND_FRAME_TYPES: &[&str] = &[
-    "hello", "duty", "fix", "seen", "accept", "decline", "ask", "propose", "message", "visit", "missed", "why_not",
-    "ack", "ping", "settings", "refresh",
+    "hello", "duty", "fix", "seen", "accept", "decline", "undo", "ask", "propose", "message", "visit", "missed",
+    "why_not", "ack", "ping", "settings", "refresh",
 ];
 
 /// Why a friend declined.
@@ -642,7 +650,7 @@ pub enum ClosedReason {
     Cancelled,
     /// Its time is over.
     Expired,
-    /// A new offer of the same job stands in its place.
+    /// The job has changed, and no longer suits you; or a new look for a friend stands in its place.
     Superseded,
     /// The job is paused.
     Paused,

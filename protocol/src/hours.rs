@@ -151,6 +151,53 @@ impl Hours {
     }
 }
 
+/// Hours of every night in which nobody is offered anything: from the evening to the morning after, or within one day.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schemas", derive(schemars::JsonSchema))]
+#[serde(deny_unknown_fields)]
+pub struct QuietHours {
+    /// From then, `00:00` to `23:59`.
+    pub from: ClockTime,
+    /// Until then, another time than `from`.
+    pub to: ClockTime,
+}
+
+impl QuietHours {
+    /// 21:30 to 07:30.
+    pub const NIGHT: QuietHours = QuietHours { from: ClockTime(21 * 60 + 30), to: ClockTime(7 * 60 + 30) };
+
+    /// Whether these are hours of a day: neither the whole of it nor nothing.
+    pub fn are_sound(self) -> bool {
+        self.from.0 < DAY_MIN && self.to.0 < DAY_MIN && self.from != self.to
+    }
+
+    /// The quiet spans by the clock on the wall of `zone`, each from its first instant to the first one after it: the span
+    /// in which `at` lies, if it lies in one, and those that follow.
+    pub fn from_on(self, Zone(zone): &Zone, at: Time) -> impl Iterator<Item = (Time, Time)> + '_ {
+        let yesterday = local_in(zone, at).and_then(|local| local.date().yesterday().ok());
+        let days = std::iter::successors(yesterday, |day| day.tomorrow().ok());
+        let span = move |day: Date| {
+            let end = if self.to > self.from { day } else { day.tomorrow().ok()? };
+            Some((instant_in(zone, day, self.from)?, instant_in(zone, end, self.to)?))
+        };
+        days.map_while(span).filter(move |(begins, ends)| begins < ends && *ends > at)
+    }
+}
+
+/// A time zone. Cheap to clone.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Zone(TimeZone);
+
+impl Zone {
+    /// The time zone of an IANA name; that of `country` where the name is not known.
+    pub fn of(name: &str, country: Country) -> Zone {
+        if name == country.time_zone() {
+            return Zone(zone(country).clone());
+        }
+        Zone(TimeZone::get(name).unwrap_or_else(|_| zone(country).clone()))
+    }
+}
+
 /// Whether any of these hours meets the span from `from` (included) to `to` (not included).
 pub fn meet(hours: &[Hours], country: Country, from: Time, to: Time) -> bool {
     if hours.is_empty() || from >= to {
@@ -215,7 +262,11 @@ fn zone(country: Country) -> &'static TimeZone {
 
 /// None beyond the year 9999.
 fn local(country: Country, at: Time) -> Option<DateTime> {
-    Some(zone(country).to_datetime(Timestamp::from_millisecond(at.0).ok()?))
+    local_in(zone(country), at)
+}
+
+fn local_in(zone: &TimeZone, at: Time) -> Option<DateTime> {
+    Some(zone.to_datetime(Timestamp::from_millisecond(at.0).ok()?))
 }
 
 fn minutes(local: DateTime) -> u16 {
@@ -226,11 +277,15 @@ fn midnight(country: Country, day: Date) -> Option<Time> {
     instant(country, day, ClockTime(0))
 }
 
-/// The instant of a clock time on a day. One that summer time leaves out is an hour later, one that comes twice is the first.
 fn instant(country: Country, day: Date, at: ClockTime) -> Option<Time> {
+    instant_in(zone(country), day, at)
+}
+
+/// The instant of a clock time on a day. One that summer time leaves out is an hour later, one that comes twice is the first.
+fn instant_in(zone: &TimeZone, day: Date, at: ClockTime) -> Option<Time> {
     let (day, minutes) = if at.0 == DAY_MIN { (day.tomorrow().ok()?, 0) } else { (day, at.0) };
     let (hour, minute) = (i8::try_from(minutes / 60).ok()?, i8::try_from(minutes % 60).ok()?);
-    zone(country).to_timestamp(day.at(hour, minute, 0, 0)).ok().map(|at| Time(at.as_millisecond()))
+    zone.to_timestamp(day.at(hour, minute, 0, 0)).ok().map(|at| Time(at.as_millisecond()))
 }
 
 fn days_from(country: Country, from: Time) -> impl Iterator<Item = Date> {
@@ -297,6 +352,24 @@ mod tests {
         let weekly = [hours(&[Weekday::Mon], "09:00", "10:00")];
         let after = at("2026-11-23T09:00:00Z");
         assert_eq!(next_change(weekly.iter(), Country::De, after), Some(at("2026-11-30T08:00:00Z")), "in a week");
+    }
+
+    #[test]
+    fn quiet_hours_are_those_of_the_wall_clock_also_when_it_is_set() {
+        let berlin = Zone::of("Europe/Berlin", Country::Ch);
+        let night = |after| QuietHours::NIGHT.from_on(&berlin, at(after)).next().expect("one follows");
+        let span = |begins, ends| (at(begins), at(ends));
+        assert_eq!(night("2026-07-20T12:00:00Z"), span("2026-07-20T19:30:00Z", "2026-07-21T05:30:00Z"));
+        assert_eq!(night("2026-07-21T05:29:59Z"), span("2026-07-20T19:30:00Z", "2026-07-21T05:30:00Z"));
+        assert_eq!(night("2026-07-21T05:30:00Z"), span("2026-07-21T19:30:00Z", "2026-07-22T05:30:00Z"));
+        // Nine hours in the night in which the clocks go forward, eleven in that in which they go back.
+        assert_eq!(night("2026-03-28T21:00:00Z"), span("2026-03-28T20:30:00Z", "2026-03-29T05:30:00Z"));
+        assert_eq!(night("2026-10-24T21:00:00Z"), span("2026-10-24T19:30:00Z", "2026-10-25T06:30:00Z"));
+        let noon = QuietHours { from: "12:00".parse().expect("a time"), to: "13:30".parse().expect("a time") };
+        let first = noon.from_on(&berlin, at("2026-11-23T11:30:00Z")).next();
+        assert_eq!(first, Some(span("2026-11-23T11:00:00Z", "2026-11-23T12:30:00Z")));
+        assert!(QuietHours::NIGHT.are_sound() && !QuietHours { from: noon.from, to: noon.from }.are_sound());
+        assert_eq!(Zone::of("Nowhere/Atlantis", Country::Pl), Zone(zone(Country::Pl).clone()));
     }
 
     #[test]

@@ -154,6 +154,10 @@ fn is_false(flag: &bool) -> bool {
 #[cfg_attr(feature = "schemas", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct EditJob {
+    /// The revision this edit is meant for, from 1: where the job is at another by now it is refused with
+    /// `needs_reconfirm`. Without it the edit is taken as it comes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub revision: Option<u32>,
     /// A new exact place; needs `address` as well.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub location: Option<Point>,

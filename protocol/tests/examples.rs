@@ -37,6 +37,7 @@ tags!(FRAMES, frame_tag, FriendFrame {
     FriendFrame::Ask { .. } => "ask",
     FriendFrame::Propose { .. } => "propose",
     FriendFrame::Message { .. } => "message",
+    FriendFrame::Undo { .. } => "undo",
     FriendFrame::Visit { .. } => "visit",
     FriendFrame::Missed { .. } => "missed",
     FriendFrame::WhyNot { .. } => "why_not",

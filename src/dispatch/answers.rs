@@ -18,6 +18,7 @@ use super::hand::after_all;
 use super::input::Request;
 use super::job::{Aside, Job, Pause};
 use super::nearest::Nearby;
+use super::quiet::WaveClock;
 use super::silence::takes_accepts;
 use super::{Dispatcher, card};
 
@@ -136,7 +137,9 @@ pub fn fits(answer: &Given, kind: &AnswerKind) -> Result<(), String> {
 /// When the customer is reminded next of what is missing, or the job expires.
 pub(super) fn next_reminder(job: &Job, now: Time) -> Time {
     let due = REMINDED_MS.into_iter().map(|ms| job.created_at + ms).find(|due| *due > now);
-    due.unwrap_or(job.created_at + NEEDS_INFO_MS)
+    let end = job.created_at + NEEDS_INFO_MS;
+    // Nobody is reminded at night.
+    due.map_or(end, |due| WaveClock::of(job).stands_until(due).unwrap_or(due).min(end))
 }
 
 /// Answers are missing, and time has passed: the customer is reminded, or it is too late.

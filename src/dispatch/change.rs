@@ -177,6 +177,7 @@ impl Dispatcher {
                 pause: job.pause,
                 vague: job.vague,
                 hold_until: job.hold_until,
+                undoable: job.undoable.clone(),
             },
         };
         assert!(is_final(job.state) || row.next_deadline.is_some(), "a job that is not final has a next deadline");

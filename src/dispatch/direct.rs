@@ -18,6 +18,7 @@ use super::gates::{Ask, Gate};
 use super::job::{Job, Offer, OfferState, Run};
 use super::nearest::{Found, Nearby, Standing};
 use super::posting::leave_a_round;
+use super::quiet::WaveClock;
 use super::wave::Place;
 use super::{ACCEPT_GRACE_MS, Dispatcher};
 
@@ -27,12 +28,13 @@ const LOOK_MS: i64 = 1_000;
 impl Dispatcher {
     /// Begins the run in which the named friend alone is asked.
     pub(super) fn start_direct(&mut self, job: &mut Job, change: &mut Change, nearby: &dyn Nearby) {
-        let (now, policy) = (change.now, &job.terms.community.policy);
-        let until = (now + policy.direct_ms).min(job.expire_at);
-        let alarm_at = until + job.plan().alarm_ms;
+        let (now, clock) = (change.now, WaveClock::of(job));
+        let until = clock.after(now, job.terms.community.policy.direct_ms).min(job.expire_at);
+        let alarm_at = clock.after(until, job.plan().alarm_ms);
         job.attempt += 1;
         job.hold_until = Some(until);
         job.run = Run { started_at: now, wave: 0, next_wave_at: until, asked: 0, alarm_at };
+        job.undoable.clear();
         job.claim = std::sync::Arc::new(Claim::new());
         job.settled = false;
         self.look_to_named(job, change, nearby);
@@ -62,6 +64,10 @@ impl Dispatcher {
         if self.is_braked(job) {
             return;
         }
+        if let Some(morning) = WaveClock::of(job).stands_until(change.now) {
+            job.run.next_wave_at = morning;
+            return;
+        }
         let Some(standing) = nearby.find(named) else { return };
         let load = self.capacity.of(named);
         match suits(job, &standing, load, change.now) {
@@ -74,7 +80,7 @@ impl Dispatcher {
         job.run.wave = 1;
         change.event(job, job.state, "named_asked", Actor::System, None);
         let found = Found { standing, distance_m, rounded_m: rounded_m(distance_m) };
-        self.make_offer(job, change, &found, Place { wave: 1, seat: 0, rank: 1, why: WhyReason::Named });
+        self.make_offer(job, change, &found, Place { wave: 1, seat: 0, rank: 1, why: WhyReason::Named, deficit_days: None });
         job.run.next_wave_at = until;
     }
 

@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use kiez_protocol::friend::{FriendMessage, OfferUpdate};
+use kiez_protocol::friend::{ClosedReason, FriendMessage, OfferUpdate};
 use kiez_protocol::ids::JobId;
 use kiez_protocol::partner::{Answers, EditJob, JobState};
 use kiez_protocol::place::rounded_m;
@@ -14,12 +14,14 @@ use super::change::Change;
 use super::claim::{Claim, Closed};
 use super::edges::Deed;
 use super::effect::{Actor, Answer, Effects, Message};
+use super::gates::{Ask, Gate};
 use super::hand::after_all;
 use super::input::Request;
 use super::job::{Aside, Booking, Job, OfferState};
 use super::nearest::Nearby;
 use super::posting::{expire_at, leave_a_round};
 use super::silence::takes_accepts;
+use super::wave::farthest_m;
 use super::{Dispatcher, area, card};
 
 impl Dispatcher {
@@ -55,6 +57,12 @@ impl Dispatcher {
     ) {
         if !by.role().is_some_and(|role| Deed::Edit.may(job.state, role)) {
             return self.refuse_state(job, request, &by, effects);
+        }
+        if let Some(revision) = edit.revision.filter(|revision| *revision != job.revision) {
+            let detail = format!("the job has changed: it is at revision {}, and not at {revision}", job.revision);
+            let answer = Answer::Refused { code: Code::NeedsReconfirm, detail };
+            effects.commits.push(after_all(job.id, vec![Message::Answer { request, answer }]));
+            return;
         }
         let booking = edited(&job.booking, &edit);
         if booking.place != job.booking.place && !area::serves(&job.terms, booking.place) {
@@ -111,11 +119,35 @@ impl Dispatcher {
         }
         if open && material {
             job.claim = Arc::new(Claim::new());
+            // What was declined is another job by now, and stays declined.
+            job.undoable.clear();
+            self.close_unfit(job, change, nearby);
             self.renew_offers(job, change, moved.then_some(nearby));
+            if job.state == JobState::Dispatching {
+                self.refill(job, change, nearby);
+            }
         }
         if let Some(visit) = job.visit.as_ref().filter(|visit| visit.active) {
             let card = card::job(job, visit, self.language(visit.friend));
             change.tell(visit.friend, FriendMessage::Job(Box::new(card)));
+        }
+    }
+
+    /// Friends whom the job no longer suits as it is now are let go, and their seats given on: too far away, another
+    /// language, no time. Who has walked off the roster keeps the offer; nobody knows where they stand.
+    fn close_unfit(&mut self, job: &mut Job, change: &mut Change, nearby: &dyn Nearby) {
+        for index in 0..job.offers.len() {
+            let offer = &job.offers[index];
+            let Some(standing) = nearby.find(offer.friend).filter(|_| offer.state == OfferState::Live) else {
+                continue;
+            };
+            let ask = Ask { job, stage: u8::MAX, now: change.now, cap_m: farthest_m(job) };
+            let distance_m = standing.position.distance_m(job.booking.place);
+            let load = self.capacity.of(offer.friend);
+            let fits = EDITABLE.into_iter().all(|gate| ask.opens(gate, &standing, distance_m, load));
+            if !fits {
+                self.close_offer(job, change, index, ClosedReason::Superseded);
+            }
         }
     }
 
@@ -142,6 +174,9 @@ impl Dispatcher {
         }
     }
 }
+
+/// The gates on which an edit can tell.
+const EDITABLE: [Gate; 3] = [Gate::Language, Gate::Distance, Gate::Overlap];
 
 pub(super) fn edited(booking: &Booking, edit: &EditJob) -> Booking {
     let mut booking = booking.clone();

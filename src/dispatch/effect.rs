@@ -19,7 +19,7 @@ use super::caps::Taken;
 use super::claim::{Claim, Seat};
 use super::decision::Decision;
 use super::input::{PartnerKey, Request, Terms};
-use super::job::{Booking, Offer, Pause, Run, Visit};
+use super::job::{Booking, Offer, Pause, Run, Undo, Visit};
 use super::talk::Talk;
 use super::trial::Trial;
 
@@ -142,6 +142,9 @@ pub struct Progress {
     /// Until when the friend whom the customer named is asked alone; over without it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub hold_until: Option<Time>,
+    /// Declines that can still be taken back.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub undoable: Vec<Undo>,
 }
 
 fn is_zero(count: &u8) -> bool {

@@ -67,7 +67,7 @@ impl Ask<'_> {
             Gate::Capacity => load.is_none_or(|load| load.held.len() < usize::from(friend.jobs_held_max)),
             Gate::Caps => {
                 // Without a rate there is no pay; `Gate::Rate` comes before.
-                let net = pay::offered(&job.terms, friend, job.booking.payment_method).map(|pay| pay.net);
+                let net = pay::for_job(job, friend).map(|pay| pay.net);
                 net.is_none_or(|net| caps::have_room(friend, load, net, now))
             }
             Gate::Blocked => !self.is_blocked(friend),

@@ -1,6 +1,6 @@
 //! Offers in the hands of friends: how they get there, arrive, and are declined.
 
-use kiez_protocol::friend::{ClosedReason, DeclineReason, FriendMessage};
+use kiez_protocol::friend::{ClosedReason, DeclineReason, FriendMessage, OfferUpdate};
 use kiez_protocol::ids::{FriendId, JobId, Key, OfferId};
 use kiez_protocol::partner::JobState;
 use kiez_protocol::refusal::Code;
@@ -8,10 +8,10 @@ use kiez_protocol::time::Time;
 
 use super::change::Change;
 use super::effect::{Actor, Commit, Effects, InHand, Message, Subject};
-use super::job::{Delivery, Job, Offer, OfferState};
+use super::job::{Delivery, Job, Offer, OfferState, Undo};
 use super::nearest::Nearby;
 use super::silence::takes_accepts;
-use super::{Dispatcher, direct};
+use super::{Dispatcher, card, direct};
 
 impl Dispatcher {
     /// The message that puts an offer into its friend's hand, with the present word.
@@ -64,7 +64,14 @@ impl Dispatcher {
                 let why = Some(decline_reason(reason).to_owned());
                 let state = job.state;
                 change.event(&mut job, state, "offer_declined", Actor::Friend(friend), why);
-                job.vague = job.vague.saturating_add(u8::from(reason == DeclineReason::TooVague));
+                let vague = reason == DeclineReason::TooVague;
+                job.vague = job.vague.saturating_add(u8::from(vague));
+                let undo_ms = job.terms.community.policy.undo_ms;
+                // Who was named holds no seat that others wait for.
+                if undo_ms > 0 && job.hold_until.is_none() {
+                    let offer = job.offers[index].id;
+                    job.undoable.push(Undo { offer, until: now + undo_ms, vague });
+                }
                 // Who was named is asked alone: what others would find does not matter.
                 if !direct::is_over(&job) && self.hold_if_vague(&mut job, &mut change) {
                     // Nobody is asked until it is clearer.
@@ -94,6 +101,67 @@ impl Dispatcher {
         self.commit(&job, change, effects);
         self.put(job, now);
         self.consider(friend, now, nearby, effects);
+    }
+
+    /// A friend takes a decline back, while its seat is kept empty for that: the offer is theirs again, as it was.
+    pub(super) fn undone(
+        &mut self,
+        friend: FriendId,
+        id: OfferId,
+        key: Option<Key>,
+        received_at: Time,
+        now: Time,
+        effects: &mut Effects,
+    ) {
+        let Some((mut job, index)) = self.take_offer(friend, id) else {
+            effects.now.push(Message::Friend { friend, message: refused(Code::NotFound, key, Some(id), None) });
+            return;
+        };
+        let done = key.map(|key| Message::Friend { friend, message: FriendMessage::Done { key } });
+        // Said twice, after a lost answer.
+        if job.offers[index].state == OfferState::Live {
+            effects.commits.push(after_all(job.id, done.into_iter().collect()));
+        } else if let Some(undo) = self.undo(&mut job, index, received_at, now) {
+            let mut change = Change::new(now);
+            job.vague = job.vague.saturating_sub(u8::from(undo.vague));
+            job.blocked.remove(&friend);
+            let (renewed, state) = (job.state == JobState::Unfilled, job.state);
+            let expire_at = job.expire_at;
+            let offer = &mut job.offers[index];
+            offer.state = OfferState::Live;
+            offer.renewed = renewed;
+            offer.expires_at = if renewed { expire_at } else { offer.expires_at };
+            self.capacity.deal(friend, id, renewed);
+            self.availability(friend, &mut change);
+            change.offer(index);
+            change.event(&mut job, state, "decline_undone", Actor::Friend(friend), None);
+            let offer = &job.offers[index];
+            let card = Box::new(card::offer(&job, offer, self.language(friend)));
+            let update = OfferUpdate { offer: id, expires_at: Some(offer.expires_at), renewed: Some(card) };
+            change.then.push(self.in_hand(&job, offer));
+            change.tell(friend, FriendMessage::OfferUpdate(update));
+            change.then.extend(done);
+            self.commit(&job, change, effects);
+        } else {
+            let message = refused(Code::WrongState, key, Some(id), Some(job.id));
+            effects.commits.push(after_all(job.id, vec![Message::Friend { friend, message }]));
+        }
+        self.put(job, now);
+    }
+
+    /// Takes the decline of an offer off those that can be taken back, if this one can: in time, while the job still asks,
+    /// and while the friend's hand has room for it.
+    fn undo(&self, job: &mut Job, index: usize, received_at: Time, now: Time) -> Option<Undo> {
+        let offer = &job.offers[index];
+        let declined = offer.state == OfferState::Closed(ClosedReason::Declined) && offer.attempt == job.attempt;
+        let lasts = job.state == JobState::Unfilled || offer.expires_at > now;
+        let most = usize::from(job.terms.community.policy.hand_max);
+        let has_room = self.capacity.of(offer.friend).is_none_or(|load| load.hand.len() < most);
+        if !declined || !lasts || !takes_accepts(job) || !(has_room || job.state == JobState::Unfilled) {
+            return None;
+        }
+        let place = job.undoable.iter().position(|undo| undo.offer == offer.id && received_at <= undo.until)?;
+        Some(job.undoable.remove(place))
     }
 
     /// The job and the place of an offer in it, if it is this friend's.

@@ -260,6 +260,17 @@ pub enum Input {
         /// When the frame was taken.
         received_at: Time,
     },
+    /// A friend takes a decline back.
+    Undone {
+        /// Who.
+        friend: FriendId,
+        /// Which offer.
+        offer: OfferId,
+        /// To be answered with `done`.
+        key: Option<Key>,
+        /// When the frame was taken.
+        received_at: Time,
+    },
     /// Offers have arrived at the app.
     Delivered {
         /// Whose app.

@@ -304,6 +304,18 @@ pub enum Aside {
     },
 }
 
+/// A decline that can be taken back.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Undo {
+    /// The offer that was declined.
+    pub offer: OfferId,
+    /// Until then.
+    pub until: Time,
+    /// It was found too vague, and counts as that until it is taken back.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub vague: bool,
+}
+
 /// What dispatch waits for while it is held.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -361,6 +373,8 @@ pub struct Job {
     pub hold_until: Option<Time>,
     /// What is said about it.
     pub talk: Talk,
+    /// Declines of the present run that can still be taken back; until then their seats stay empty.
+    pub undoable: Vec<Undo>,
     /// The word of the present attempt and revision.
     pub claim: Arc<Claim>,
     /// Accepts behind the first, in order of arrival.

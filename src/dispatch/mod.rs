@@ -9,7 +9,7 @@
 //! | `posting`, `editing`, `answers`, `pausing` | post, cancel, edit; what is missing; dispatch that is held |
 //! | [`edges`] | who may do what to a job, in which states |
 //! | `steering` | what ops do by hand: give a job to a friend, have friends asked anew |
-//! | `wave`, `hand`, `silence` | whom to ask next, the offers they hold, and when to stop |
+//! | `wave`, `hand`, `silence`, [`quiet`] | whom to ask next, the offers they hold, when to stop, and the night |
 //! | [`talk`], `asking`, `proposing`, `direct`, `messages`, `contact` | what is said before the win and after: questions, proposals, the friend who was named, messages; and what no text may tell |
 //! | [`claim`], `race`, `verdict` | who was first, whether it counts, and what those behind hear |
 //! | `visit` | what the winner does |
@@ -49,6 +49,7 @@ mod pausing;
 pub mod pay;
 mod posting;
 mod proposing;
+pub mod quiet;
 mod race;
 pub mod rank;
 mod restore;
@@ -180,6 +181,9 @@ impl Dispatcher {
             }
             Input::Declined { friend, offer, reason, key, received_at: _ } => {
                 self.declined(friend, offer, reason, key, now, nearby, effects);
+            }
+            Input::Undone { friend, offer, key, received_at } => {
+                self.undone(friend, offer, key, received_at, now, effects);
             }
             Input::Delivered { friend, offers } => self.delivered(friend, &offers),
             Input::Visited { friend, job, event, key, at, reason, received_at: _ } => {

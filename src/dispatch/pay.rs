@@ -4,7 +4,7 @@ use kiez_protocol::directory::{CommissionRule, Friend, Package, Pricing};
 use kiez_protocol::money::{Currency, Money, PaymentMethod};
 
 use super::input::Terms;
-use super::job::Pay;
+use super::job::{Job, Offer, Pay};
 
 /// The gross price of `package` when `friend` does it; none where it is priced by the hour and they have no rate.
 /// A guide price is offered at its lower end. CHF in cash is a multiple of 5 Rappen, the smallest coin.
@@ -26,6 +26,18 @@ pub fn gross(package: &Package, friend: Option<&Friend>, method: PaymentMethod) 
 /// What a job of these terms pays `friend`; none where it is priced by the hour and they have no rate.
 pub fn offered(terms: &Terms, friend: &Friend, method: PaymentMethod) -> Option<Pay> {
     gross(&terms.package, Some(friend), method).map(|gross| split(gross, &terms.commission))
+}
+
+/// What this job pays `friend`: never less than it has offered them before, and where the price does not depend on who does
+/// it, never less than it has offered anybody.
+pub fn for_job(job: &Job, friend: &Friend) -> Option<Pay> {
+    let pay = offered(&job.terms, friend, job.booking.payment_method)?;
+    let same = |before: &&Offer| match job.terms.package.pricing {
+        Pricing::Fixed { .. } | Pricing::Guide { .. } => true,
+        Pricing::Hourly { .. } => before.friend == friend.id,
+    };
+    let before = job.offers.iter().filter(same).map(|before| before.pay).max_by_key(|before| before.net.amount);
+    Some(before.filter(|before| before.net.amount > pay.net.amount).unwrap_or(pay))
 }
 
 /// Splits a gross price: commission is the rule's share rounded half to even, net is the rest, so that the two add up

@@ -16,6 +16,7 @@ use super::hand::after_all;
 use super::input::{PartnerKey, Request, Terms};
 use super::job::{Aside, Booking, Job, Run, VisitEnd};
 use super::nearest::Nearby;
+use super::quiet::WaveClock;
 use super::silence::takes_accepts;
 use super::talk::Talk;
 use super::{Dispatcher, KEY_KEPT_MS, answers, area, card};
@@ -196,6 +197,7 @@ pub(super) fn fresh(
         reason: None,
         pause: None,
         vague: 0,
+        undoable: Vec::new(),
         hold_until: None,
         talk: Talk::default(),
         claim: Arc::new(Claim::new()),
@@ -224,5 +226,5 @@ pub(super) fn expire_at(job: &Job) -> Time {
 pub(super) fn leave_a_round(job: &mut Job, now: Time) {
     let plan = job.plan();
     let round = plan.interval_ms * i64::from(plan.waves) + plan.alarm_ms;
-    job.expire_at = job.expire_at.max(now + round);
+    job.expire_at = job.expire_at.max(WaveClock::of(job).after(now, round));
 }

@@ -138,6 +138,7 @@ impl Dispatcher {
             vague: row.progress.vague,
             hold_until: row.progress.hold_until,
             talk,
+            undoable: row.progress.undoable,
             claim: Arc::new(Claim::new()),
             standbys: Vec::new(),
             aside: Vec::new(),

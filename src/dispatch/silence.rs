@@ -11,6 +11,7 @@ use super::claim::{Claim, Closed};
 use super::effect::{Actor, Message};
 use super::job::{Aside, Delivery, Job, OfferState, Run};
 use super::nearest::Nearby;
+use super::quiet::WaveClock;
 use super::wave::{asked_max, vacant};
 use super::{ACCEPT_GRACE_MS, Dispatcher, card};
 
@@ -37,7 +38,11 @@ impl Dispatcher {
         if expired {
             change.event(job, job.state, "offers_expired", Actor::System, None);
         }
-        let (mut failed, delivery_ms) = (false, self.pace.real_ms(job.terms.community.policy.delivery_ms));
+        // A decline that was not taken back in time: its seat is given on.
+        let undoable = job.undoable.len();
+        job.undoable.retain(|undo| undo.until > now);
+        let mut failed = job.undoable.len() < undoable;
+        let delivery_ms = self.pace.real_ms(job.terms.community.policy.delivery_ms);
         for offer in &mut job.offers {
             if let (OfferState::Live, Delivery::Waiting(until)) = (offer.state, offer.delivery)
                 && until <= now
@@ -73,7 +78,7 @@ impl Dispatcher {
     /// An unfilled job asks whoever is suitable by now: in the seats of the present wave first, then in a wave more, so
     /// that a trickle of newcomers does not use up the numbers of waves.
     pub(super) fn look_again(&mut self, job: &mut Job, change: &mut Change, nearby: &dyn Nearby) {
-        job.run.next_wave_at = change.now + UNFILLED_LOOK_MS;
+        job.run.next_wave_at = next_look(job, change.now);
         if vacant(job).is_empty() {
             self.open_wave(job, change, nearby);
         } else {
@@ -83,7 +88,8 @@ impl Dispatcher {
 
     /// At the alarm time without a live offer the job is unfilled, whatever waves are left.
     pub(super) fn unfilled_if_silent(&mut self, job: &mut Job, change: &mut Change) {
-        if job.run.alarm_at <= change.now && job.live_offers().next().is_none() {
+        let over = job.run.alarm_at <= change.now && job.live_offers().next().is_none() && job.undoable.is_empty();
+        if over && WaveClock::of(job).stands_until(change.now).is_none() {
             self.unfilled(job, change);
         }
     }
@@ -93,7 +99,8 @@ impl Dispatcher {
         let now = change.now;
         job.attempt += 1;
         job.hold_until = None;
-        job.run = Run { started_at: now, wave: 0, next_wave_at: now + UNFILLED_LOOK_MS, asked: 0, alarm_at: now };
+        job.run = Run { started_at: now, wave: 0, next_wave_at: now, asked: 0, alarm_at: now };
+        job.undoable.clear();
         job.claim = std::sync::Arc::new(Claim::new());
         job.settled = false;
         self.unfilled(job, change);
@@ -102,7 +109,7 @@ impl Dispatcher {
     /// All waves are used. Offers that were not declined are renewed, the expired ones included: a late yes is welcome.
     pub(super) fn unfilled(&mut self, job: &mut Job, change: &mut Change) {
         change.event(job, JobState::Unfilled, "unfilled", Actor::System, None);
-        job.run.next_wave_at = change.now + UNFILLED_LOOK_MS;
+        job.run.next_wave_at = next_look(job, change.now);
         // Under the brake an offer that is over stays over.
         let braked = self.is_braked(job);
         for index in 0..job.offers.len() {
@@ -157,9 +164,11 @@ impl Dispatcher {
         if job.state == JobState::Dispatching && job.run.alarm_at > now {
             due = due.min(job.run.alarm_at);
         }
-        if now < self.restored_until && self.is_hungry(job) {
-            due = due.min(self.restored_until);
+        if self.is_hungry(job) {
+            let waits = [Some(self.restored_until), WaveClock::of(job).stands_until(now)];
+            due = waits.into_iter().flatten().filter(|until| *until > now).fold(due, Time::min);
         }
+        due = job.undoable.iter().map(|undo| undo.until).fold(due, Time::min);
         for offer in job.live_offers() {
             if offer.expires_at < job.expire_at {
                 due = due.min(offer.expires_at);
@@ -170,6 +179,12 @@ impl Dispatcher {
         }
         due
     }
+}
+
+/// When an unfilled job is looked at again.
+fn next_look(job: &Job, now: Time) -> Time {
+    let clock = WaveClock::of(job);
+    clock.stands_until(now).unwrap_or_else(|| clock.after(now, UNFILLED_LOOK_MS))
 }
 
 /// Whether an accept of a live offer could win.

@@ -115,7 +115,7 @@ impl Dispatcher {
             return self.refuse_state(job, request, &assign.by, effects);
         }
         let no = |detail: &str| Answer::Refused { code: Code::NotSuitable, detail: detail.to_owned() };
-        let payed = pay::offered(&job.terms, friend, job.booking.payment_method);
+        let payed = pay::for_job(job, friend);
         let refusal = match payed {
             _ if !friend.account.is_active() => Some(no("the friend's account is not active")),
             _ if job.blocked.contains(&friend.id) => Some(no("the friend has declined this job or handed it back")),

@@ -16,6 +16,7 @@ use super::effect::{Actor, Effects};
 use super::gates::{Ask, Gate};
 use super::job::{Delivery, Job, Offer, OfferState, Run, shown_cell};
 use super::nearest::{Found, Nearby, Walk, nearest_and_round};
+use super::quiet::WaveClock;
 use super::rank::{FAIRNESS_SEAT, FairnessSeat, Weighed};
 use super::{Dispatcher, card, direct, pay};
 
@@ -48,9 +49,11 @@ impl Dispatcher {
             return self.start_direct(job, change, nearby);
         }
         let plan = job.plan();
-        let (interval, alarm, now) = (plan.interval_ms, plan.alarm_ms, change.now);
+        let (clock, now) = (WaveClock::of(job), change.now);
+        let (next_wave_at, alarm_at) = (clock.after(now, plan.interval_ms), clock.after(now, plan.alarm_ms));
         job.attempt += 1;
-        job.run = Run { started_at: now, wave: 0, next_wave_at: now + interval, asked: 0, alarm_at: now + alarm };
+        job.run = Run { started_at: now, wave: 0, next_wave_at, asked: 0, alarm_at };
+        job.undoable.clear();
         job.claim = std::sync::Arc::new(Claim::new());
         job.settled = false;
         self.open_wave(job, change, nearby);
@@ -63,12 +66,14 @@ impl Dispatcher {
             return self.look_to_named(job, change, nearby);
         }
         let mut seats: Vec<u8> = (0..seats(job)).collect();
+        let clock = WaveClock::of(job);
+        let night = clock.stands_until(change.now);
         if job.state != JobState::Unfilled {
-            job.run.next_wave_at = change.now + job.plan().interval_ms;
+            job.run.next_wave_at = night.unwrap_or_else(|| clock.after(change.now, job.plan().interval_ms));
             // Seats that were refilled count as well: the last wave may have fewer left.
             seats.truncate(usize::from(asked_max(job).saturating_sub(job.run.asked)));
         }
-        if self.is_braked(job) || !direct::asks_others(job) {
+        if self.is_braked(job) || night.is_some() || !direct::asks_others(job) {
             return;
         }
         // Beyond the number of any plan: an unfilled job of which a thousand friends have heard.
@@ -98,7 +103,8 @@ impl Dispatcher {
         if job.state != JobState::Unfilled {
             seats.truncate(usize::from(asked_max(job).saturating_sub(job.run.asked)));
         }
-        if seats.is_empty() || self.is_braked(job) || !direct::asks_others(job) {
+        let night = WaveClock::of(job).stands_until(change.now).is_some();
+        if seats.is_empty() || night || self.is_braked(job) || !direct::asks_others(job) {
             return;
         }
         let choice = self.choose(job, job.run.wave, &seats, change.now, nearby);
@@ -179,13 +185,15 @@ impl Dispatcher {
     /// Makes one offer; its friend is suitable.
     pub(super) fn make_offer(&mut self, job: &mut Job, change: &mut Change, found: &Found, place: Place) {
         let friend: &Friend = &found.standing.profile;
-        let pay = pay::offered(&job.terms, friend, job.booking.payment_method)
-            .expect("the gate `rate` holds back friends without a rate");
+        let pay = pay::for_job(job, friend).expect("the gate `rate` holds back friends without a rate");
+        let fell = |before: &Offer| before.friend == friend.id && before.pay.net.amount > pay.net.amount;
+        assert!(!job.offers.iter().any(fell), "net never falls between offers of a job to the same friend");
         let (now, renewed) = (change.now, job.state == JobState::Unfilled);
+        let valid_until = WaveClock::of(job).after(now, job.plan().offer_valid_ms);
         let ends = match job.hold_until {
             Some(until) => until,
             None if renewed => job.expire_at,
-            None => (now + job.plan().offer_valid_ms).min(job.expire_at),
+            None => valid_until.min(job.expire_at),
         };
         let delivery_ms = self.pace.real_ms(job.terms.community.policy.delivery_ms);
         let offer = Offer {
@@ -231,9 +239,10 @@ impl Dispatcher {
                 }
                 continue;
             }
-            let Some(cap_m) = caps_m(job).last().copied().map(f64::from).filter(|_| !self.is_braked(job)) else {
+            if self.is_braked(job) || WaveClock::of(job).stands_until(now).is_some() {
                 continue;
-            };
+            }
+            let Some(cap_m) = caps_m(job).last().copied().map(f64::from) else { continue };
             let ask = Ask { job, stage: stage(job, job.run.wave, now), now, cap_m };
             let distance_m = standing.position.distance_m(job.booking.place);
             match ask.check(&standing, distance_m, self.capacity.of(friend)) {
@@ -291,7 +300,7 @@ impl Dispatcher {
 /// The wave by which pros and the whole crowd join. It grows with the intervals passed, also where a look found nobody and
 /// spent no wave: else a community of two friends would wait for ever for the crowd that joins at the third wave.
 fn stage(job: &Job, wave: u8, now: Time) -> u8 {
-    let passed = now.since(job.run.started_at) / job.plan().interval_ms.max(1);
+    let passed = WaveClock::of(job).run_ms(job.run.started_at, now) / job.plan().interval_ms.max(1);
     wave.max(u8::try_from(passed + 1).unwrap_or(u8::MAX))
 }
 
@@ -301,6 +310,11 @@ fn caps_m(job: &Job) -> &[u32] {
         Site::OnSite => &job.plan().caps_m,
         Site::Remote => &[EVERYWHERE_M],
     }
+}
+
+/// How far away anybody is asked, metres.
+pub(super) fn farthest_m(job: &Job) -> f64 {
+    caps_m(job).last().copied().map_or(0.0, f64::from)
 }
 
 fn seats(job: &Job) -> u8 {
@@ -320,7 +334,8 @@ pub(super) fn asked_max(job: &Job) -> u16 {
     u16::from(plan.waves) * u16::from(seats(job))
 }
 
-/// The seats of the present wave that nobody sits in: never given, declined, not delivered, or refused at the accept.
+/// The seats of the present wave that nobody sits in: never given, declined for good, not delivered, or refused at the
+/// accept.
 pub(super) fn vacant(job: &Job) -> Vec<u8> {
     if job.run.wave == 0 {
         return Vec::new();
@@ -329,7 +344,8 @@ pub(super) fn vacant(job: &Job) -> Vec<u8> {
         offer.attempt == job.attempt
             && offer.wave == job.run.wave
             && offer.delivery != Delivery::Failed
-            && matches!(offer.state, OfferState::Live | OfferState::Closed(ClosedReason::Expired))
+            && (matches!(offer.state, OfferState::Live | OfferState::Closed(ClosedReason::Expired))
+                || job.undoable.iter().any(|undo| undo.offer == offer.id))
     };
     (0..seats(job)).filter(|seat| !job.offers.iter().filter(sits).any(|offer| offer.wave_seat == *seat)).collect()
 }

@@ -151,7 +151,7 @@ fn line<'r>(event: &EventRow, record: &'r JobRecord, asked: &mut impl Iterator<I
             }
             None => Part::Nothing,
         },
-        "offer_declined" | "declined_late" | "accept_over_capacity" => {
+        "offer_declined" | "declined_late" | "decline_undone" | "accept_over_capacity" => {
             // One of six words.
             reason.clone_from(&event.reason);
             Part::Declined { offer: offer_of(friend).map(|offer| offer.id) }

@@ -391,7 +391,8 @@ fn on_duty(row: &Row) -> sqlx::Result<Option<DutyRow>> {
     }))
 }
 
-/// Since when each friend waits for an offer, and how many they had in the days that count before the newest of all.
+/// Since when each friend waits for an offer, and how many they had in the days that count before the newest of all. What
+/// ops gave them was no offer.
 /// What ops gave them was no offer they had to wait for.
 async fn waiting(session: &mut Session<'_>, duties: &[Row]) -> sqlx::Result<Vec<WaitingRow>> {
     let mut waiting: BTreeMap<Uuid, WaitingRow> = BTreeMap::new();

@@ -294,7 +294,7 @@ impl Roster {
     }
 
     /// Where a friend stands, if they are on the roster.
-    pub fn position(&self, friend: FriendId) -> Option<Point> {
+    pub fn stands_at(&self, friend: FriendId) -> Option<Point> {
         self.find(friend).map(|standing| standing.position)
     }
 

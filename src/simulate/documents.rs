@@ -46,6 +46,8 @@ impl Documents {
             if let Some(policy) = policy {
                 community.policy = policy.clone();
             }
+            // Whatever the policy says: the model knows neither nights nor declines that are taken back.
+            (community.policy.quiet, community.policy.undo_ms) = (None, 0);
             Arc::new(community)
         };
         let communities = [

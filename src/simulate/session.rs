@@ -137,6 +137,7 @@ impl World {
             FriendFrame::Message { job, text, key } => {
                 (Input::FriendWrote { friend: id, job, text, key, received_at }, Some(key))
             }
+            FriendFrame::Undo { offer, key } => (Input::Undone { friend: id, offer, key, received_at }, key),
             FriendFrame::Visit { job, event, key, at, reason } => {
                 (Input::Visited { friend: id, job, event, key, at, reason, received_at }, Some(key))
             }

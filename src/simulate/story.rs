@@ -94,6 +94,7 @@ impl World {
             | Input::Reread { job, .. } => Some(*job),
             Input::Accepted { offer, .. }
             | Input::Declined { offer, .. }
+            | Input::Undone { offer, .. }
             | Input::Asked { offer, .. }
             | Input::Proposed { offer, .. } => house.book.page_of(*offer).map(|page| page.id),
             Input::Posted { .. }
@@ -233,6 +234,7 @@ fn described(input: &Input) -> String {
         | Input::Redispatched { .. }
         | Input::Cancelled { .. }
         | Input::Declined { .. }
+        | Input::Undone { .. }
         | Input::Delivered { .. }
         | Input::Visited { .. }
         | Input::Duty { .. }

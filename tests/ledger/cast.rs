@@ -457,6 +457,7 @@ pub fn posted(key: Option<&str>) -> JobRecord {
                 pause: None,
                 vague: 0,
                 hold_until: None,
+                undoable: Vec::new(),
             },
         },
         booking: Some(Arc::new(booking)),

@@ -198,7 +198,7 @@ async fn an_offer_that_arrives_by_a_resume_has_arrived() {
     let places = north(&[100.0, 200.0, 300.0, 400.0, 500.0]);
     let friends = server.town(&places).await;
     let community = json!({"slug": "berlin-tech", "brand": "Berlin Tech", "country": "DE", "currency": "EUR",
-        "time_zone": "Europe/Berlin", "commission": {"id": "ten", "basis_points": 1000}});
+        "time_zone": "Europe/Berlin", "commission": {"id": "ten", "basis_points": 1000}, "policy": {"quiet": null}});
     let mut community: kiez_protocol::directory::Community = serde_json::from_value(community).expect("a community");
     community.policy.delivery_ms = 1_500;
     server.admin().put_community(&community).await.expect("taken");

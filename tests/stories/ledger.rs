@@ -13,7 +13,7 @@ use kiez::dispatch::fairness::day;
 use kiez::dispatch::is_final;
 use kiez::dispatch::job::{Booking, Delivery, Ended, Offer, OfferState, Visit, VisitEnd};
 use kiez::dispatch::talk::Talk;
-use kiez_protocol::friend::{ClosedReason, LostReason, Verdict};
+use kiez_protocol::friend::{ClosedReason, LostReason, Verdict, WhyReason};
 use kiez_protocol::ids::{FriendId, JobId, Key, OfferId};
 use kiez_protocol::partner::JobState;
 
@@ -150,6 +150,11 @@ impl Ledger {
                     ),
                     "an expired offer is renewed, won in its grace, or declined late"
                 ),
+                Some(OfferState::Closed(ClosedReason::Declined))
+                    if record.events.iter().any(|event| event.kind == "decline_undone") =>
+                {
+                    assert_eq!(offer.state, OfferState::Live, "a decline that is taken back");
+                }
                 Some(OfferState::Closed(reason)) => panic!("closed twice: {reason:?}, then {:?}", offer.state),
             }
             assert_eq!(offer.pay.commission.amount + offer.pay.net.amount, offer.pay.gross.amount);
@@ -211,7 +216,8 @@ impl Ledger {
             let row = WaitingRow { first_duty: duty.first_on, off_since, ..WaitingRow::of(duty.friend) };
             waiting.insert(duty.friend, row);
         }
-        let mut offers: Vec<&Offer> = self.jobs.values().flat_map(|rows| rows.offers.values()).collect();
+        let offers = self.jobs.values().flat_map(|rows| rows.offers.values());
+        let mut offers: Vec<&Offer> = offers.filter(|offer| offer.why != WhyReason::Assigned).collect();
         offers.sort_by_key(|offer| offer.sent_at);
         for offer in offers {
             let row = waiting.entry(offer.friend).or_insert_with(|| WaitingRow::of(offer.friend));

@@ -15,7 +15,7 @@ use kiez::dispatch::job::{Booking, Job, OfferState};
 use kiez::dispatch::nearest::{Nearby, Standing};
 use kiez::dispatch::{Dispatcher, Pace, is_final};
 use kiez_protocol::audit::AuditRole;
-use kiez_protocol::directory::{Community, Friend, Language, Package};
+use kiez_protocol::directory::{Community, Friend, Language, Package, Policy};
 use kiez_protocol::friend::{ClosedReason, DeclineReason, FriendMessage, LostReason, Snapshot, Verdict, VisitEvent};
 use kiez_protocol::ids::{FriendId, JobId, Key, OfferId, PartnerSlug, SessionId};
 use kiez_protocol::ops::AlarmKind;
@@ -93,12 +93,21 @@ impl Town {
         Town::at_scale(1)
     }
 
+    /// A town that goes by the rules as they are set by default: it sleeps at night, and a decline can be taken back.
+    pub fn by_default() -> Town {
+        let mut town = Town::new();
+        town.community.policy = Policy::default();
+        town
+    }
+
     /// A town where so many ms of the trade pass in one ms of the wall.
     pub fn at_scale(scale: i64) -> Town {
         let now = Time(1_790_000_000_000);
         let community = json!({
             "slug": "berlin-tech", "brand": "Berlin Tech", "country": "DE", "currency": "EUR",
             "time_zone": "Europe/Berlin", "commission": {"id": "ten", "basis_points": 1000},
+            // Nights and second thoughts have stories of their own.
+            "policy": {"quiet": null, "undo_ms": 0},
         });
         let package = json!({
             "slug": "wifi-setup", "title": {"de": "WLAN", "en": "Wi-Fi"}, "category": "wifi", "duration_min": 60,
@@ -419,6 +428,13 @@ impl Town {
             FriendMessage::Error { key: Some(about), code, .. } if *about == key => Some(*code),
             _ => None,
         })
+    }
+
+    /// Takes a decline back.
+    pub fn undo(&mut self, friend: FriendId, job: JobId) -> Key {
+        let (offer, received_at, key) = (self.offer(friend, job), self.now, Key(self.id()));
+        self.send(Input::Undone { friend, offer, key: Some(key), received_at });
+        key
     }
 
     pub fn visit(&mut self, friend: FriendId, job: JobId, event: VisitEvent) -> Key {

@@ -13,7 +13,7 @@ use kiez::dispatch::input::{Confirm, Input};
 use kiez::dispatch::job::{Delivery, Direct, Offer, OfferState, Run};
 use kiez::dispatch::nearest::Nearby;
 use kiez::dispatch::{Dispatcher, Pace, is_final};
-use kiez_protocol::directory::{Crowd, Tier};
+use kiez_protocol::directory::{Crowd, Policy, Tier};
 use kiez_protocol::friend::{ClosedReason, DeclineReason, Verdict, VisitEvent, WhyReason};
 use kiez_protocol::ids::{FriendId, JobId, Key, OfferId};
 use kiez_protocol::partner::{Answer, EditJob, JobState, Urgency, Window};
@@ -63,6 +63,10 @@ impl Walk {
         let mut dice = Dice(seed);
         if dice.one_in(3) {
             town.community.crowd = Crowd::OwnThenAll;
+        }
+        if !dice.one_in(3) {
+            let Policy { quiet, undo_ms, .. } = Policy::default();
+            (town.community.policy.quiet, town.community.policy.undo_ms) = (quiet, undo_ms);
         }
         // In some towns everything runs out soon.
         if dice.one_in(3) {
@@ -197,6 +201,18 @@ impl Walk {
                     self.town.mailbox.push_back(Input::Declined { friend, offer, reason, key: None, received_at: now });
                 }
             }
+            17 if self.dice.one_in(2) => {
+                let declined = self.jobs().into_iter().flat_map(|job| {
+                    let undoable = self.town.core.job(job).map(|job| job.undoable.clone()).unwrap_or_default();
+                    undoable.into_iter().map(|undo| undo.offer).collect::<Vec<_>>()
+                });
+                let declined: Vec<OfferId> = declined.collect();
+                if let Some(offer) = self.dice.pick(&declined) {
+                    let friend = self.town.ledger.offer(offer).map(|(_, offer)| offer.friend);
+                    let undone = friend.map(|friend| Input::Undone { friend, offer, key: None, received_at: now });
+                    self.town.mailbox.extend(undone);
+                }
+            }
             17..21 => self.visit(),
             21 => {
                 let (friend, on) = (self.friend(), !self.dice.one_in(3));
@@ -329,7 +345,9 @@ impl Walk {
                 let run = Run { next_wave_at: job.run.started_at, ..job.run.clone() };
                 let ends = (job.expire_at, job.state_due, job.settled, job.hand_backs, job.reason.clone());
                 let counts = (job.state, job.sequence, job.attempt, job.revision);
-                Some((counts, ends, run, offers, job.visit.clone(), job.blocked.clone(), job.booking.clone()))
+                let undoable: Vec<_> = job.undoable.iter().filter(|undo| undo.until > self.town.now).copied().collect();
+                let kept = (job.visit.clone(), job.blocked.clone(), job.booking.clone(), undoable);
+                Some((counts, ends, run, offers, kept))
             };
             assert_eq!(facts(&restored), facts(&self.town.core));
         }

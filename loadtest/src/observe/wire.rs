@@ -63,7 +63,9 @@ impl Observation {
                     trace.handed_back.push((at, friend, attempt));
                 }
             }
-            FriendFrame::Hello { .. }
+            // The bots take nothing back.
+            FriendFrame::Undo { .. }
+            | FriendFrame::Hello { .. }
             | FriendFrame::Seen { .. }
             | FriendFrame::Missed { .. }
             | FriendFrame::WhyNot { .. }

@@ -2,7 +2,7 @@
 //! among customers of one telephone company, guide prices with 10 %, fixed prices, 8 % in francs, and a partner that
 //! only posts and takes whoever is near.
 
-use kiez_protocol::directory::{CommissionRule, Community, Country, Crowd, Partner};
+use kiez_protocol::directory::{CommissionRule, Community, Country, Crowd, Partner, Policy};
 use kiez_protocol::money::Currency;
 
 use super::packages::word;
@@ -37,7 +37,9 @@ pub fn communities() -> Vec<Community> {
             if slug == ZURICH { (Country::Ch, Currency::Chf) } else { (Country::De, Currency::Eur) };
         let rule = CommissionRule::new(word(&format!("{slug}-commission")), basis_points);
         let slug = slug.parse().expect("slugs of this file are slugs");
-        Community { crowd, partner_customer, ..Community::new(slug, brand, country, currency, rule) }
+        // The demo and the loads run at any hour of the wall clock.
+        let policy = Policy { quiet: None, ..Policy::default() };
+        Community { crowd, partner_customer, policy, ..Community::new(slug, brand, country, currency, rule) }
     };
     vec![
         community(BERLIN_HOURLY, "Kundenhilfe", Crowd::OwnThenAll, 1_000, true),

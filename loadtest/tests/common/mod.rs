@@ -490,6 +490,7 @@ impl State {
             | FriendFrame::Ask { .. }
             | FriendFrame::Propose { .. }
             | FriendFrame::Message { .. }
+            | FriendFrame::Undo { .. }
             | FriendFrame::Refresh { .. } => {}
         }
         true

@@ -45,6 +45,7 @@ impl Session {
             | FriendFrame::Ask { .. }
             | FriendFrame::Propose { .. }
             | FriendFrame::Message { .. }
+            | FriendFrame::Undo { .. }
             | FriendFrame::Visit { .. }
             | FriendFrame::Missed { .. }
             | FriendFrame::WhyNot { .. }
@@ -141,6 +142,7 @@ impl Session {
                 }
                 Input::FriendWrote { friend, job, text, key, received_at }
             }
+            FriendFrame::Undo { offer, key } => Input::Undone { friend, offer, key, received_at },
             FriendFrame::Visit { job, event, key, at, reason } => {
                 if reason.as_ref().is_some_and(|reason| reason.chars().count() > REASON_CHARS_MAX) {
                     self.refuse(Code::Invalid, Some(key), None, "error.reason_too_long");
@@ -286,6 +288,7 @@ fn kind_of(frame: &FriendFrame) -> &'static str {
         FriendFrame::Ask { .. } => "ask",
         FriendFrame::Propose { .. } => "propose",
         FriendFrame::Message { .. } => "message",
+        FriendFrame::Undo { .. } => "undo",
         FriendFrame::Visit { .. } => "visit",
         FriendFrame::Missed { .. } => "missed",
         FriendFrame::WhyNot { .. } => "why_not",
@@ -304,6 +307,7 @@ fn key_of(frame: &FriendFrame) -> Option<Key> {
         | FriendFrame::Message { key, .. } => Some(*key),
         FriendFrame::Duty { key, .. }
         | FriendFrame::Decline { key, .. }
+        | FriendFrame::Undo { key, .. }
         | FriendFrame::Ask { key, .. }
         | FriendFrame::Settings { key, .. } => *key,
         FriendFrame::Hello { .. }
