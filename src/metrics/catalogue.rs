@@ -156,6 +156,7 @@ pub const JOB_EVENTS: &[&str] = &[
     "wave_opened",
     "seat_refilled",
     "offer_declined",
+    "decline_undone",
     "declined_late",
     "offers_expired",
     "accept_over_capacity",

@@ -125,7 +125,7 @@ pub fn town_documents(friends: usize) -> Vec<ImportLine> {
     let mut lines: Vec<ImportLine> = [
         json!({"kind": "community", "slug": "berlin-tech", "brand": "Berlin Tech", "country": "DE", "currency": "EUR",
             "time_zone": "Europe/Berlin", "commission": {"id": "ten", "basis_points": 1000},
-            "policy": {"quiet": null}}),
+            "policy": {"quiet": null, "undo_ms": 0}}),
         json!({"kind": "package", "slug": "wifi-setup", "title": {"de": "WLAN einrichten", "en": "Set up Wi-Fi"},
             "category": "wifi", "skills": [{"skill": "wifi", "level": 1}], "duration_min": 45,
             "pricing": {"kind": "fixed", "price": {"amount": 2900, "currency": "EUR"}},
