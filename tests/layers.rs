@@ -32,6 +32,7 @@ const MAY_KNOW: &[(&str, &[&str])] = &[
             "dispatch::input",
             "dispatch::claim",
             "dispatch::effect",
+            "dispatch::edges",
             "dispatch::job",
             "dispatch::fits",
         ],

@@ -7,6 +7,7 @@ mod assembly;
 mod audit;
 pub mod auth;
 mod contract;
+mod customer;
 mod depth;
 mod desk;
 pub mod files;
@@ -42,6 +43,7 @@ use crate::live::Live;
 use crate::live::backlog::OutboxLimits;
 use crate::live::reach::Patience;
 use auth::Auth;
+pub use customer::Links;
 pub use ops::Origins;
 pub use places::{Place, Places};
 
@@ -76,6 +78,8 @@ pub struct App {
     pub strangers: Places,
     /// How many hellos are taken.
     pub admission: friend::admission::Admission,
+    /// How customers come in.
+    pub links: Links,
     /// Pages that may open the map's feed.
     pub origins: Origins,
     /// The version of the directory that is in memory.
@@ -195,6 +199,7 @@ pub fn public(app: Arc<App>) -> Router {
     Router::new()
         .merge(friend::routes())
         .merge(partner::routes())
+        .merge(customer::routes())
         .merge(ops::routes())
         .merge(desk::routes())
         .merge(audit::routes())
