@@ -37,6 +37,7 @@ macro_rules! knobs {
 knobs! {
     server: Server, "Where friends, partners and ops connect." {
         listen: String = "127.0.0.1:8080", "address:port for friends, partners and ops";
+        public_url: String = "", "what customers' links begin with, as in `https://kiez.example.org`; empty: http:// and the address on which it listens";
     }
     admin: Admin, "Where the operator looks; never public." {
         listen: String = "127.0.0.1:9464", "address:port for metrics and health; never public";
@@ -49,6 +50,7 @@ knobs! {
         secret: String = "", "HS256 secret of friend and ops tokens, at least 32 characters; empty: a development key is made, on loopback only";
         development_key: String = "", "bearer key that may do everything, on loopback only; empty: made at start when there is no secret";
         token_minutes: u32 = 15, "minutes a token made by kiez is valid unless asked otherwise, 1 to 525,600";
+        customer_days: u32 = 90, "days from the post for which a customer's link is good, in the trade's time: 7 until a job expires, 14 to dispute it, and what lies between; 1 to 3,650";
     }
     log: Log, "How the log is written, to stderr; KIEZ_LOG says what is in it." {
         format: String = "text", "text for people, or json: one object a line";
@@ -335,6 +337,12 @@ impl Config {
         }
         if !(1..=525_600).contains(&self.auth.token_minutes) {
             return unfit("auth.token_minutes", "takes 1 to 525,600");
+        }
+        if !(1..=3_650).contains(&self.auth.customer_days) {
+            return unfit("auth.customer_days", "takes 1 to 3,650");
+        }
+        if !self.server.public_url.is_empty() && !is_origin(&self.server.public_url) {
+            return unfit("server.public_url", "takes scheme and host, as in https://kiez.example.org");
         }
         if !["text", "json"].contains(&self.log.format.as_str()) {
             return unfit("log.format", "takes text or json");

@@ -23,7 +23,7 @@ use crate::live::wheel::TICK_MS;
 use crate::metrics;
 use crate::serve::accept::Door;
 use crate::serve::auth::{Auth, random_hex};
-use crate::serve::{self, App, InFlight, Origins, Places, files};
+use crate::serve::{self, App, InFlight, Links, Origins, Places, files};
 use opening::{Beginning, Listeners};
 
 /// How a server is started besides its configuration.
@@ -196,6 +196,14 @@ impl Running {
         let (limits, silence_ms) = (&config.limits, config.database.silence_ms);
         let (engine, mailbox) = Engine::new(dispatcher, clock, live.clone(), ledger, limits, silence_ms);
         let (stop, engine_stop) = (CancellationToken::new(), CancellationToken::new());
+        let address = listener
+            .local_addr()
+            .map_err(|error| StartError::Listen { address: config.server.listen.clone(), error })?;
+        let base = match config.server.public_url.as_str() {
+            "" => format!("http://{address}"),
+            base => base.to_owned(),
+        };
+        let links = Links { base, days: config.auth.customer_days };
         let app = Arc::new(App {
             clock,
             auth: Auth::new(&keys.secret, keys.development_key.clone(), clock),
@@ -213,15 +221,13 @@ impl Running {
             questions: serve::friend::hindsight::Questions::default(),
             seal: serve::seal::Seal::new(&keys.secret),
             admission: serve::friend::admission::Admission::new(&config.limits),
+            links,
             origins: Origins::of(&config.ops.origins),
             directory_version: tokio::sync::Mutex::new(directory_version),
             braked: std::sync::Mutex::default(),
         });
         // Before the engine takes anything else: no wave is opened under a brake.
         app.tell_brakes();
-        let address = listener
-            .local_addr()
-            .map_err(|error| StartError::Listen { address: config.server.listen.clone(), error })?;
         let admin_address =
             admin.local_addr().map_err(|error| StartError::Listen { address: config.admin.listen.clone(), error })?;
         tracing::info!(%address, admin = %admin_address, jobs = app.mailbox.jobs_open(), "serving");

@@ -54,7 +54,11 @@ fn example(name: &str) -> Value {
 
 /// The path of a route with something in the place of its parameters.
 fn concrete(route: &Route) -> String {
-    route.path.replace("{id}", "0192f000-0000-7000-8000-00000000000f").replace("{slug}", "berlin-tech")
+    route
+        .path
+        .replace("{token}", "a-token")
+        .replace("{id}", "0192f000-0000-7000-8000-00000000000f")
+        .replace("{slug}", "berlin-tech")
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -316,6 +320,13 @@ async fn the_limits_in_the_schemas_are_those_of_the_server() {
     let posted = ask(&address, "POST", "/v1/jobs", Some(&key), Some(&example("post_job").to_string())).await;
     assert_eq!(posted.status, 201, "{}", posted.body);
     let job = posted.headers["location"].clone();
+    // Another, for the routes of its customer: the first is cancelled on the way.
+    let posted = ask(&address, "POST", "/v1/jobs", Some(&key), Some(&example("post_job").to_string())).await;
+    let link = serde_json::from_str::<Value>(&posted.body).expect("a job")["customer_url"]
+        .as_str()
+        .expect("a link")
+        .to_owned();
+    let link = link.rsplit('/').next().expect("a token").to_owned();
 
     let openapi: Value = serde_json::from_str(kiez_protocol::OPENAPI).expect("JSON");
     let (mut checked, mut wrong) = (0, Vec::new());
@@ -327,6 +338,7 @@ async fn the_limits_in_the_schemas_are_those_of_the_server() {
             let path = route.path.replace("/jobs/{id}", &job["/v1".len()..]);
             let path = path.replace("{id}", value["id"].as_str().unwrap_or("0192f000-0000-7000-8000-00000000000f"));
             let path = path.replace("{slug}", value["slug"].as_str().unwrap_or("berlin-tech"));
+            let path = path.replace("{token}", &link);
             let reference = format!(
                 "/paths/{}/{}/requestBody/content/application~1json/schema",
                 route.path.replace('/', "~1"),

@@ -37,6 +37,7 @@ const MAY_KNOW: &[(&str, &[&str])] = &[
             "dispatch::input",
             "dispatch::claim",
             "dispatch::effect",
+            "dispatch::edges",
             "dispatch::job",
             "dispatch::fits",
             // Records of choices and lists of who may do what, as data.

@@ -150,6 +150,7 @@ impl Street {
             created_at: Time(0),
             assigned_at: None,
             contact_due: None,
+            customer_url: None,
             appointment: None,
             questions: Vec::new(),
             proposals: Vec::new(),

@@ -7,6 +7,7 @@
 //! | [`time`], [`place`], [`money`] | instants, points on the earth, amounts in minor units |
 //! | [`friend`] | the friend socket: frames to the server and messages to the friend |
 //! | [`partner`] | the partner's HTTP API: jobs in, their state out |
+//! | [`customer`] | the customer's link: one job |
 //! | [`talk`] | questions, proposals, messages |
 //! | [`directory`] | what admins maintain: communities with their policy, packages, friends, partners |
 //! | [`profile`], [`hours`] | what a friend's profile holds besides name and skills; hours of the week |
@@ -28,6 +29,7 @@
 #[cfg(feature = "schemas")]
 pub mod asyncapi;
 pub mod audit;
+pub mod customer;
 pub mod desk;
 pub mod directory;
 pub mod friend;

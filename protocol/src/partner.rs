@@ -323,6 +323,9 @@ pub struct JobView {
     /// The winner.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub friend: Option<FriendName>,
+    /// The customer's link to the job, a secret of the customer's. Only in the answer to the post.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub customer_url: Option<String>,
     /// When it was posted.
     pub created_at: Time,
     /// When the winner's accept was taken.

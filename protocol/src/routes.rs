@@ -35,6 +35,8 @@ pub struct Route {
 pub enum Part {
     /// For partners.
     Partners,
+    /// For customers, by a link.
+    Customers,
     /// For who maintains the directory.
     Admin,
     /// For who watches over jobs and friends.
@@ -50,11 +52,12 @@ pub enum Part {
 impl Part {
     /// All, in the order in which a reader wants them.
     pub const ALL: &'static [Part] =
-        &[Part::Partners, Part::Admin, Part::Ops, Part::Sockets, Part::Pages, Part::Health];
+        &[Part::Partners, Part::Customers, Part::Admin, Part::Ops, Part::Sockets, Part::Pages, Part::Health];
 
     /// The name, and what belongs to it.
     pub fn about(self) -> (&'static str, &'static str) {
         match self {
+            Part::Customers => ("customers", "One job by its link. The token in the path is the only credential."),
             Part::Partners => ("partners", "Jobs in, their state out."),
             Part::Admin => ("admin", "The directory: communities, packages, partners, friends; tokens and keys."),
             Part::Ops => ("ops", "What ops look at and do. Whatever changes something lands in the audit log."),
@@ -169,6 +172,7 @@ pub enum Content {
 const KEY: &[Code] = &[Code::Unauthorized, Code::TooMany, Code::Unavailable];
 const ROLE: &[Code] = &[Code::Unauthorized, Code::Forbidden];
 const BODY: &[Code] = &[Code::BadRequest, Code::RequestTimeout, Code::TooLarge, Code::Invalid];
+const OF_LINK: &[Code] = &[Code::BadRequest, Code::NotFound, Code::Unavailable];
 const OF_JOB: &[Code] = &[Code::BadRequest, Code::NotFound];
 const CHANGE: &[Code] = &[Code::WrongState, Code::Internal];
 const DOCUMENT: &[&[Code]] = &[ROLE, BODY, &[Code::Unavailable, Code::VersionConflict]];
@@ -176,6 +180,8 @@ const LOOK: &[&[Code]] = &[ROLE, &[Code::BadRequest, Code::NotFound, Code::Inval
 const ACCOUNT: &[&[Code]] = &[ROLE, BODY, &[Code::NotFound, Code::WrongState, Code::Unavailable]];
 const UPGRADE: &[&[Code]] = &[&[Code::BadRequest, Code::Unavailable]];
 
+const LINK: &[Parameter] = &[path("token", "The secret part of the link.", Takes::Ascii { most: 1_024 })];
+const PROPOSAL_ID: &[Parameter] = &[path("id", "The proposal.", Takes::Type("offer_id"))];
 const JOB_ID: &[Parameter] = &[path("id", "The job.", Takes::Type("job_id"))];
 const FRIEND_ID: &[Parameter] = &[path("id", "The friend, as in the body.", Takes::Type("friend_id"))];
 const SLUG: &[Parameter] = &[path("slug", "The slug, as in the body.", Takes::Type("slug"))];
@@ -525,6 +531,93 @@ pub const ROUTES: &[Route] = &[
         "May be repeated: cancelled \
         is cancelled.",
     ),
+    Route {
+        method: "get",
+        path: "/v1/customer/{token}",
+        name: "lookAtJob",
+        part: Part::Customers,
+        does: "Looks at the job",
+        about: "A link that is none, is another job's or has ended is answered like a job that does not exist. The same for every route of a link.",
+        who: Who::Anybody,
+        parameters: &[LINK],
+        body: None,
+        answers: &[answer(
+            200,
+            "The job, as its customer may see it.",
+            Content::Json("customer_view", &["customer_view"]),
+        )],
+        refusals: &[OF_LINK],
+    },
+    Route {
+        method: "post",
+        path: "/v1/customer/{token}/answers",
+        name: "answerQuestions",
+        part: Part::Customers,
+        does: "Answers what is open",
+        about: "The package's questions, and those of friends. With the last required answer friends are asked; a job that is held because friends found it too vague goes on with any answer.",
+        who: Who::Anybody,
+        parameters: &[LINK],
+        body: Some(Body { message: "give_answers", examples: &["give_answers"], required: false, lines: false }),
+        answers: &[answer(200, "The job after the answers.", Content::Json("customer_view", &["customer_view"]))],
+        refusals: &[OF_LINK, BODY, CHANGE],
+    },
+    Route {
+        method: "post",
+        path: "/v1/customer/{token}/proposals/{id}/confirm",
+        name: "confirmProposal",
+        part: Part::Customers,
+        does: "Agrees to a time that a friend proposes",
+        about: "While nobody has accepted: then the job is assigned, and the time is set. May be repeated.",
+        who: Who::Anybody,
+        parameters: &[LINK, PROPOSAL_ID],
+        body: Some(Body {
+            message: "confirm_proposal",
+            examples: &["confirm_proposal"],
+            required: false,
+            lines: false,
+        }),
+        answers: &[answer(200, "The job, assigned.", Content::Json("customer_view", &["customer_view"]))],
+        refusals: &[OF_LINK, BODY, CHANGE],
+    },
+    Route {
+        method: "get",
+        path: "/v1/customer/{token}/messages",
+        name: "readMessages",
+        part: Part::Customers,
+        does: "What customer and friend have written",
+        about: "",
+        who: Who::Anybody,
+        parameters: &[LINK],
+        body: None,
+        answers: &[answer(200, "All of it.", Content::Json("message_list", &["message_list"]))],
+        refusals: &[OF_LINK],
+    },
+    Route {
+        method: "post",
+        path: "/v1/customer/{token}/messages",
+        name: "writeMessage",
+        part: Part::Customers,
+        does: "Writes to the friend",
+        about: "To the friend who holds the job, or whom the customer has named; before the win without contact data.",
+        who: Who::Anybody,
+        parameters: &[LINK],
+        body: body("post_message", &["post_message"]),
+        answers: &[answer(200, "All messages, this one too.", Content::Json("message_list", &["message_list"]))],
+        refusals: &[OF_LINK, BODY, CHANGE],
+    },
+    Route {
+        method: "post",
+        path: "/v1/customer/{token}/cancel",
+        name: "cancelByCustomer",
+        part: Part::Customers,
+        does: "Cancels before the work begins",
+        about: "May be repeated: cancelled is cancelled.",
+        who: Who::Anybody,
+        parameters: &[LINK],
+        body: Some(Body { message: "cancel_job", examples: &["cancel_job"], required: false, lines: false }),
+        answers: &[answer(200, "The job, cancelled.", Content::Json("customer_view", &["customer_view"]))],
+        refusals: &[OF_LINK, BODY, CHANGE],
+    },
     Route {
         method: "put",
         path: "/v1/admin/communities/{slug}",

@@ -12,11 +12,12 @@ use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde_json::{Map, Value, json};
 
 use crate::audit::{AuditList, SubjectKind};
+use crate::customer::{ConfirmProposal, CustomerView, MessageList, PostMessage};
 use crate::desk::{ActOnJob, AssignJob, DeskJob, DeskList, DeskLook, PostForPartner};
 use crate::directory::{Community, Friend, ImportLine, ImportReport, Package, Partner, TokenRequest, TokenView};
 use crate::friend::{Envelope, FriendFrame};
 use crate::health::{Liveness, Readiness};
-use crate::ids::{FriendId, JobId, PackageSlug};
+use crate::ids::{FriendId, JobId, OfferId, PackageSlug};
 use crate::ops::{OpsFrame, OpsMessage};
 use crate::partner::{CancelJob, DryRun, EditJob, GiveAnswers, JobList, JobState, JobView, PackageList, PostJob};
 use crate::people::{
@@ -53,6 +54,10 @@ pub const MESSAGES: &[Message] = &[
     taken::<EditJob>("edit_job"),
     taken::<GiveAnswers>("give_answers"),
     taken::<CancelJob>("cancel_job"),
+    told::<CustomerView>("customer_view"),
+    taken::<ConfirmProposal>("confirm_proposal"),
+    taken::<PostMessage>("post_message"),
+    told::<MessageList>("message_list"),
     told::<JobView>("job_view"),
     told::<JobList>("job_list"),
     told::<PackageList>("package_list"),
@@ -89,6 +94,7 @@ pub const MESSAGES: &[Message] = &[
 /// What parameters of routes take, beside the messages.
 const WORDS: &[Message] = &[
     taken::<JobId>("job_id"),
+    taken::<OfferId>("offer_id"),
     taken::<FriendId>("friend_id"),
     taken::<PackageSlug>("slug"),
     taken::<JobState>("job_state"),

@@ -66,8 +66,7 @@ impl Dispatcher {
         }
         let unasked =
             || replies.iter().find(|reply| job.talk.questions.iter().all(|asked| asked.number != reply.question));
-        let no_question =
-            || unasked().map(|reply| (Code::NotFound, format!("there is no question {}", reply.question)));
+        let no_question = || unasked().map(|reply| (Code::Invalid, format!("there is no question {}", reply.question)));
         let unfit = unfit(job, &answers).map(|detail| (Code::Invalid, detail));
         if let Some((code, detail)) = unfit.or_else(no_question) {
             let answer = Answer::Refused { code, detail };

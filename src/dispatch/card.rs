@@ -135,6 +135,8 @@ pub fn view(job: &Job) -> JobView {
         windows: job.booking.windows.clone(),
         partner_ref: job.booking.partner_ref.clone(),
         friend: visit.and(job.winner.clone()),
+        // Signed where it is told; a secret is not written down.
+        customer_url: None,
         created_at: job.created_at,
         assigned_at: visit.map(|visit| visit.assigned_at),
         contact_due: visit.filter(|_| job.state == JobState::Assigned).map(|visit| visit.contact_due),

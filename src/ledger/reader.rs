@@ -10,6 +10,7 @@ use kiez_protocol::ids::{CommunitySlug, FriendId, JobId, Key, OfferId, PartnerSl
 use kiez_protocol::money::Money;
 use kiez_protocol::partner::{JobState, JobView};
 use kiez_protocol::people::{DocumentVersion, WaitCell};
+use kiez_protocol::talk::JobMessage;
 use kiez_protocol::time::Time;
 
 use super::audit;
@@ -18,6 +19,7 @@ use super::facts;
 use super::pool::Pool;
 use super::rows::{LIVE, state_word, unhex};
 use super::writer::Pulse;
+use crate::dispatch::job::Booking;
 
 /// One look takes at most this long. Who asks is told to come again, and may do something else meanwhile.
 const LOOK: Duration = Duration::from_secs(2);
@@ -89,6 +91,43 @@ impl Reader {
     /// [`ReadError`].
     pub async fn any_job_view(&self, job: JobId) -> Result<Option<JobView>, ReadError> {
         self.view("select view as doc from jobs where id = $1", [Arg::Id(job.0)]).await
+    }
+
+    /// What was booked: with the customer's name and street, for the customer.
+    ///
+    /// # Errors
+    /// [`ReadError`].
+    pub async fn booking(&self, job: JobId) -> Result<Option<Booking>, ReadError> {
+        let row = self.row("select doc from bookings where job = $1", [Arg::Id(job.0)]).await?;
+        Ok(row.map(|row| row.doc("doc")).transpose()?)
+    }
+
+    /// Who has made this proposal for this job.
+    ///
+    /// # Errors
+    /// [`ReadError`].
+    pub async fn proposer(&self, job: JobId, proposal: OfferId) -> Result<Option<FriendId>, ReadError> {
+        let sql = "select friend from proposals where offer = $1 and job = $2";
+        let row = self.row(sql, [Arg::Id(proposal.0), Arg::Id(job.0)]).await?;
+        Ok(row.map(|row| row.id("friend").map(FriendId)).transpose()?)
+    }
+
+    /// What the customer and friends have written about a job, in its order.
+    ///
+    /// # Errors
+    /// [`ReadError`].
+    pub async fn messages(&self, job: JobId) -> Result<Vec<JobMessage>, ReadError> {
+        let sql = "select number, voice, text, at from messages where job = $1 order by number";
+        let said = |row: &Row| {
+            Ok(JobMessage {
+                job,
+                number: row.int("number")?,
+                from: row.word("voice")?,
+                text: row.text("text")?.to_owned(),
+                at: row.time("at")?,
+            })
+        };
+        Ok(self.rows(sql, [Arg::Id(job.0)]).await?.iter().map(said).collect::<sqlx::Result<_>>()?)
     }
 
     /// A partner's jobs, newest first, at most `limit` of them, those after `after` in that order.

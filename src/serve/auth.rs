@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex};
 use axum::http::{HeaderMap, header};
 use jsonwebtoken::{Algorithm, DecodingKey, EncodingKey, Header, Validation, decode, encode};
 use kiez_protocol::directory::OpsRole;
-use kiez_protocol::ids::{FriendId, PartnerSlug};
+use kiez_protocol::ids::{FriendId, JobId, PartnerSlug};
 use kiez_protocol::refusal::Code;
 use kiez_protocol::time::Time;
 use serde::{Deserialize, Serialize};
@@ -23,8 +23,11 @@ use crate::ledger::{Reader, Registry, RegistryError};
 
 const FRIEND: &str = "kiez-friend";
 const OPS: &str = "kiez-ops";
+const CUSTOMER: &str = "kiez-customer";
 /// A token longer than this is not looked at, bytes.
 const TOKEN_BYTES_MAX: usize = 4_096;
+/// A customer's token longer than this is not looked at, bytes.
+const CUSTOMER_BYTES_MAX: usize = 1_024;
 /// A partner's key is read from the ledger again after this, so that a revoked one is refused within it, ms.
 const KEY_FRESH_MS: i64 = 5_000;
 /// Partner keys remembered between reads.
@@ -180,6 +183,32 @@ impl Auth {
         let claims = self.claims(token, FRIEND)?;
         let expires_at = Time(claims.exp.min(EXPIRES_MAX_S) * 1_000);
         Ok(FriendClaim { subject: claims.sub, expires_at })
+    }
+
+    /// The token of a customer's link: one job, from one instant of the trade's time to another.
+    ///
+    /// # Errors
+    /// When the token cannot be signed.
+    pub fn customer_token(&self, job: JobId, from: Time, until: Time) -> Result<String, jsonwebtoken::errors::Error> {
+        let seconds = |at: Time| at.0.div_euclid(1_000);
+        let claims = serde_json::json!({
+            "sub": job.to_string(), "aud": CUSTOMER, "iat": seconds(from), "exp": seconds(until),
+        });
+        encode(&Header::new(Algorithm::HS256), &claims, &self.encoding)
+    }
+
+    /// The job of a customer's link, if the link is one of ours and has not ended by `now`, the trade's time.
+    pub fn customer(&self, token: &str, now: Time) -> Option<JobId> {
+        if token.len() > CUSTOMER_BYTES_MAX {
+            return None;
+        }
+        let mut validation = Validation::new(Algorithm::HS256);
+        validation.set_audience(&[CUSTOMER]);
+        validation.set_required_spec_claims(&["exp", "aud", "sub"]);
+        // The link lives as long as its job, whose time may run faster than the wall's: looked at here.
+        validation.validate_exp = false;
+        let claims = decode::<Claims>(token, &self.decoding, &validation).ok()?.claims;
+        (now.0.div_euclid(1_000) < claims.exp).then(|| claims.sub.parse().ok()).flatten()
     }
 
     /// Checks an ops token or the development key.
@@ -357,6 +386,20 @@ mod tests {
         let past = encode(&Header::new(Algorithm::HS256), &past, &ours.encoding).expect("signs");
         assert_eq!(ours.friend(&past), Err(Denied::Expired));
         drop(old);
+    }
+
+    #[test]
+    fn a_customers_link_is_good_for_one_job_and_a_while() {
+        let ours = auth("0123456789abcdef0123456789abcdef");
+        let (job, from, until) = (JobId(Uuid::from_u128(9)), Time(1_000_000), Time(2_000_000));
+        let token = ours.customer_token(job, from, until).expect("signs");
+        assert_eq!(ours.customer_token(job, from, until).expect("signs"), token, "the same for ever");
+        assert_eq!(ours.customer(&token, Time(1_999_999)), Some(job));
+        assert_eq!(ours.customer(&token, until), None);
+        assert_eq!(auth("another secret of thirty-two byte").customer(&token, from), None);
+        let (friend, _) = ours.friend_token(FriendId(job.0), 15).expect("signs");
+        assert_eq!(ours.customer(&friend, from), None, "a friend's token is no link");
+        assert!(ours.friend(&token).is_err() && ours.ops(&token).is_err(), "and a link no token");
     }
 
     const FAR: i64 = 9_999_999_999;

@@ -8,6 +8,7 @@ mod audit;
 pub mod auth;
 mod communities;
 mod contract;
+mod customer;
 mod depth;
 mod desk;
 mod desk_view;
@@ -49,6 +50,7 @@ use crate::live::Live;
 use crate::live::backlog::OutboxLimits;
 use crate::live::reach::Patience;
 use auth::Auth;
+pub use customer::Links;
 pub use ops::Origins;
 pub use places::{Place, Places};
 
@@ -87,6 +89,8 @@ pub struct App {
     pub seal: seal::Seal,
     /// How many hellos are taken.
     pub admission: friend::admission::Admission,
+    /// How customers come in.
+    pub links: Links,
     /// Pages that may open the map's feed.
     pub origins: Origins,
     /// The version of the directory that is in memory.
@@ -210,6 +214,7 @@ pub fn public(app: Arc<App>) -> Router {
     Router::new()
         .merge(friend::routes())
         .merge(partner::routes())
+        .merge(customer::routes())
         .merge(ops::routes())
         .merge(desk::routes())
         .merge(desk_view::routes())

@@ -11,7 +11,8 @@ use kiez_protocol::directory::{Community, Package};
 use kiez_protocol::ids::{JobId, PartnerSlug};
 use kiez_protocol::money::PRICE_MAX;
 use kiez_protocol::partner::{
-    Address, Answers, CancelJob, Customer, EditJob, GiveAnswers, JobList, JobState, PackageList, PostJob, Window,
+    Address, Answers, CancelJob, Customer, EditJob, GiveAnswers, JobList, JobState, JobView, PackageList, PostJob,
+    Window,
 };
 use kiez_protocol::refusal::{Code, Fault};
 use kiez_protocol::talk::{REPLY_CHARS_MAX, Reply};
@@ -19,6 +20,7 @@ use sha2::{Digest, Sha256};
 
 use super::App;
 use super::auth::PartnerCaller;
+use super::customer;
 use super::limit::{Allowance, Quota};
 use super::places::Place;
 use super::problem::{Answered, Refusal, about, answer, body, json};
@@ -143,6 +145,7 @@ pub(super) async fn submit(
         Answer::Refused { code, detail } => return Err(refused(code, detail)),
     };
     about(view.id);
+    let view = JobView { customer_url: Some(customer::link(&app, &view)?), ..view };
     let mut response = answer(StatusCode::CREATED, &view);
     let location = HeaderValue::from_str(&format!("/v1/jobs/{}", view.id)).expect("an id is plain text");
     response.headers_mut().insert(header::LOCATION, location);

@@ -128,6 +128,7 @@ pub async fn frame(request: Request, next: Next) -> Response<Body> {
     let (partner, job) = (field::Empty, field::Empty);
     let span = tracing::info_span!("request", request = request_id, method, route, partner, job);
     let watch = Stopwatch::start();
+    let secret_path = request.uri().path().starts_with("/v1/customer/");
     let mut response = if names_its_host(&request) {
         next.run(request).instrument(span.clone()).await
     } else {
@@ -160,6 +161,12 @@ pub async fn frame(request: Request, next: Next) -> Response<Body> {
         if status == StatusCode::UNAUTHORIZED {
             headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
         }
+    }
+    if secret_path {
+        // The path is the credential: nobody keeps it, and no page sends it on.
+        let headers = response.headers_mut();
+        headers.insert(header::REFERRER_POLICY, HeaderValue::from_static("no-referrer"));
+        headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
     }
     let id = HeaderValue::from_str(&request_id).expect("hexadecimal");
     response.headers_mut().insert("x-request-id", id);

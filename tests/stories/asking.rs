@@ -50,7 +50,7 @@ fn a_reply_goes_to_all_who_hold_an_offer() {
     town.reply(job, 1, "Red, and slowly");
     assert_eq!(replies(&town, friends[0]).len(), 2);
     let request = town.reply(job, 7, "what?");
-    assert_eq!(town.refused(request), Some(Code::NotFound));
+    assert_eq!(town.refused(request), Some(Code::Invalid));
 }
 
 #[test]
