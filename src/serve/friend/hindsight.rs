@@ -98,7 +98,7 @@ async fn missed(app: &Arc<App>, friend: FriendId, since: Option<Time>) -> Result
     let since = since.unwrap_or(now - BACK_MS).max(now - BACK_MS);
     let Some(profile) = app.live.directory.friend(friend) else { return Ok(FriendMessage::Missed(Missed::default())) };
     // Where they are now, or would be; who is nowhere is told of the jobs whose choice saw them.
-    let at = app.live.roster.position(friend).or_else(|| profile.anchor_at(now).map(|anchor| anchor.place));
+    let at = app.live.roster.stands_at(friend).or_else(|| profile.anchor_at(now).map(|anchor| anchor.place));
     let around = at.map(|at| around(at, profile.radius_m));
     let mut found = Vec::new();
     for community in profile.communities.iter().take(COMMUNITIES_MAX) {
