@@ -80,7 +80,12 @@ impl Dispatcher {
         job.run.wave = 1;
         change.event(job, job.state, "named_asked", Actor::System, None);
         let found = Found { standing, distance_m, rounded_m: rounded_m(distance_m) };
-        self.make_offer(job, change, &found, Place { wave: 1, seat: 0, rank: 1, why: WhyReason::Named, deficit_days: None });
+        self.make_offer(
+            job,
+            change,
+            &found,
+            Place { wave: 1, seat: 0, rank: 1, why: WhyReason::Named, deficit_days: None },
+        );
         job.run.next_wave_at = until;
     }
 

@@ -293,11 +293,6 @@ impl Roster {
         }
     }
 
-    /// Where a friend stands, if they are on the roster.
-    pub fn stands_at(&self, friend: FriendId) -> Option<Point> {
-        self.find(friend).map(|standing| standing.position)
-    }
-
     /// The friend's profile has changed: their calendar or anchors may have, too. Whoever stands is looked at like one who
     /// has just come into reach.
     pub fn set_profile(&self, profile: Arc<Friend>) {
@@ -333,6 +328,11 @@ impl Roster {
     /// Whether the friend is on duty, with a session or without.
     pub fn on_duty(&self, friend: FriendId) -> bool {
         self.duty.contains(&friend)
+    }
+
+    /// Where a friend stands, if they are on the roster: a fresh fix, or the anchor of the hour.
+    pub fn stands_at(&self, friend: FriendId) -> Option<Point> {
+        self.find(friend).map(|standing| standing.position)
     }
 
     /// The last fix of a friend on duty, fresh or not.
