@@ -91,7 +91,7 @@ pub struct BrakeView {
 /// Where an account stands after a step.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schemas", derive(schemars::JsonSchema))]
-pub struct AccountView {
+pub struct FriendAccount {
     /// Whose.
     pub friend: FriendId,
     /// Where it stands.

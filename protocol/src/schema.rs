@@ -21,7 +21,7 @@ use crate::ids::{FriendId, JobId, OfferId, PackageSlug};
 use crate::ops::{OpsFrame, OpsMessage};
 use crate::partner::{CancelJob, DryRun, EditJob, GiveAnswers, JobList, JobState, JobView, PackageList, PostJob};
 use crate::people::{
-    AccountView, Because, BrakeView, FriendList, OpsFriend, PostCheck, SetBrake, VersionList, Waitlist,
+    Because, BrakeView, FriendAccount, FriendList, OpsFriend, PostCheck, SetBrake, VersionList, Waitlist,
 };
 use crate::refusal::Problem;
 
@@ -81,7 +81,7 @@ pub const MESSAGES: &[Message] = &[
     taken::<PostCheck>("post_check"),
     taken::<Because>("because"),
     taken::<SetBrake>("set_brake"),
-    told::<AccountView>("account_view"),
+    told::<FriendAccount>("account_view"),
     told::<FriendList>("friend_list"),
     told::<OpsFriend>("ops_friend"),
     told::<Waitlist>("waitlist"),

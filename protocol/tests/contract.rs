@@ -235,7 +235,7 @@ fn readable(name: &str, value: &Value) -> bool {
         "post_check" => reads::<kiez_protocol::people::PostCheck>(value),
         "because" => reads::<kiez_protocol::people::Because>(value),
         "set_brake" => reads::<kiez_protocol::people::SetBrake>(value),
-        "account_view" => reads::<kiez_protocol::people::AccountView>(value),
+        "account_view" => reads::<kiez_protocol::people::FriendAccount>(value),
         "friend_list" => reads::<kiez_protocol::people::FriendList>(value),
         "ops_friend" => reads::<kiez_protocol::people::OpsFriend>(value),
         "waitlist" => reads::<kiez_protocol::people::Waitlist>(value),

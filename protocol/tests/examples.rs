@@ -130,7 +130,7 @@ const PLAIN: &[(&str, Check)] = &[
     ("post_check", same::<kiez_protocol::people::PostCheck>),
     ("because", same::<kiez_protocol::people::Because>),
     ("set_brake", same::<kiez_protocol::people::SetBrake>),
-    ("account_view", same::<kiez_protocol::people::AccountView>),
+    ("account_view", same::<kiez_protocol::people::FriendAccount>),
     ("friend_list", same::<kiez_protocol::people::FriendList>),
     ("ops_friend", same::<kiez_protocol::people::OpsFriend>),
     ("waitlist", same::<kiez_protocol::people::Waitlist>),

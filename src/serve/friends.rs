@@ -12,7 +12,7 @@ use kiez_protocol::audit::SubjectKind;
 use kiez_protocol::directory::{Community, Friend, OpsRole};
 use kiez_protocol::ids::FriendId;
 use kiez_protocol::money::Money;
-use kiez_protocol::people::{AccountView, Because, FriendLine, FriendList, FriendLoad, OpsFriend, PostCheck};
+use kiez_protocol::people::{Because, FriendAccount, FriendLine, FriendList, FriendLoad, OpsFriend, PostCheck};
 use kiez_protocol::profile::{Account, Period};
 use kiez_protocol::refusal::{Code, Fault};
 use kiez_protocol::time::Time;
@@ -155,9 +155,9 @@ fn communities(app: &App, friend: &Friend) -> Vec<Arc<Community>> {
     friend.communities.iter().filter_map(|slug| app.live.directory.community(slug)).map(|(found, _)| found).collect()
 }
 
-fn view(app: &App, friend: &Friend, version: u32, now: Time) -> AccountView {
+fn view(app: &App, friend: &Friend, version: u32, now: Time) -> FriendAccount {
     let missing = account::missing(friend, &communities(app, friend), now);
-    AccountView { friend: friend.id, account: friend.account.clone(), version, missing }
+    FriendAccount { friend: friend.id, account: friend.account.clone(), version, missing }
 }
 
 async fn list(State(app): State<Arc<App>>, headers: HeaderMap, RawQuery(query): RawQuery) -> Answered {
