@@ -27,6 +27,8 @@ pub(crate) struct Documents {
 
 /// Every skill a package may need.
 pub(crate) const SKILLS: [&str; 4] = ["wifi", "tv", "computer", "home"];
+/// What professionals must have.
+pub(crate) const CERTIFICATE: &str = "heating";
 /// The partner whose own customers help each other.
 pub(crate) const PHONE_COMPANY: &str = "phone-company";
 
@@ -36,11 +38,11 @@ impl Documents {
         let swiss = city == City::Sparse;
         let (currency, country, zone) =
             if swiss { ("CHF", "CH", "Europe/Zurich") } else { ("EUR", "DE", "Europe/Berlin") };
-        let community = |slug: &str, crowd: &str, basis_points: u16, customers: bool| {
+        let community = |slug: &str, crowd: &str, basis_points: u16, customers: bool, checks: &[&str]| {
             let document = json!({
                 "slug": slug, "brand": slug, "country": country, "currency": currency, "time_zone": zone,
                 "crowd": crowd, "commission": {"id": "share", "basis_points": basis_points},
-                "partner_customer": customers,
+                "partner_customer": customers, "checks": checks,
             });
             let mut community: Community = read(document);
             if let Some(policy) = policy {
@@ -51,10 +53,10 @@ impl Documents {
             Arc::new(community)
         };
         let communities = [
-            community("neighbours", "own_then_all", 1_000, false),
-            community("customers", "own_then_all", 800, true),
-            community("everybody", "all", 1_250, false),
-            community("closed-circle", "own", 1_500, false),
+            community("neighbours", "own_then_all", 1_000, false, &["identity_and_background"]),
+            community("customers", "own_then_all", 800, true, &["age"]),
+            community("everybody", "all", 1_250, false, &[]),
+            community("closed-circle", "own", 1_500, false, &["insurance", "knowledge"]),
         ];
         // Prices in francs are half as high again.
         let price = |euros: i64| json!({"amount": if swiss { euros * 150 } else { euros * 100 }, "currency": currency});
@@ -62,6 +64,7 @@ impl Documents {
             Arc::new(read::<Package>(json!({
                 "slug": slug, "title": {"de": slug, "en": slug}, "category": skill, "tier": tier,
                 "skills": [{"skill": skill, "level": level}], "duration_min": minutes, "pricing": pricing,
+                "certificates": if tier == "pro" { vec![CERTIFICATE] } else { Vec::new() },
                 "questions": [
                     {"name": "device", "text": {"de": "Gerät?", "en": "Device?"}, "answer": {"kind": "text"},
                      "required": true, "in_offer": true},

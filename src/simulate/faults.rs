@@ -21,6 +21,9 @@ pub struct Faults {
     pub double_tap_share: f64,
     /// Friends who decide within the same two seconds as everybody else, and who tap although it may be too late.
     pub rush_share: f64,
+    /// Friends' papers that are missing or run out, and friends who do not want to do more than so much; else all is in
+    /// order.
+    pub papers_share: f64,
     /// Unfilled jobs that ops take in hand: they give them to somebody, or have friends asked anew.
     pub ops_share: f64,
     /// Partner requests whose reply, or who themselves, are lost; the partner asks again with the same key.
@@ -38,6 +41,7 @@ impl Faults {
         outages_per_day: 0.0,
         double_tap_share: 0.0,
         rush_share: 0.0,
+        papers_share: 0.0,
         ops_share: 0.0,
         lost_request_share: 0.0,
     };
@@ -51,6 +55,7 @@ impl Faults {
         outages_per_day: 3.0,
         double_tap_share: 0.05,
         rush_share: 0.15,
+        papers_share: 0.1,
         ops_share: 0.3,
         lost_request_share: 0.03,
     };
@@ -64,6 +69,7 @@ impl Faults {
         outages_per_day: 30.0,
         double_tap_share: 0.3,
         rush_share: 0.5,
+        papers_share: 0.2,
         ops_share: 0.6,
         lost_request_share: 0.2,
     };

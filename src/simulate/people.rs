@@ -6,7 +6,7 @@ use std::sync::Arc;
 use kiez_protocol::directory::{Friend, Language, SkillLevel, Tier};
 use kiez_protocol::money::{Currency, Money};
 use kiez_protocol::place::Point;
-use kiez_protocol::profile::Account;
+use kiez_protocol::profile::{Account, Block, Cap, Certificate, Check, CheckKind, Period};
 use kiez_protocol::time::Time;
 use serde_json::json;
 
@@ -15,7 +15,7 @@ use super::app::App;
 use super::calendar::of_day;
 use super::chance::Chance;
 use super::city::{City, Map, between, corner, moved};
-use super::documents::{PHONE_COMPANY, SKILLS};
+use super::documents::{CERTIFICATE, PHONE_COMPANY, SKILLS};
 use super::link::Quality;
 use super::streets::{FriendNo, friend_id};
 
@@ -103,7 +103,9 @@ impl Person {
     pub fn of(number: FriendNo, setting: &Setting, map: &Map) -> Person {
         let mut chance = Chance::of(setting.seed, "person", number as u64);
         let home = map.home(&mut chance);
-        let profile = Arc::new(profile(number, setting.city, &mut chance));
+        let mut profile = profile(number, setting.city, &mut chance);
+        papers(&mut profile, setting, &mut Chance::of(setting.seed, "papers", number as u64));
+        let profile = Arc::new(profile);
         let traits = traits(&profile, &mut chance);
         Person { profile, home, traits, chance, at: home, walk: None, app: App::default() }
     }
@@ -211,6 +213,33 @@ fn profile(number: FriendNo, city: City, chance: &mut Chance) -> Friend {
     let rate = if swiss { 10 + chance.below(45) } else { 7 + chance.below(26) };
     friend.hourly_rate = (!chance.happens(0.15)).then(|| Money { amount: (rate * 100) as i64, currency });
     friend
+}
+
+/// Checks, certificates, and how much they want to do. In good weather all papers are in order and nobody has enough.
+fn papers(friend: &mut Friend, setting: &Setting, chance: &mut Chance) {
+    let bad = setting.faults.papers_share;
+    let ends = |chance: &mut Chance| {
+        let runs_out = chance.between(0.0, f64::from(setting.days) * DAY_MS as f64) as i64;
+        chance.happens(bad).then_some(BEGINS + runs_out)
+    };
+    for kind in [CheckKind::Age, CheckKind::IdentityAndBackground, CheckKind::Knowledge, CheckKind::Insurance] {
+        let (missing, valid_until) = (chance.happens(bad / 3.0), ends(chance));
+        let years =
+            (kind == CheckKind::Age).then(|| chance.pick(&[16, 18, 18, 18, 21]).max(if bad > 0.0 { 0 } else { 18 }));
+        let check = Check { kind, at: BEGINS, by: "kim".to_owned(), valid_until, years, partner: None };
+        friend.checks.extend((!missing).then_some(check));
+    }
+    let valid_until = ends(chance);
+    friend.certificates.push(Certificate { certificate: CERTIFICATE.parse().expect("a word"), valid_until });
+    if chance.happens(bad) {
+        let currency = if setting.city == City::Sparse { Currency::Chf } else { Currency::Eur };
+        let income = chance.happens(0.5).then(|| Money { amount: chance.between(3_000.0, 20_000.0) as i64, currency });
+        let jobs = income.is_none().then(|| 1 + chance.below(3) as u32);
+        friend.caps.push(Cap { period: chance.pick(&[Period::Month, Period::Year]), jobs, income });
+    }
+    if chance.happens(bad / 3.0) {
+        friend.blocks.push(Block::Partner { partner: PHONE_COMPANY.parse().expect("a slug"), until: ends(chance) });
+    }
 }
 
 fn traits(profile: &Friend, chance: &mut Chance) -> Traits {
