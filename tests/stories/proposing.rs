@@ -128,10 +128,12 @@ fn a_proposal_keeps_its_seat_for_half_an_hour_and_not_longer() {
     let job = town.post();
     town.wait(29 * MINUTE);
     let proposed = town.propose(anna, job, &[3 * HOUR]);
+    let ends = town.job(job).live_offers().next().map(|offer| offer.expires_at.since(town.now));
+    assert_eq!(ends, Some(30 * MINUTE));
     town.crash();
     town.join(anna);
     town.wait(30 * MINUTE - SECOND);
-    assert_eq!(town.asked(job), [anna]);
+    assert_eq!((town.asked(job), town.state(job)), (vec![anna], JobState::Dispatching));
     let again = town.propose(anna, job, &[5 * HOUR]);
     assert_eq!(town.denied(again), Some(Code::WrongState), "one at a time: seats are not held for ever");
     town.wait(2 * SECOND);
