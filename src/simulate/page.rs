@@ -8,7 +8,7 @@ use super::report::{Report, gini, percent};
 
 /// The width and height of a chart's inner field, and the margins round it, in units of its drawing.
 const FIELD: (f64, f64) = (400.0, 210.0);
-const MARGIN: (f64, f64, f64, f64) = (14.0, 54.0, 34.0, 44.0);
+const MARGIN: (f64, f64, f64, f64) = (14.0, 92.0, 34.0, 44.0);
 /// Points of one curve, at most.
 const POINTS_MAX: usize = 160;
 
@@ -317,7 +317,7 @@ fn draw(html: &mut String, chart: &Chart<'_>, names: &[String; 2]) {
     }
     for (label, class) in labels.into_iter().zip(["a", "b"]) {
         let text = if class == "a" { &names[0] } else { &names[1] };
-        let short: String = text.chars().take(9).collect();
+        let short: String = text.chars().take(13).collect();
         let _ = writeln!(
             html,
             "<text class=\"label {class}\" x=\"{:.1}\" y=\"{:.1}\">{short}</text>",
@@ -370,7 +370,7 @@ svg .label{font-size:12.5px;font-weight:600}svg .label.a{fill:var(--a)}svg .labe
 .curve{fill:none;stroke-width:2;stroke-linejoin:round}.curve.a{stroke:var(--a)}.curve.b{stroke:var(--b)}
 .end{stroke:var(--paper);stroke-width:2}.end.a{fill:var(--a)}.end.b{fill:var(--b)}
 table{border-collapse:collapse;width:100%;font-size:14px;margin-top:12px}
-th{text-align:left;font-weight:500}thead th{font-weight:650;text-align:right}tbody th{color:var(--soft)}
+th{text-align:left;font-weight:500}thead th{font-weight:650;text-align:right}tbody th{color:var(--soft);white-space:nowrap}
 td{text-align:right;font-variant-numeric:tabular-nums}
 th,td{padding:7px 12px 7px 0;border-bottom:1px solid var(--line);vertical-align:top}
 ";
