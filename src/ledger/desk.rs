@@ -176,15 +176,6 @@ impl Reader {
         }))
     }
 
-    /// What was booked with a job.
-    ///
-    /// # Errors
-    /// [`ReadError`].
-    pub async fn booking(&self, job: JobId) -> Result<Option<Booking>, ReadError> {
-        let row = self.row("select doc from bookings where job = $1", [Arg::Id(job.0)]).await?;
-        Ok(row.map(|row| row.doc("doc")).transpose()?)
-    }
-
     /// How long the newest runs of a community and urgency that were won took from their start to the accept, ms; newest
     /// first, at most `limit`.
     ///

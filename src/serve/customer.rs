@@ -137,7 +137,9 @@ async fn changed(app: &App, job: JobId, answered: Answer, wanted: Option<JobStat
 async fn settled(app: &App, job: JobId, answered: Answer, wanted: Option<JobState>) -> Result<JobView, Refusal> {
     match answered {
         Answer::Posted(view) | Answer::Job(view) => Ok(*view),
-        Answer::Repeated { .. } => Err(Refusal::new(Code::Internal, "a change is not a repeat")),
+        Answer::Repeated { .. } | Answer::Tried(_) => {
+            Err(Refusal::new(Code::Internal, "a change is neither a repeat nor a trial"))
+        }
         Answer::WrongState { state, allowed } => Err(Refusal::wrong_state(state, &allowed)),
         Answer::Refused { code: Code::NotFound, .. } => match app.reader.any_job_view(job).await? {
             Some(view) if Some(view.state) == wanted => Ok(view),

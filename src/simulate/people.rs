@@ -226,7 +226,8 @@ fn papers(friend: &mut Friend, setting: &Setting, chance: &mut Chance) {
         let (missing, valid_until) = (chance.happens(bad / 3.0), ends(chance));
         let years =
             (kind == CheckKind::Age).then(|| chance.pick(&[16, 18, 18, 18, 21]).max(if bad > 0.0 { 0 } else { 18 }));
-        let check = Check { kind, at: BEGINS, by: "kim".to_owned(), valid_until, years, partner: None };
+        let check =
+            Check { kind, at: BEGINS, by: "kim".to_owned(), valid_until, years, partner: None, evidence_ref: None };
         friend.checks.extend((!missing).then_some(check));
     }
     let valid_until = ends(chance);
