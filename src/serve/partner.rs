@@ -145,7 +145,7 @@ pub(super) async fn submit(
         Answer::Refused { code, detail } => return Err(refused(code, detail)),
     };
     about(view.id);
-    let view = JobView { customer_url: Some(customer::link(&app, &view)?), ..view };
+    let view = JobView { customer_url: Some(customer::link(app, &view)?), ..view };
     let mut response = answer(StatusCode::CREATED, &view);
     let location = HeaderValue::from_str(&format!("/v1/jobs/{}", view.id)).expect("an id is plain text");
     response.headers_mut().insert(header::LOCATION, location);

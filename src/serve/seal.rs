@@ -76,7 +76,7 @@ mod tests {
         let id = job.0.simple().to_string();
         assert!(!name.contains(&id) && !name.contains(&id[..12]), "{name}");
         assert_eq!(Seal::new("another secret of thirty-two byte").open(anna, &name), None);
-        let mut changed = name.clone().into_bytes();
+        let mut changed = name.into_bytes();
         for at in 0..changed.len() {
             let old = changed[at];
             changed[at] = if old == b'0' { b'1' } else { b'0' };
