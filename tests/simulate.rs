@@ -176,7 +176,8 @@ fn without_its_unique_index_the_ledger_takes_a_second_job_for_one_place() {
         plan.offer_valid_ms = 12 * 3_600_000;
     }
     let crowded = Setting { friends: 16, jobs_per_day: 100.0, acceptance: 1.0, policy: Some(policy), ..village(0) };
-    is_seen_in(&crowded, Mutation::NoUniqueIndex, 1..=60, wild(), &[Rule::Capacity]);
+    // Seen first in the twenty-sixth: the seeds before it cost most of a minute and show nothing.
+    is_seen_in(&crowded, Mutation::NoUniqueIndex, 25..=60, wild(), &[Rule::Capacity]);
 }
 
 #[test]
