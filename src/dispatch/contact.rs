@@ -76,6 +76,8 @@ const ENDS: &[&str] = &[
     "shop", "online", "cloud", "email",
 ];
 const ENDS_THAT_ARE_WORDS: &[&str] = &["at", "it", "me", "us", "to"];
+/// Words of the trade that only look like a name on the web.
+const NO_DOMAINS: &[&str] = &["asp.net", "ado.net", "vb.net"];
 const AT: &[&str] = &["at", "ät", "klammeraffe", "arobase", "arroba", "chiocciola", "małpa", "malpa"];
 const DOT: &[&str] = &["dot", "punkt", "point", "punto", "kropka"];
 
@@ -135,7 +137,10 @@ fn is_domain(word: &str) -> bool {
         .split('.')
         .all(|label| !label.is_empty() && label.chars().all(|c| c.is_alphanumeric() || c == '-' || c == '_'));
     let has_letter = name.chars().any(char::is_alphabetic);
-    labels && has_letter && (ENDS.contains(&end.to_lowercase().as_str()) || ENDS_THAT_ARE_WORDS.contains(&end))
+    labels
+        && has_letter
+        && !NO_DOMAINS.contains(&word.to_lowercase().as_str())
+        && (ENDS.contains(&end.to_lowercase().as_str()) || ENDS_THAT_ARE_WORDS.contains(&end))
 }
 
 // --- numbers --------------------------------------------------------------------------------------------------------

@@ -99,8 +99,8 @@ mod tests {
         assert_eq!(clock.after(at("2026-10-24T19:20:00Z"), 30 * MINUTE), at("2026-10-25T06:50:00Z"), "autumn");
         assert_eq!(
             clock.run_ms(at("2026-03-28T20:00:00Z"), at("2026-03-29T20:00:00Z")),
-            15 * 60 * MINUTE,
-            "of 24 hours"
+            (14 * 60 + 30) * MINUTE,
+            "of 24 hours: half an hour, fourteen, and none"
         );
     }
 

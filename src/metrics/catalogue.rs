@@ -238,8 +238,8 @@ pub(super) const HELLOS: &[&str] = &[
     "gone",
 ];
 pub(super) const FRAMES: &[&str] = &[
-    "hello", "duty", "fix", "seen", "accept", "decline", "ask", "propose", "message", "visit", "missed", "why_not",
-    "ack", "ping", "settings", "refresh", "unknown",
+    "hello", "duty", "fix", "seen", "accept", "decline", "undo", "ask", "propose", "message", "visit", "missed",
+    "why_not", "ack", "ping", "settings", "refresh", "unknown",
 ];
 pub(super) const FRAME_REFUSALS: &[&str] = &["too_fast", "unfit", "unknown_type"];
 pub(super) const FIXES: &[&str] = &["taken", "too_fast", "inaccurate", "off_earth", "off_duty", "late", "jump"];

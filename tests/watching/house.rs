@@ -181,7 +181,7 @@ fn documents() -> Vec<ImportLine> {
     let mut lines = vec![
         json!({"kind": "community", "slug": "berlin-tech", "brand": "Berlin Tech", "country": "DE", "currency": "EUR",
             "time_zone": "Europe/Berlin", "commission": {"id": "ten", "basis_points": 1000},
-            "policy": {"seats": 2, "delivery_ms": 60_000, "urgent": plan}}),
+            "policy": {"quiet": null, "undo_ms": 0, "seats": 2, "delivery_ms": 60_000, "urgent": plan}}),
         json!({"kind": "package", "slug": "wifi-setup", "title": {"de": "WLAN einrichten", "en": "Set up Wi-Fi"},
             "category": "wifi", "duration_min": 45,
             "pricing": {"kind": "fixed", "price": {"amount": 2900, "currency": "EUR"}},
