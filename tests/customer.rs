@@ -6,7 +6,7 @@ mod common;
 use common::{Cast, TestServer, job, north};
 use http::Method;
 use kiez_load::client::Http;
-use kiez_protocol::customer::{CustomerView, MessageList};
+use kiez_protocol::customer::{CustomerPage, MessageList};
 use kiez_protocol::friend::{FriendFrame, FriendMessage, LostReason, Verdict};
 use kiez_protocol::ids::Key;
 use kiez_protocol::partner::{JobState, JobView, Window};
@@ -31,11 +31,11 @@ impl Customer {
         Customer { http: server.http().with_key("none"), path }
     }
 
-    async fn get(&self) -> CustomerView {
+    async fn get(&self) -> CustomerPage {
         self.http.call(Method::GET, &self.path, None, None::<&()>).await.expect("their own job")
     }
 
-    async fn post(&self, what: &str, body: Value) -> Result<CustomerView, Option<Code>> {
+    async fn post(&self, what: &str, body: Value) -> Result<CustomerPage, Option<Code>> {
         let path = format!("{}/{what}", self.path);
         self.http.call(Method::POST, &path, None, Some(&body)).await.map_err(|error| error.code())
     }

@@ -180,7 +180,10 @@ async fn a_limited_account_may_finish_its_work_and_a_suspended_one_may_not_conne
     put(&server, &path, friend(json!({"account": {"state": "limited", "reason": "papers have run out"}}))).await;
     partner.post(&job("limited"), "k-1").await.expect("posted");
     let heard = friends[0].silence(300).await;
-    assert!(!heard.iter().any(|message| matches!(message, FriendMessage::Offer(_))), "they are offered nothing: {heard:?}");
+    assert!(
+        !heard.iter().any(|message| matches!(message, FriendMessage::Offer(_))),
+        "they are offered nothing: {heard:?}"
+    );
     friends.clear();
     connected(&server).await;
     for suspended in [json!({"account": {"state": "suspended", "reason": "a decision"}}), json!({"active": false})] {

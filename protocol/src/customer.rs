@@ -14,7 +14,7 @@ use crate::time::Time;
 /// A job as its customer sees it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schemas", derive(schemars::JsonSchema))]
-pub struct CustomerView {
+pub struct CustomerPage {
     /// The job.
     pub job: JobId,
     /// Where it stands.

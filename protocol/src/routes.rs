@@ -534,7 +534,7 @@ pub const ROUTES: &[Route] = &[
     Route {
         method: "get",
         path: "/v1/customer/{token}",
-        name: "lookAtJob",
+        name: "customerJob",
         part: Part::Customers,
         does: "Looks at the job",
         about: "A link that is none, is another job's or has ended is answered like a job that does not exist. The same for every route of a link.",

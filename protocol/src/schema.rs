@@ -12,7 +12,7 @@ use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde_json::{Map, Value, json};
 
 use crate::audit::{AuditList, SubjectKind};
-use crate::customer::{ConfirmProposal, CustomerView, MessageList, PostMessage};
+use crate::customer::{ConfirmProposal, CustomerPage, MessageList, PostMessage};
 use crate::desk::{ActOnJob, AssignJob, DeskJob, DeskList, DeskLook, PostForPartner};
 use crate::directory::{Community, Friend, ImportLine, ImportReport, Package, Partner, TokenRequest, TokenView};
 use crate::friend::{Envelope, FriendFrame};
@@ -54,7 +54,7 @@ pub const MESSAGES: &[Message] = &[
     taken::<EditJob>("edit_job"),
     taken::<GiveAnswers>("give_answers"),
     taken::<CancelJob>("cancel_job"),
-    told::<CustomerView>("customer_view"),
+    told::<CustomerPage>("customer_view"),
     taken::<ConfirmProposal>("confirm_proposal"),
     taken::<PostMessage>("post_message"),
     told::<MessageList>("message_list"),

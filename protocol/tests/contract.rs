@@ -209,7 +209,7 @@ fn readable(name: &str, value: &Value) -> bool {
         "edit_job" => reads::<p::EditJob>(value),
         "give_answers" => reads::<p::GiveAnswers>(value),
         "cancel_job" => reads::<p::CancelJob>(value),
-        "customer_view" => reads::<kiez_protocol::customer::CustomerView>(value),
+        "customer_view" => reads::<kiez_protocol::customer::CustomerPage>(value),
         "confirm_proposal" => reads::<kiez_protocol::customer::ConfirmProposal>(value),
         "post_message" => reads::<kiez_protocol::customer::PostMessage>(value),
         "message_list" => reads::<kiez_protocol::customer::MessageList>(value),

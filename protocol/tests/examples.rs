@@ -113,7 +113,7 @@ const PLAIN: &[(&str, Check)] = &[
     ("post_for_partner", same::<PostForPartner>),
     ("act_on_job", same::<ActOnJob>),
     ("assign_job", same::<AssignJob>),
-    ("customer_view", same::<kiez_protocol::customer::CustomerView>),
+    ("customer_view", same::<kiez_protocol::customer::CustomerPage>),
     ("confirm_proposal", same::<kiez_protocol::customer::ConfirmProposal>),
     ("post_message", same::<kiez_protocol::customer::PostMessage>),
     ("message_list", same::<kiez_protocol::customer::MessageList>),

@@ -8,7 +8,7 @@ use axum::body::Body;
 use axum::extract::{Path, Request, State};
 use axum::http::{Response, StatusCode};
 use axum::routing::{get, post};
-use kiez_protocol::customer::{ConfirmProposal, CustomerQuestion, CustomerView, MessageList, PostMessage};
+use kiez_protocol::customer::{ConfirmProposal, CustomerPage, CustomerQuestion, MessageList, PostMessage};
 use kiez_protocol::friend::CommunityName;
 use kiez_protocol::ids::{JobId, OfferId};
 use kiez_protocol::partner::{CancelJob, GiveAnswers, JobState, JobView};
@@ -169,7 +169,7 @@ async fn page(app: &App, view: JobView) -> Result<Response<Body>, Refusal> {
         required: question.required,
         answer: booking.answers.get(&question.name).cloned(),
     });
-    let customer = CustomerView {
+    let customer = CustomerPage {
         job: view.id,
         state: view.state,
         community: CommunityName { brand: brand.unwrap_or_default(), slug: view.community },
