@@ -105,11 +105,11 @@ impl Observation {
                 close_hand(trace, update.offer, early, at);
             }
             FriendMessage::OfferClosed { offer, reason } => {
-                // Nobody's accept can have been taken before it was sent.
+                // Decided somewhen between the winner's accept and now: it is told after a commit, which may take long.
                 let first_accept =
                     self.first_accept(*offer).filter(|_| *reason == ClosedReason::Taken && !self.strangers);
                 let Some(trace) = self.friends.get_mut(&friend) else { return };
-                close_hand(trace, *offer, first_accept.map_or(early, |accept| accept.max(early)), at);
+                close_hand(trace, *offer, first_accept.unwrap_or(early), at);
             }
             FriendMessage::AcceptResult { offer, key, result, reason } => {
                 self.verdict(at, friend, *offer, *key, *result, *reason);
