@@ -125,6 +125,11 @@ Examples:
         #[command(flatten)]
         common: Common,
     },
+    /// Receives webhooks on this machine: a partner's first hour.
+    Webhook {
+        #[command(subcommand)]
+        action: crate::listen::WebhookCommand,
+    },
     /// Prints the HTTP API as an OpenAPI 3.1 document.
     #[command(after_help = "A server shows the same at /openapi.json.\n\nExample:\n  kiez openapi > openapi.json")]
     Openapi,
@@ -166,7 +171,7 @@ struct Serve {
     /// Takes the place of another kiez that has the database: that one writes nothing more, and ends.
     #[arg(long, conflicts_with = "standby")]
     take_over: bool,
-    /// Development: accepts a Postgres that may lose commits in a crash.
+    /// Development: accepts a Postgres that may lose commits in a crash, and on loopback webhooks to this machine.
     #[arg(long)]
     dev: bool,
     /// Development: the trade's time runs N times as fast. A database keeps the scale of its first start.
@@ -281,6 +286,7 @@ impl Cli {
             | Command::Openapi
             | Command::Asyncapi
             | Command::Simulate(_)
+            | Command::Webhook { .. }
             | Command::Config { .. } => log::start(log::Format::Text, LOG_WAITING_BYTES_MAX, log::STORIES)?,
         }
         match self.command {
@@ -297,6 +303,7 @@ impl Cli {
             Command::Import { kind, file, common } => import(kind, &file, &common).await,
             Command::Config { action } => config(action),
             Command::Doctor { json, common } => doctor(json, &common).await,
+            Command::Webhook { action: crate::listen::WebhookCommand::Listen(listen) } => listen.run().await,
             Command::Openapi => say(kiez_protocol::OPENAPI),
             Command::Asyncapi => say(kiez_protocol::ASYNCAPI),
             Command::Completions { shell } => {

@@ -59,6 +59,17 @@ knobs! {
     ops: Ops, "The live map." {
         origins: String = "", "pages that may open the map's feed, as in `https://ops.example.org https://desk.example.org`; empty: pages of the feed's own host";
     }
+    webhooks: Webhooks, "What is told to partners' servers." {
+        private_targets: bool = false, "development: plain http, and addresses of this machine and of private networks, are taken as targets; with `--dev` they are, on loopback; refused where server.listen is not loopback";
+        sealing_key: String = "", "text of at least 32 characters under which the secrets of endpoints are sealed in the ledger; empty: they stand there as they are; with another key those sealed before cannot sign";
+        deadline_ms: u64 = 15_000, "ms for one try, from the look for the host to the end of the answer, 100 or more; then it counts as failed";
+        retry_percent: u32 = 100, "per cent of the pauses between two tries (5 s, 5 min, 30 min, 2, 5, 10, 14, 20, 24 h), 1 to 100; less than 100 only for trials";
+        retry_after_max_ms: i64 = 86_400_000, "ms that an endpoint may put off its next try by Retry-After";
+        in_flight_max: usize = 256, "requests to endpoints at once";
+        endpoint_in_flight_max: usize = 4, "requests to one endpoint at once; one that failed last has a single one until it answers again";
+        waiting_len_max: usize = 4_096, "rows held in memory to be sent; the others wait in the ledger";
+        kept_days: i64 = 30, "days for which what was delivered or given up stays in the list of deliveries, 1 to 3,650";
+    }
     limits: Limits, "What is too much." {
         hello_ms: u64 = 5_000, "ms from the connection to the first frame; also headers, message assembly and one write";
         friend_message_bytes_max: usize = 4_096, "bytes of one frame from a friend; then 1009";
@@ -353,6 +364,22 @@ impl Config {
         if let Some(origin) = self.ops.origins.split_whitespace().find(|origin| !is_origin(origin)) {
             return unfit("ops.origins", &format!("`{origin}` is not an origin such as https://ops.example.org"));
         }
+        if !self.webhooks.sealing_key.is_empty() && self.webhooks.sealing_key.len() < 32 {
+            return unfit("webhooks.sealing_key", "a key has at least 32 characters");
+        }
+        let loopback = self.server.listen.parse::<std::net::SocketAddr>().is_ok_and(|at| at.ip().is_loopback());
+        if self.webhooks.private_targets && !loopback {
+            return unfit("webhooks.private_targets", "is for development: server.listen must be loopback");
+        }
+        if self.webhooks.deadline_ms < 100 {
+            return unfit("webhooks.deadline_ms", "takes 100 or more");
+        }
+        if !(1..=100).contains(&self.webhooks.retry_percent) {
+            return unfit("webhooks.retry_percent", "takes 1 to 100");
+        }
+        if !(1..=3_650).contains(&self.webhooks.kept_days) {
+            return unfit("webhooks.kept_days", "takes 1 to 3,650");
+        }
         let limits = &self.limits;
         let rates = [
             ("limits.partner_jobs_per_s", limits.partner_jobs_per_s),
@@ -367,6 +394,9 @@ impl Config {
             ("limits.admin_connections_max", limits.admin_connections_max),
             ("limits.partner_in_flight_max", limits.partner_in_flight_max),
             ("limits.partner_jobs_burst", limits.partner_jobs_burst as usize),
+            ("webhooks.in_flight_max", self.webhooks.in_flight_max),
+            ("webhooks.endpoint_in_flight_max", self.webhooks.endpoint_in_flight_max),
+            ("webhooks.waiting_len_max", self.webhooks.waiting_len_max),
         ];
         if let Some((key, _)) = rooms.iter().find(|(_, room)| *room == 0) {
             return unfit(key, "takes at least 1");

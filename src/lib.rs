@@ -6,6 +6,7 @@
 //! | [`live`] | REMEMBER NOW: who is where and connected; concurrent memory, built again after a restart |
 //! | [`ledger`] | REMEMBER FOREVER: the only room with SQL; SQLite or Postgres |
 //! | [`engine`] | the loop: mailbox → decide → commit → tell |
+//! | [`notify`] | TELL THE OUTSIDE: webhooks to partners' servers |
 //! | [`serve`] | TALK: HTTP and WebSockets |
 //! | [`simulate`] | a city under virtual time and a seed, and a model that says what must be true |
 //! | [`server`] | the rooms wired into one running server |
@@ -21,6 +22,7 @@ pub mod import;
 pub mod ledger;
 pub mod live;
 pub mod metrics;
+pub mod notify;
 pub mod serve;
 pub mod server;
 pub mod simulate;

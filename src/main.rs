@@ -3,6 +3,7 @@
 mod cli;
 mod demo;
 mod doctor;
+mod listen;
 mod log;
 mod simulation;
 

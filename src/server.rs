@@ -17,13 +17,16 @@ use crate::config::Config;
 use crate::dispatch::input::Input;
 use crate::dispatch::{Dispatcher, Pace};
 use crate::engine::{Engine, EngineEnd};
+use crate::ledger::secret::Keeper;
 use crate::ledger::{OpenError, RegistryError};
 use crate::live::Live;
 use crate::live::wheel::TICK_MS;
 use crate::metrics;
+use crate::notify::deliverer::Deliverer;
+use crate::notify::post::Poster;
 use crate::serve::accept::Door;
 use crate::serve::auth::{Auth, random_hex};
-use crate::serve::{self, App, InFlight, Links, Origins, Places, files};
+use crate::serve::{self, App, InFlight, Links, Origins, Places, Webhooks, files};
 use opening::{Beginning, Listeners};
 
 /// How a server is started besides its configuration.
@@ -165,6 +168,7 @@ pub struct Running {
     stop: CancellationToken,
     engine: JoinHandle<EngineEnd>,
     engine_stop: CancellationToken,
+    deliverer: JoinHandle<()>,
 }
 
 impl Running {
@@ -190,6 +194,7 @@ impl Running {
         }
         let mut seed = [0; 8];
         getrandom::fill(&mut seed)?;
+        let outbox = opened.outbox.opening(Keeper::new(&config.webhooks.sealing_key));
         let pace = Pace { scale: i64::from(clock.scale()) };
         let dispatcher = Dispatcher::restore(opened.stored, u64::from_le_bytes(seed), pace, clock.now());
         let ledger = (opened.writer, opened.outcomes, opened.reader.clone());
@@ -203,6 +208,8 @@ impl Running {
             "" => format!("http://{address}"),
             base => base.to_owned(),
         };
+        let loopback = config.server.listen.parse::<SocketAddr>().is_ok_and(|address| address.ip().is_loopback());
+        let private = config.webhooks.private_targets || (start.dev && loopback);
         let links = Links { base, days: config.auth.customer_days };
         let app = Arc::new(App {
             clock,
@@ -222,6 +229,7 @@ impl Running {
             seal: serve::seal::Seal::new(&keys.secret),
             admission: serve::friend::admission::Admission::new(&config.limits),
             links,
+            webhooks: Webhooks { keeper: Keeper::new(&config.webhooks.sealing_key), private },
             origins: Origins::of(&config.ops.origins),
             directory_version: tokio::sync::Mutex::new(directory_version),
             braked: std::sync::Mutex::default(),
@@ -243,7 +251,10 @@ impl Running {
         tokio::spawn(housekeeping(app.clone(), door));
         tokio::spawn(follow(app.clone()));
         tokio::spawn(beats(app.clone()));
-        Ok(Running { address, admin_address, app, keys, stop, engine, engine_stop })
+        let poster = Poster::new(private, Duration::from_millis(config.webhooks.deadline_ms));
+        let deliverer = Deliverer::new(outbox, poster, clock, config.webhooks.clone());
+        let deliverer = tokio::spawn(deliverer.run(stop.clone()));
+        Ok(Running { address, admin_address, app, keys, stop, engine, engine_stop, deliverer })
     }
 
     /// A token for the map, for `minutes`.
@@ -256,12 +267,17 @@ impl Running {
 
     /// Resolves when the engine has ended by itself: fenced, or without its writer. The process must end too.
     pub async fn ended(&mut self) -> EngineEnd {
-        match (&mut self.engine).await {
+        let ended = tokio::select! {
+            ended = &mut self.engine => ended,
+            // It ends by itself only if it panics.
+            Err(panicked) = &mut self.deliverer => Err(panicked),
+        };
+        match ended {
             Ok(end) => end,
             // A task that panicked: the process ends and is started again, never limps on with half a state.
             // Where and why was told when it happened; the error would repeat its words, which may name values.
             Err(_) => {
-                tracing::error!("the engine has panicked");
+                tracing::error!("the engine or the deliverer has panicked");
                 EngineEnd::WriterGone
             }
         }
@@ -269,13 +285,16 @@ impl Running {
 
     /// Stops: no new connections, sockets are told to come back, everything submitted is written and told.
     pub async fn stop(self) {
-        let Running { app, stop, engine, engine_stop, .. } = self;
+        let Running { app, stop, engine, engine_stop, deliverer, .. } = self;
         tracing::info!(friends = app.live.sessions.connected(), jobs = app.mailbox.jobs_open(), "stopping");
         stop.cancel();
         serve::friend::drain(&app);
         app.tasks.close();
         if tokio::time::timeout(Duration::from_secs(5), app.tasks.wait()).await.is_err() {
             tracing::warn!(left = app.tasks.len(), "some connections did not take the goodbye");
+        }
+        if tokio::time::timeout(Duration::from_secs(5), deliverer).await.is_err() {
+            tracing::warn!("webhooks that were under way are sent again after the next start");
         }
         engine_stop.cancel();
         // The writer ends with its last handle, and one of them is here.

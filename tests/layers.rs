@@ -4,7 +4,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-/// The rooms under `src/`. The front of the house (`main`, `lib`, `cli`, `server`, `demo`, `simulation`, `import`)
+/// The rooms under `src/`. The front of the house (`main`, `lib`, `cli`, `server`, `demo`, `simulation`, `listen`, `import`)
 /// connects them and may know all.
 const ROOMS: &[&str] =
     &["clock", "config", "dispatch", "engine", "ledger", "live", "metrics", "notify", "serve", "simulate", "sync"];
@@ -33,6 +33,12 @@ const MAY_KNOW: &[(&str, &[&str])] = &[
             "ledger::JobFile",
             "ledger::ListedJob",
             "ledger::Around",
+            // Where partners hear of their jobs.
+            "ledger::Endpoint",
+            "ledger::Deliver*",
+            "ledger::deliver*",
+            "ledger::Resent",
+            "ledger::secret",
             "dispatch::account",
             "dispatch::input",
             "dispatch::claim",
@@ -47,7 +53,7 @@ const MAY_KNOW: &[(&str, &[&str])] = &[
             "dispatch::trial",
         ],
     ),
-    ("notify", &["engine", "ledger::outbox*", "ledger::Outbox*"]),
+    ("notify", &["ledger::outbox*", "ledger::Outbox*"]),
     ("simulate", &["dispatch"]),
     ("config", &[]),
     ("clock", &[]),
@@ -62,7 +68,7 @@ const ONLY_IN: &[(&str, &[&str])] = &[
     ("dashmap", &["live"]),
     ("axum", &["serve"]),
     ("tokio_tungstenite", &["serve"]),
-    ("kiez_load", &["demo", "main", "cli"]),
+    ("kiez_load", &["demo", "main", "cli", "listen"]),
 ];
 
 /// The crates `dispatch` may name besides std.

@@ -52,6 +52,10 @@ id!(
     SessionId
 );
 id!(
+    /// An endpoint of a partner, to which webhooks go.
+    EndpointId
+);
+id!(
     /// The key a client chooses for something it may have to repeat. The same key gets the same answer.
     Key
 );

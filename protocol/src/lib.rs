@@ -15,6 +15,7 @@
 //! | [`ops`] | the feed of the live map |
 //! | [`desk`] | what ops see of jobs and do to them by hand |
 //! | [`audit`] | who did what to whom, when and why |
+//! | [`webhook`] | what a partner's server is told, and where |
 //! | [`people`] | the life of an account, what friends set themselves, what ops see of them |
 //! | [`refusal`] | every code with which the server says no, `problem+json`, close codes |
 //! | [`routes`] | every HTTP route: what it takes, what it answers |
@@ -51,6 +52,7 @@ pub mod routes;
 pub mod schema;
 pub mod talk;
 pub mod time;
+pub mod webhook;
 
 /// The WebSocket subprotocol of the friend socket. A breaking change becomes `kiez.v2` beside it.
 pub const FRIEND_SUBPROTOCOL: &str = "kiez.v1";

@@ -48,6 +48,7 @@ pub fn openapi(examples: &Examples) -> String {
         ("servers", json!([{"url": "http://127.0.0.1:8080", "description": "`server.listen`, by default."}])),
         ("tags", tags.collect()),
         ("paths", json!(paths)),
+        ("webhooks", json!({"jobChanged": {"post": told_to_partners(&components, examples)}})),
         (
             "components",
             json!({
@@ -73,6 +74,28 @@ pub fn openapi(examples: &Examples) -> String {
             }),
         ),
     ])
+}
+
+/// What the server asks of a partner's own.
+fn told_to_partners(components: &Components, examples: &Examples) -> Value {
+    let header = |name: &str, about: &str| json!({"name": name, "in": "header", "required": true, "description": about, "schema": {"type": "string"}});
+    json!({
+        "operationId": "jobChanged",
+        "tags": [Part::Partners.about().0],
+        "summary": "Tells a partner of a change of their job",
+        "description": "Standard Webhooks 1.0. Answer any status of 200 to 299 within 15 seconds; else it comes again after \
+            5 s, 5 min, 30 min, 2, 5, 10, 14, 20 and 24 h, or later if `Retry-After` asks for it, and is then given up. 410 \
+            switches the endpoint off. Redirects are not followed.",
+        "parameters": [
+            header("webhook-id", "The same however often it comes, and for every endpoint."),
+            header("webhook-timestamp", "When it was sent, in seconds since 1970."),
+            header("webhook-signature", "`v1,` and the base64 of HMAC-SHA256 over id, timestamp and body, joined by dots; \
+                several of them, with a blank between, while a secret is rotated."),
+        ],
+        "requestBody": {"required": true, "content": {"application/json": content(components.refer("webhook"), &["webhook"], examples)}},
+        "responses": {"2XX": {"description": "It is taken."}, "410": {"description": "Nothing more, please."}},
+        "security": [],
+    })
 }
 
 /// What stands at the head of both documents.

@@ -190,6 +190,14 @@ const PAGE: &[Parameter] = &[
     query("limit", "Jobs of a page.", Takes::Number { least: 1, most: 200, default: 50 }),
     query("after", "The `after` of the page before.", Takes::Type("job_id")),
 ];
+const DELIVERIES: &[Parameter] = &[
+    query("state", "Only those in this state.", Takes::Type("delivery_state")),
+    query("endpoint", "Only those to this endpoint.", Takes::Type("endpoint_id")),
+    query("job", "Only those about this job.", Takes::Type("job_id")),
+    query("limit", "Deliveries of a page.", Takes::Number { least: 1, most: 200, default: 50 }),
+    query("after", "The `after` of the page before.", Takes::Text { most: 120 }),
+];
+const DELIVERY_ID: &[Parameter] = &[path("id", "The delivery.", Takes::Ascii { most: 200 })];
 const AUDIT: &[Parameter] = &[
     query("kind", "Only what was done to things of this kind.", Takes::Type("subject_kind")),
     query("subject", "Only what was done to this: an id or a slug.", Takes::Text { most: 200 }),
@@ -280,6 +288,7 @@ const fn answer(status: u16, about: &'static str, content: Content) -> Answer {
 }
 
 const JOB: Content = Content::Json("job_view", &["job_view"]);
+const WEBHOOKS: Content = Content::Json("webhook_list", &["webhook_list"]);
 const TAKEN: &[Answer] = &[answer(
     200,
     "Taken. The answer counts what was taken in, by kind.",
@@ -430,6 +439,61 @@ pub const ROUTES: &[Route] = &[
         body: None,
         answers: &[answer(200, "All packages.", Content::Json("package_list", &["package_list"]))],
         refusals: &[KEY],
+    },
+    Route {
+        method: "get",
+        path: "/v1/webhooks",
+        name: "listWebhooks",
+        part: Part::Partners,
+        does: "Shows where the partner is told of their jobs",
+        about: "Secrets are shown once, in the answer that made them.",
+        who: Who::Partner,
+        parameters: &[],
+        body: None,
+        answers: &[answer(200, "All endpoints.", WEBHOOKS)],
+        refusals: &[KEY],
+    },
+    Route {
+        method: "put",
+        path: "/v1/webhooks",
+        name: "putWebhooks",
+        part: Part::Partners,
+        does: "Says where the partner is told of their jobs",
+        about: "The list is the whole: an endpoint with the `id` of one that stands replaces it, one without is new, and what \
+            is not in it goes away. A new endpoint, and one with `rotate`, has its new secret in the answer, and nowhere else; \
+            on rotation the one before signs beside it for 24 hours. An endpoint that has answered 410 is switched off until \
+            it is put again.",
+        who: Who::Partner,
+        parameters: &[],
+        body: body("put_webhooks", &["put_webhooks"]),
+        answers: &[answer(200, "All endpoints, with the secrets that were made.", WEBHOOKS)],
+        refusals: &[KEY, BODY, &[Code::NotFound]],
+    },
+    Route {
+        method: "get",
+        path: "/v1/webhooks/deliveries",
+        name: "listDeliveries",
+        part: Part::Partners,
+        does: "Lists what was sent to the partner's endpoints or will be, newest first",
+        about: "What was delivered or given up stays for 30 days unless the server was told otherwise.",
+        who: Who::Partner,
+        parameters: &[DELIVERIES],
+        body: None,
+        answers: &[answer(200, "A page.", Content::Json("delivery_list", &["delivery_list"]))],
+        refusals: &[KEY, &[Code::BadRequest, Code::Invalid]],
+    },
+    Route {
+        method: "post",
+        path: "/v1/webhooks/deliveries/{id}/resend",
+        name: "resendDelivery",
+        part: Part::Partners,
+        does: "Sends something again",
+        about: "At once, under the same `webhook-id`, and with all tries before it.",
+        who: Who::Partner,
+        parameters: &[DELIVERY_ID],
+        body: None,
+        answers: &[answer(202, "It is due.", Content::Nothing)],
+        refusals: &[KEY, &[Code::BadRequest, Code::NotFound, Code::Invalid]],
     },
     Route {
         method: "post",

@@ -17,13 +17,14 @@ use crate::desk::{ActOnJob, AssignJob, DeskJob, DeskList, DeskLook, PostForPartn
 use crate::directory::{Community, Friend, ImportLine, ImportReport, Package, Partner, TokenRequest, TokenView};
 use crate::friend::{Envelope, FriendFrame};
 use crate::health::{Liveness, Readiness};
-use crate::ids::{FriendId, JobId, OfferId, PackageSlug};
+use crate::ids::{EndpointId, FriendId, JobId, OfferId, PackageSlug};
 use crate::ops::{OpsFrame, OpsMessage};
 use crate::partner::{CancelJob, DryRun, EditJob, GiveAnswers, JobList, JobState, JobView, PackageList, PostJob};
 use crate::people::{
     Because, BrakeView, FriendAccount, FriendList, OpsFriend, PostCheck, SetBrake, VersionList, Waitlist,
 };
 use crate::refusal::Problem;
+use crate::webhook::{DeliveryList, DeliveryState, PutWebhooks, Webhook, WebhookList};
 
 /// Who writes a message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -77,6 +78,10 @@ pub const MESSAGES: &[Message] = &[
     told::<ImportReport>("import_report"),
     taken::<TokenRequest>("token_request"),
     told::<TokenView>("token_view"),
+    told::<Webhook>("webhook"),
+    taken::<PutWebhooks>("put_webhooks"),
+    told::<WebhookList>("webhook_list"),
+    told::<DeliveryList>("delivery_list"),
     told::<AuditList>("audit_list"),
     taken::<PostCheck>("post_check"),
     taken::<Because>("because"),
@@ -99,6 +104,8 @@ const WORDS: &[Message] = &[
     taken::<PackageSlug>("slug"),
     taken::<JobState>("job_state"),
     taken::<SubjectKind>("subject_kind"),
+    taken::<EndpointId>("endpoint_id"),
+    taken::<DeliveryState>("delivery_state"),
 ];
 
 const fn taken<T: JsonSchema>(name: &'static str) -> Message {

@@ -16,10 +16,12 @@
 //! | [`nearest`], [`gates`], [`capacity`], [`caps`], [`pay`] | who is near, who is suitable, what they hold, have done and get |
 //! | [`rank`], [`fairness`], [`decision`] | in which order, how long each has waited, and the record of why |
 //! | [`hindsight`] | why a friend was not asked, from the records of choices |
+//! | [`announce`] | what a partner is told by a webhook |
 //! | `area` | where a community's jobs are, and its brake |
 //! | `duty`, `restore` | friends coming and going, and the server itself |
 
 pub mod account;
+pub mod announce;
 mod answers;
 mod area;
 mod asking;

@@ -144,6 +144,19 @@ pub struct WaitLine {
     pub last_at: i64,
 }
 
+/// Rows of `outbox`: one for each endpoint of the partner that wants it.
+#[derive(Debug, Serialize)]
+pub struct OutboxLine {
+    pub message: String,
+    pub partner: String,
+    #[serde(rename = "type")]
+    pub kind: &'static str,
+    pub job: Uuid,
+    pub sequence: i64,
+    pub at: i64,
+    pub body: String,
+}
+
 /// A row of `duties`.
 #[derive(Debug, Serialize)]
 pub struct DutyLine {

@@ -3,7 +3,7 @@
 //! Two engines under one contract: SQLite inside the binary, so that one command starts everything, and Postgres for
 //! production. The dispatcher's records go through one door, the [`writer`], which alone may write jobs. [`Reader`] is a
 //! small read-only pool for what is no longer open; nobody decides from it. [`Registry`] takes what admins write,
-//! beside a running server if need be.
+//! beside a running server if need be. [`Outbox`] is the door of the room that tells the servers of others.
 //!
 //! What holds in here:
 //! - told means recorded: an outcome is sent only after the commit it speaks of;
@@ -15,17 +15,20 @@ pub mod checkup;
 mod desk;
 mod documents;
 mod either;
+mod endpoints;
 mod fence;
 mod hindsight;
 mod lines;
 mod load;
 mod open_error;
+pub mod outbox;
 mod pool;
 pub mod postgres;
 mod reader;
 mod registry;
 mod rows;
 mod schema;
+pub mod secret;
 pub mod sqlite;
 pub mod writer;
 
@@ -40,8 +43,11 @@ use tokio::sync::mpsc;
 use uuid::Uuid;
 
 pub use self::desk::{JobFile, JobFilter, ListedJob};
+pub use self::endpoints::{DeliveryFilter, Endpoint, Resent, delivery_name, delivery_of};
 pub use self::hindsight::{Around, Passed};
 pub use self::open_error::OpenError;
+use self::outbox::Bell;
+pub use self::outbox::Outbox;
 use self::pool::Pool;
 pub use self::reader::AuditFilter;
 pub use self::reader::{ReadError, Reader};
@@ -145,6 +151,8 @@ pub struct Opened {
     pub reader: Reader,
     /// For admins.
     pub registry: Registry,
+    /// What is told to the servers of others.
+    pub outbox: Outbox,
     /// What was open when the ledger was opened.
     pub stored: Stored,
 }
@@ -159,26 +167,27 @@ pub async fn open(url: &str, options: OpenOptions) -> Result<Opened, OpenError> 
     match Target::parse(url)? {
         Target::Sqlite(path) => {
             let ledger = sqlite::SqliteLedger::open(&path, holder, options.take_over).await?;
-            opened(ledger, sqlite::reader(&path).into(), sqlite::registry(&path).into(), options.queue_len_max).await
+            let pools = [sqlite::reader(&path), sqlite::registry(&path), sqlite::registry(&path)];
+            opened(ledger, pools.map(Pool::from), options.queue_len_max).await
         }
         Target::Postgres(target) => {
             let ledger = postgres::PostgresLedger::open(&target, holder, options.dev, options.take_over).await?;
-            opened(ledger, postgres::reader(&target).into(), postgres::registry(&target).into(), options.queue_len_max)
-                .await
+            let pools = [postgres::reader(&target), postgres::registry(&target), postgres::outbox(&target)];
+            opened(ledger, pools.map(Pool::from), options.queue_len_max).await
         }
     }
 }
 
 async fn opened(
     mut ledger: impl Ledger,
-    reader: Pool,
-    registry: Pool,
+    [reader, registry, outbox]: [Pool; 3],
     queue_len_max: usize,
 ) -> Result<Opened, OpenError> {
     let stored = ledger.load().await?;
     let (writer, outcomes) = writer::start(ledger, queue_len_max);
-    let (reader, registry) = (Reader::new(reader, writer.pulse()), Registry::new(registry));
-    Ok(Opened { writer, outcomes, reader, registry, stored })
+    let (reader, bell) = (Reader::new(reader, writer.pulse()), writer.bell());
+    let (registry, outbox) = (Registry::new(registry, bell.clone()), Outbox::new(outbox, bell));
+    Ok(Opened { writer, outcomes, reader, registry, outbox, stored })
 }
 
 /// Waits beside a process that has the ledger until [`open`] is worth a try: it has said goodbye, it is gone, or it gave
@@ -208,10 +217,11 @@ pub async fn open_registry(url: &str) -> Result<Registry, OpenError> {
         schema::Standing::Empty => migrate(url).await?,
         schema::Standing::Older => return Err(OpenError::Older),
     }
-    Ok(Registry::new(match target {
+    let pool = match target {
         Target::Sqlite(path) => sqlite::registry(&path).into(),
         Target::Postgres(options) => postgres::registry(&options).into(),
-    }))
+    };
+    Ok(Registry::new(pool, Bell::default()))
 }
 
 /// Brings a database up to this binary's schema. No dispatcher may run on it.

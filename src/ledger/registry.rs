@@ -17,6 +17,7 @@ use super::documents;
 use super::either::{Arg, Session};
 use super::facts;
 use super::open_error::passes;
+use super::outbox::Bell;
 use super::pool::{Pool, Work};
 use super::rows::hex;
 use crate::dispatch::effect::{AuditRow, By};
@@ -99,11 +100,18 @@ pub struct DirectoryRows {
 
 /// The admin door.
 #[derive(Clone, Debug)]
-pub struct Registry(Pool);
+pub struct Registry {
+    pool: Pool,
+    pub(super) bell: Bell,
+}
 
 impl Registry {
-    pub(super) fn new(pool: Pool) -> Registry {
-        Registry(pool)
+    pub(super) fn new(pool: Pool, bell: Bell) -> Registry {
+        Registry { pool, bell }
+    }
+
+    pub(super) fn pool(&self) -> Pool {
+        self.pool.clone()
     }
 
     /// Stores a community; its version. A document equal to the newest makes no new version.
@@ -144,7 +152,7 @@ impl Registry {
     /// # Errors
     /// [`RegistryError`]; [`RegistryError::Conflict`] if another version stands.
     pub async fn put(&self, line: ImportLine, expected: Option<u32>, by: &By) -> Result<Stored, RegistryError> {
-        let (pool, by) = (self.0.clone(), by.clone());
+        let (pool, by) = (self.pool.clone(), by.clone());
         whole(async move {
             let mut work = begin(&pool).await?;
             let session = &mut work.session();
@@ -183,7 +191,7 @@ impl Registry {
     /// # Errors
     /// [`RegistryError`].
     pub async fn import(&self, lines: Vec<ImportLine>, by: &By) -> Result<ImportReport, RegistryError> {
-        let (pool, by) = (self.0.clone(), by.clone());
+        let (pool, by) = (self.pool.clone(), by.clone());
         whole(async move {
             let mut work = begin(&pool).await?;
             let session = &mut work.session();
@@ -226,7 +234,7 @@ impl Registry {
     /// # Errors
     /// [`RegistryError::KnownFriend`]; [`RegistryError::Refused`] if the subject is another friend's.
     pub async fn apply(&self, friend: Friend, by: &By) -> Result<(), RegistryError> {
-        let (pool, by) = (self.0.clone(), by.clone());
+        let (pool, by) = (self.pool.clone(), by.clone());
         whole(async move {
             let mut work = begin(&pool).await?;
             let session = &mut work.session();
@@ -252,7 +260,7 @@ impl Registry {
         friend: FriendId,
         change: impl FnOnce(&mut Friend) -> Result<(Vec<AuditRow>, T), E> + Send + 'static,
     ) -> Result<Result<(Friend, u32, T), E>, RegistryError> {
-        let pool = self.0.clone();
+        let pool = self.pool.clone();
         whole(async move {
             let mut work = begin(&pool).await?;
             let session = &mut work.session();
@@ -284,7 +292,7 @@ impl Registry {
         reason: String,
         by: &By,
     ) -> Result<u32, RegistryError> {
-        let (pool, by) = (self.0.clone(), by.clone());
+        let (pool, by) = (self.pool.clone(), by.clone());
         whole(async move {
             let mut work = begin(&pool).await?;
             let session = &mut work.session();
@@ -314,7 +322,7 @@ impl Registry {
         sha256: [u8; 32],
         by: &By,
     ) -> Result<(), RegistryError> {
-        let (pool, by) = (self.0.clone(), by.clone());
+        let (pool, by) = (self.pool.clone(), by.clone());
         whole(async move {
             let mut work = begin(&pool).await?;
             let session = &mut work.session();
@@ -347,7 +355,7 @@ impl Registry {
     /// # Errors
     /// [`RegistryError`].
     pub async fn note(&self, entry: AuditRow) -> Result<(), RegistryError> {
-        let pool = self.0.clone();
+        let pool = self.pool.clone();
         whole(async move {
             let mut work = pool.begin().await?;
             audit::put(&mut work.session(), &[AuditLine::of(&entry)]).await?;
@@ -362,7 +370,7 @@ impl Registry {
     /// # Errors
     /// [`RegistryError`].
     pub async fn revoke_api_key(&self, id: String, by: &By) -> Result<bool, RegistryError> {
-        let (pool, by) = (self.0.clone(), by.clone());
+        let (pool, by) = (self.pool.clone(), by.clone());
         whole(async move {
             let mut work = begin(&pool).await?;
             let session = &mut work.session();
@@ -390,7 +398,7 @@ impl Registry {
     /// # Errors
     /// [`RegistryError`].
     pub async fn directory_version(&self) -> Result<u64, RegistryError> {
-        Ok(documents::directory_version(&mut self.0.lease().await?.session()).await?)
+        Ok(documents::directory_version(&mut self.pool.lease().await?.session()).await?)
     }
 
     /// The whole directory.
@@ -407,7 +415,7 @@ impl Registry {
     /// # Errors
     /// [`RegistryError`].
     pub async fn load_changes(&self, since: u64) -> Result<DirectoryRows, RegistryError> {
-        let mut lease = self.0.lease().await?;
+        let mut lease = self.pool.lease().await?;
         let mut session = lease.session();
         let since = i64::try_from(since).unwrap_or(i64::MAX);
         // The version first: a change in between is then read twice, and never missed.
@@ -432,7 +440,7 @@ impl Registry {
     /// # Errors
     /// [`RegistryError`].
     pub async fn keep(&self, key: &str, value: &str) -> Result<String, RegistryError> {
-        let mut lease = self.0.lease().await?;
+        let mut lease = self.pool.lease().await?;
         let mut session = lease.session();
         session
             .run(
@@ -528,13 +536,13 @@ pub(super) fn account_change(
 }
 
 /// Runs a change to its end even if the caller goes away.
-async fn whole<T: Send + 'static>(
+pub(super) async fn whole<T: Send + 'static>(
     change: impl Future<Output = Result<T, RegistryError>> + Send + 'static,
 ) -> Result<T, RegistryError> {
     tokio::spawn(change).await.expect("a change of the registry does not panic")
 }
 
-async fn begin(pool: &Pool) -> sqlx::Result<Work> {
+pub(super) async fn begin(pool: &Pool) -> sqlx::Result<Work> {
     let mut work = pool.begin().await?;
     work.session()
         .run("update meta set value = cast(cast(value as bigint) + 1 as text) where key = 'directory_version'", [])

@@ -9,15 +9,17 @@ use std::hash::Hash;
 use kiez_protocol::friend::{ClosedReason, WhyReason};
 use kiez_protocol::partner::JobState;
 use kiez_protocol::talk::Voice;
+use kiez_protocol::webhook::{JobNews, Webhook, WebhookType};
 use serde::Serialize;
 use uuid::Uuid;
 
 use super::audit::AuditLine;
 use super::lines::{
-    BookingLine, DecisionLine, DutyLine, EventLine, JobLine, KeyLine, MessageLine, OfferLine, ProposalLine,
+    BookingLine, DecisionLine, DutyLine, EventLine, JobLine, KeyLine, MessageLine, OfferLine, OutboxLine, ProposalLine,
     QuestionLine, RunLine, VisitLine, WaitLine,
 };
-use crate::dispatch::effect::{Actor, DutyRow, JobRecord, Record, WaitRow};
+use crate::dispatch::announce::announced;
+use crate::dispatch::effect::{Actor, DutyRow, EventRow, JobRecord, Record, WaitRow};
 use crate::dispatch::job::{Offer, OfferState, Visit, VisitEnd};
 use crate::dispatch::talk::{Proposal, Question, Said, Talk};
 
@@ -40,6 +42,7 @@ pub struct Rows {
     pub questions: Vec<QuestionLine>,
     pub proposals: Vec<ProposalLine>,
     pub messages: Vec<MessageLine>,
+    pub outbox: Vec<OutboxLine>,
     pub audits: Vec<AuditLine>,
 }
 
@@ -148,6 +151,16 @@ impl Rows {
                 client_at: event.client_at.map(|at| at.0),
             }
         }));
+        self.outbox.extend(news(record).map(|(kind, event)| OutboxLine {
+            // Stable without being stored: a job has one event of this number.
+            message: format!("msg_{}_{}", job.simple(), event.sequence),
+            partner: row.partner.as_str().to_owned(),
+            kind: kind.as_str(),
+            job,
+            sequence: event.sequence.into(),
+            at: event.at.0,
+            body: json(&Webhook { kind, timestamp: event.at, data: JobNews::of(view, event.to, event.sequence) }),
+        }));
         let Talk { questions, proposals, messages } = &record.talk;
         self.questions.extend(questions.iter().map(|question| question_line(job, question)));
         self.proposals.extend(proposals.iter().map(|proposal| proposal_line(job, proposal)));
@@ -168,6 +181,19 @@ impl Rows {
             at: row.updated_at.0,
         }));
         self.audits.extend(record.audit.iter().map(AuditLine::of));
+    }
+}
+
+/// The events of a record that partners hear of.
+fn news(record: &JobRecord) -> impl Iterator<Item = (WebhookType, &EventRow)> {
+    record.events.iter().filter_map(|event| Some((announced(event.from, event.to)?, event)))
+}
+
+/// Whether a record has something that partners hear of.
+pub fn is_news(record: &Record) -> bool {
+    match record {
+        Record::Job(record) => news(record).next().is_some(),
+        Record::Duty(_) | Record::Waitlist(_) | Record::Audit(_) => false,
     }
 }
 

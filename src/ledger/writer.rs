@@ -13,6 +13,8 @@ use std::time::{Duration, Instant};
 
 use tokio::sync::mpsc;
 
+use super::outbox::Bell;
+use super::rows::is_news;
 use super::{Ledger, Trouble};
 use crate::clock::Stopwatch;
 use crate::dispatch::effect::{Record, StoredJob, Subject};
@@ -113,6 +115,8 @@ struct Shared {
     /// Submissions without an outcome; it bounds the queue, which itself has no bound so that a release always fits.
     depth: AtomicUsize,
     reachable: AtomicBool,
+    /// Rings when something was committed that the outside is told.
+    bell: Bell,
     oldest: Mutex<Option<Instant>>,
 }
 
@@ -175,6 +179,11 @@ impl WriterHandle {
         self.shared.health()
     }
 
+    /// Rings when something was committed that the servers of others are told.
+    pub fn bell(&self) -> Bell {
+        self.shared.bell.clone()
+    }
+
     /// For those who only ask whether the ledger answers.
     pub fn pulse(&self) -> Pulse {
         Pulse(self.shared.clone())
@@ -192,6 +201,7 @@ pub fn start(ledger: impl Ledger, queue_len_max: usize) -> (WriterHandle, mpsc::
         queue_len_max,
         depth: AtomicUsize::new(0),
         reachable: AtomicBool::new(true),
+        bell: Bell::default(),
         oldest: Mutex::new(None),
     });
     let writer = Writer {
@@ -292,7 +302,12 @@ impl<L: Ledger> Writer<L> {
                 part.iter().filter(|submission| !self.quarantine.contains(&submission.subject)).collect();
             let records: Vec<_> = open.iter().map(|submission| &submission.record).collect();
             match (self.commit(&records).await, &open[..]) {
-                (Ok(()), _) => self.tell(Outcome::Written { through: *through }).await,
+                (Ok(()), _) => {
+                    if records.iter().any(|record| is_news(record)) {
+                        self.shared.bell.ring();
+                    }
+                    self.tell(Outcome::Written { through: *through }).await;
+                }
                 (Err(Refusal::Fenced), _) => return Err(()),
                 (Err(Refusal::Data(why)), [alone]) => {
                     self.refuse(alone, why).await?;

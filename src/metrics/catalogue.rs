@@ -6,6 +6,7 @@ use kiez_protocol::friend::{LostReason, Verdict};
 use kiez_protocol::ops::AlarmKind;
 use kiez_protocol::partner::JobState;
 use kiez_protocol::refusal::close;
+use kiez_protocol::webhook::Outcome;
 use metrics::{counter, describe_counter, describe_gauge, describe_histogram, gauge, histogram};
 use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
 
@@ -46,6 +47,8 @@ const COUNTERS: &[(&str, &str)] = &[
     ("kiez_records_total", "Records committed"),
     ("kiez_records_refused_total", "Records the ledger refused for good; each puts a job into quarantine"),
     ("kiez_ledger_retries_total", "Times the ledger could not be reached or gave no answer, and was tried again"),
+    ("kiez_webhook_tries_total", "Tries to tell partners' servers, by outcome"),
+    ("kiez_webhooks_given_up_total", "Webhooks that nobody took after all tries, or whose endpoint wants no more"),
     ("kiez_log_lines_dropped_total", "Lines of the log that nobody read in time"),
 ];
 
@@ -65,6 +68,8 @@ const GAUGES: &[(&str, &str)] = &[
         "kiez_ledger_reachable",
         "1 if the ledger answered the last time it was tried and does not take seconds now, else 0",
     ),
+    ("kiez_webhooks_in_flight", "Requests to partners' servers under way"),
+    ("kiez_webhooks_held", "Webhooks in memory, under way or next; the others wait in the ledger"),
     ("kiez_ledger_epoch", "How often this database was taken by a dispatcher or by the same one again"),
 ];
 
@@ -76,6 +81,7 @@ const HISTOGRAMS: &[(&str, &str)] = &[
     ("kiez_accept_to_verdict_seconds", "Time from an accept's arrival at the dispatcher to the telling of its verdict"),
     (ASSIGNMENT, "Time from a post to the accept that won, in the trade's time"),
     ("kiez_http_request_seconds", "Time from a request's headers to its answer, by method and route"),
+    ("kiez_webhook_seconds", "Time of one try to tell a partner's server"),
     ("kiez_ledger_commit_seconds", "Time of one commit"),
     (BATCH, "Records in one commit"),
 ];
@@ -118,12 +124,13 @@ fn begin() {
         "kiez_records_total",
         "kiez_records_refused_total",
         "kiez_ledger_retries_total",
+        "kiez_webhooks_given_up_total",
         "kiez_log_lines_dropped_total",
     ];
     for name in plain {
         counter!(name).absolute(0);
     }
-    let labelled: [(&'static str, &'static str, &[&'static str]); 8] = [
+    let labelled: [(&'static str, &'static str, &[&'static str]); 9] = [
         ("kiez_job_events_total", "event", JOB_EVENTS),
         ("kiez_alarms_total", "kind", &ALARMS.map(AlarmKind::as_str)),
         ("kiez_hellos_total", "outcome", HELLOS),
@@ -132,6 +139,7 @@ fn begin() {
         ("kiez_frames_refused_total", "reason", FRAME_REFUSALS),
         ("kiez_fixes_total", "outcome", FIXES),
         ("kiez_inputs_refused_total", "full", FULL),
+        ("kiez_webhook_tries_total", "outcome", &Outcome::ALL.map(Outcome::as_str)),
     ];
     for (name, label, values) in labelled {
         for value in values {

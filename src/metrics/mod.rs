@@ -81,6 +81,27 @@ pub fn accept_to_verdict(took: Duration) {
     histogram!("kiez_accept_to_verdict_seconds").record(took);
 }
 
+// --- webhooks -------------------------------------------------------------------------------------------------------
+
+/// A webhook was tried: what came of it, and how long it took.
+pub fn webhook_tried(outcome: &'static str, took: Duration) {
+    counter!("kiez_webhook_tries_total", "outcome" => outcome).increment(1);
+    histogram!("kiez_webhook_seconds").record(took);
+}
+
+/// A webhook was given up.
+pub fn webhook_given_up() {
+    counter!("kiez_webhooks_given_up_total").increment(1);
+}
+
+/// Requests under way, and rows in memory.
+pub fn webhooks_in_memory(in_flight: usize, held: usize) {
+    #[expect(clippy::cast_precision_loss, reason = "some thousands")]
+    let (in_flight, held) = (in_flight as f64, held as f64);
+    gauge!("kiez_webhooks_in_flight").set(in_flight);
+    gauge!("kiez_webhooks_held").set(held);
+}
+
 // --- friends' sockets -----------------------------------------------------------------------------------------------
 
 /// The code of a session whose connection the friend's side has ended, or the network.

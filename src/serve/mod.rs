@@ -28,6 +28,7 @@ pub mod seal;
 
 pub mod socket;
 pub mod waiting;
+mod webhooks;
 
 use std::collections::{BTreeSet, HashSet};
 use std::sync::{Arc, Mutex};
@@ -53,6 +54,7 @@ use auth::Auth;
 pub use customer::Links;
 pub use ops::Origins;
 pub use places::{Place, Places};
+pub use webhooks::Webhooks;
 
 /// What every handler may use.
 #[derive(Debug)]
@@ -89,6 +91,8 @@ pub struct App {
     pub seal: seal::Seal,
     /// How many hellos are taken.
     pub admission: friend::admission::Admission,
+    /// What partners may name as targets of webhooks.
+    pub webhooks: Webhooks,
     /// How customers come in.
     pub links: Links,
     /// Pages that may open the map's feed.
@@ -218,6 +222,7 @@ pub fn public(app: Arc<App>) -> Router {
         .merge(ops::routes())
         .merge(desk::routes())
         .merge(desk_view::routes())
+        .merge(webhooks::routes())
         .merge(dry_run::routes())
         .merge(audit::routes())
         .merge(friends::routes())

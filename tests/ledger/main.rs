@@ -13,6 +13,7 @@ mod pressure;
 mod reading;
 mod takeover;
 mod talking;
+mod telling;
 mod writing;
 
 /// Makes a test of every story for both engines.
@@ -82,6 +83,16 @@ mod told {
     stories! { talking:
         what_was_said_comes_back_as_it_was,
         what_nobody_could_have_said_is_refused,
+    }
+    stories! { telling:
+        what_partners_hear_is_written_with_what_happened,
+        who_has_no_endpoint_costs_no_row,
+        an_endpoint_hears_what_it_wants_and_one_that_is_off_hears_nothing,
+        a_refused_record_tells_nothing,
+        what_is_due_comes_endpoint_by_endpoint_and_what_came_of_it_is_kept,
+        what_waits_for_an_endpoint_that_is_gone_is_given_up_and_what_is_over_is_forgotten,
+        a_partner_sees_and_resends_only_their_own,
+        secrets_are_sealed_where_there_is_a_key,
     }
     stories! { checkup:
         a_look_makes_nothing_and_sees_who_has_the_ledger,

@@ -100,6 +100,7 @@ impl Ledger {
             let last = rows.events.last();
             assert_eq!(event.sequence, last.map_or(1, |last| last.sequence + 1), "sequences have no gap");
             assert_eq!(event.from, last.map(|last| last.to), "events replay to the state");
+            super::telling::is_told_as_it_should(event.kind, event.from, event.to);
             rows.events.push(event.clone());
         }
         let last = rows.events.last().expect("just pushed");

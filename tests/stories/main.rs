@@ -20,6 +20,7 @@ mod races;
 mod restarts;
 mod second_thoughts;
 mod steering;
+mod telling;
 mod trials;
 mod visits;
 mod walk;

@@ -162,6 +162,11 @@ pub fn registry(target: &PgConnectOptions) -> PgPool {
     pool(2, Duration::from_secs(5), session(target, "kiez-registry"))
 }
 
+/// A pool for what is told to the servers of others.
+pub fn outbox(target: &PgConnectOptions) -> PgPool {
+    pool(2, Duration::from_secs(5), session(target, "kiez-outbox"))
+}
+
 /// Brings the database up to this binary's schema; it must not be in use.
 ///
 /// # Errors

@@ -7,7 +7,7 @@ use sqlx::query::Query;
 use crate::ledger::audit;
 use crate::ledger::either::Session;
 use crate::ledger::lines::{
-    BookingLine, DecisionLine, DutyLine, EventLine, JobLine, KeyLine, MessageLine, OfferLine, ProposalLine,
+    BookingLine, DecisionLine, DutyLine, EventLine, JobLine, KeyLine, MessageLine, OfferLine, OutboxLine, ProposalLine,
     QuestionLine, RunLine, VisitLine, WaitLine,
 };
 use crate::ledger::rows::{KEY_KEPT_MS, Rows};
@@ -36,6 +36,7 @@ pub async fn write(connection: &mut PgConnection, rows: &Rows) -> sqlx::Result<(
     each(connection, &rows.questions, questions).await?;
     each(connection, &rows.proposals, proposals).await?;
     each(connection, &rows.messages, messages).await?;
+    each(connection, &rows.outbox, outbox).await?;
     audit::put(&mut Session::Postgres(connection), &rows.audits).await
 }
 
@@ -350,3 +351,27 @@ insert into messages (job, number, friend, voice, text, key, at)
 select job, number, friend, voice, text, key, at
 from unnest($1::uuid[], $2::bigint[], $3::uuid[], $4::text[], $5::text[], $6::uuid[], $7::bigint[])
     as lines (job, number, friend, voice, text, key, at)";
+
+fn outbox(lines: &[OutboxLine]) -> Statement<'_> {
+    sqlx::query(OUTBOX)
+        .bind(column(lines, |line| line.message.as_str()))
+        .bind(column(lines, |line| line.partner.as_str()))
+        .bind(column(lines, |line| line.kind))
+        .bind(column(lines, |line| line.job))
+        .bind(column(lines, |line| line.sequence))
+        .bind(column(lines, |line| line.at))
+        .bind(column(lines, |line| line.body.as_str()))
+}
+
+// Who has no endpoint for it costs no row.
+const OUTBOX: &str = "
+insert into outbox (message, partner, endpoint, type, job, sequence, at, body)
+select lines.message, endpoints.partner, endpoints.id, lines.type, lines.job, lines.sequence, lines.at, lines.body
+from unnest($1::text[], $2::text[], $3::text[], $4::uuid[], $5::bigint[], $6::bigint[], $7::text[])
+    with ordinality as lines (message, partner, type, job, sequence, at, body, number)
+join endpoints on endpoints.partner = lines.partner
+where endpoints.off is null
+    and (json_array_length(endpoints.events) = 0
+         or exists (select 1 from json_array_elements_text(endpoints.events) as wanted (value)
+                    where wanted.value = lines.type))
+order by lines.number, endpoints.id";

@@ -30,6 +30,7 @@ pub async fn write(connection: &mut SqliteConnection, rows: &Rows) -> sqlx::Resu
     each(connection, QUESTIONS, &rows.questions).await?;
     each(connection, PROPOSALS, &rows.proposals).await?;
     each(connection, MESSAGES, &rows.messages).await?;
+    each(connection, OUTBOX, &rows.outbox).await?;
     audit::put(&mut Session::Sqlite(connection), &rows.audits).await
 }
 
@@ -154,3 +155,14 @@ insert into messages (job, number, friend, voice, text, key, at)
 select value ->> 'job', value ->> 'number', value ->> 'friend', value ->> 'voice', value ->> 'text', value ->> 'key',
     value ->> 'at'
 from jsonb_each(?)";
+
+// Who has no endpoint for it costs no row.
+const OUTBOX: &str = "
+insert into outbox (message, partner, endpoint, type, job, sequence, at, body)
+select line.value ->> 'message', endpoints.partner, endpoints.id, line.value ->> 'type', line.value ->> 'job',
+    line.value ->> 'sequence', line.value ->> 'at', line.value ->> 'body'
+from jsonb_each(?) as line join endpoints on endpoints.partner = line.value ->> 'partner'
+where endpoints.off is null
+    and (endpoints.events = '[]'
+         or exists (select 1 from json_each(endpoints.events) as wanted where wanted.value = line.value ->> 'type'))
+order by line.key, endpoints.id";
