@@ -48,8 +48,8 @@ impl Documents {
             if let Some(policy) = policy {
                 community.policy = policy.clone();
             }
-            // Whatever the policy says: the model knows neither nights nor declines that are taken back.
-            (community.policy.quiet, community.policy.undo_ms) = (None, 0);
+            // Whatever the policy says: the model knows no declines that are taken back.
+            community.policy.undo_ms = 0;
             Arc::new(community)
         };
         let communities = [

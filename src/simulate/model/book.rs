@@ -126,6 +126,7 @@ impl Book {
             None => self.begin(record, tally)?,
         };
         tally.looked(Rule::Events);
+        tally.looked(Rule::Night);
         for event in &record.events {
             page.take(event)?;
         }
@@ -230,6 +231,7 @@ impl Book {
             changed_at: row.updated_at,
             wave_at: None,
             due: None,
+            last: ("", row.created_at),
         })
     }
 
@@ -304,6 +306,16 @@ impl Book {
         hold(same(old) == same(offer), Rule::Seats, id, || format!("offer {} is another one", offer.id))?;
         let blocked = offer.state == OfferState::Live && page.blocked.contains(&offer.friend);
         hold(!blocked, Rule::Blocked, id, || format!("{} declined or handed back, and is offered it", offer.friend))?;
+        tally.looked(Rule::Span);
+        let late = now >= old.expires_at || page.state == JobState::Expired;
+        hold(late || offer.state != OfferState::Closed(Expired), Rule::Span, id, || {
+            format!("offer {} has expired at {now}, and lasted until {}", old.id, old.expires_at)
+        })?;
+        let right = if offer.renewed { page.expires_at } else { old.expires_at.min(page.expires_at) };
+        let lasts = offer.state != OfferState::Live || offer.expires_at == right;
+        hold(lasts, Rule::Span, id, || {
+            format!("offer {} now lasts until {}, and {right} is right", old.id, offer.expires_at)
+        })?;
         self.ends.remove(&(old.expires_at, old.id));
         if old.state != offer.state {
             asked.states.push(offer.state);
@@ -335,6 +347,15 @@ impl Book {
             format!("offer {} begins closed", offer.id)
         })?;
         hold(!page.blocked.contains(&friend), Rule::Blocked, id, || format!("{friend} declined or handed back"))?;
+        let night = page.night();
+        let wakes = night.until(offer.sent_at);
+        hold(given || wakes.is_none(), Rule::Night, id, || format!("{friend} is asked at {}, at night", offer.sent_at))?;
+        let valid_until = night.after(offer.sent_at, page.plan().offer_valid_ms).min(page.expires_at);
+        let right = if offer.renewed { page.expires_at } else { valid_until };
+        tally.looked(Rule::Span);
+        hold(given || offer.expires_at == right, Rule::Span, id, || {
+            format!("{friend} is asked until {}, and {right} is right", offer.expires_at)
+        })?;
         let again = page.asked.iter().any(|asked| asked.offer.friend == friend && asked.offer.attempt == offer.attempt);
         hold(!again, Rule::Seats, id, || format!("{friend} is asked twice in attempt {}", offer.attempt))?;
         let shared = page.asked.iter().any(|asked| asked.offer.seat == offer.seat);

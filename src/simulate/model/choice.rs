@@ -284,7 +284,7 @@ pub(super) fn standing(streets: &Streets) -> impl Iterator<Item = (FriendNo, &Re
 
 /// The wave by which pros and the whole crowd join: the wave, or as many as would have opened by now.
 pub(super) fn stage(page: &Page, wave: u8, now: Time) -> u8 {
-    let passed = now.since(page.run.started_at) / page.plan().interval_ms.max(1) + 1;
+    let passed = page.night().run_ms(page.run.started_at, now) / page.plan().interval_ms.max(1) + 1;
     wave.max(u8::try_from(passed).unwrap_or(u8::MAX))
 }
 

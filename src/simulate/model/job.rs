@@ -10,6 +10,7 @@ use kiez_protocol::money::{Currency, Money, PaymentMethod};
 use kiez_protocol::partner::{JobState, Urgency};
 use kiez_protocol::time::Time;
 
+use super::night::Night;
 use super::{Checked, Rule, Tally, hold};
 use crate::dispatch::effect::{Actor, EventRow};
 use crate::dispatch::input::Terms;
@@ -65,6 +66,8 @@ pub(crate) struct Page {
     pub wave_at: Option<Time>,
     /// When its present state must end.
     pub due: Option<Time>,
+    /// What happened last, and when.
+    pub last: (&'static str, Time),
 }
 
 impl Page {
@@ -79,6 +82,11 @@ impl Page {
             Urgency::Normal => &policy.normal,
             Urgency::Relaxed => &policy.relaxed,
         }
+    }
+
+    /// When its clocks stand.
+    pub fn night(&self) -> Night {
+        Night::of(&self.terms.community.policy, self.booking.urgency)
     }
 
     pub fn holder(&self) -> Option<&Visit> {
@@ -104,7 +112,7 @@ impl Page {
             format!("{:?} took it from {from:?} to {}", event.actor, event.to)
         })?;
         if event.kind == "wave_opened" {
-            let due = self.wave_at.map(|before| before + self.plan().interval_ms);
+            let due = self.wave_at.map(|before| self.night().after(before, self.plan().interval_ms));
             let soon = self.state == JobState::Dispatching && due.is_some_and(|due| event.at < due);
             hold(!soon, Rule::Seats, self.id, || format!("a wave opened at {}, and was due at {due:?}", event.at))?;
             self.wave_at = Some(event.at);
@@ -116,7 +124,9 @@ impl Page {
         if back && let Some(visit) = self.visits.iter().max_by_key(|visit| visit.attempt) {
             self.blocked.insert(visit.friend);
         }
+        self.sleeps(event)?;
         (self.sequence, self.state, self.changed_at) = (event.sequence, event.to, event.at);
+        self.last = (event.kind, event.at);
         if from != Some(event.to) {
             if event.to == JobState::Dispatching {
                 self.wave_at = None;
@@ -149,10 +159,25 @@ impl Page {
         self.vague(event)
     }
 
-    /// The customer is reminded of missing answers an hour and a day after the post; three days after it, it is over.
+    /// The customer is reminded of missing answers an hour and a day after the post, but not at night; three days after
+    /// it, it is over.
     fn reminder_after(&self, at: Time) -> Time {
         let due = [1, 24].map(|hours| self.created_at + hours * HOUR_MS).into_iter().find(|due| *due > at);
-        due.unwrap_or(self.created_at + 72 * HOUR_MS)
+        let end = self.created_at + 72 * HOUR_MS;
+        due.map_or(end, |due| self.night().until(due).unwrap_or(due).min(end))
+    }
+
+    /// At night the clocks stand: nobody is asked or reminded, and no time runs out on a search. What people do then may
+    /// end it all the same.
+    fn sleeps(&self, event: &EventRow) -> Checked {
+        let ends = matches!(self.last.0, "handed_back" | "no_contact" | "direct_passed") && self.last.1 == event.at;
+        let rests = match event.kind {
+            "wave_opened" | "seat_refilled" | "named_asked" | "reminder" => true,
+            "unfilled" => !ends,
+            _ => false,
+        };
+        let night = self.night().until(event.at).filter(|_| rests);
+        hold(night.is_none(), Rule::Night, self.id, || format!("{} at {}, at night", event.kind, event.at))
     }
 
     /// Found too vague by so many friends, it is held until its customer has said more, and nobody else is asked.

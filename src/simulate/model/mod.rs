@@ -7,6 +7,7 @@
 //! | `book`, `job` | a record with all records before it: events, offers, winners, places, money, deadlines |
 //! | `choice` | who was asked, with everybody who could have been: by brute force, with gates of its own |
 //! | `told` | what is told, with what is committed: nothing before, and nothing private but to the winner |
+//! | `night` | when clocks stand |
 //! | `rest` | what stands while nothing happens: nothing late, forgotten, or unlike what the apps believe |
 //!
 //! There are two books. One dispatcher's *decided* book has every record it has made; the *committed* book has what the
@@ -15,6 +16,7 @@
 mod book;
 mod choice;
 mod job;
+mod night;
 mod rest;
 mod told;
 
@@ -62,6 +64,8 @@ rules! {
     Deadline: "every job that is not final has its next deadline";
     Events: "every change is one event, and the events replay to the state";
     Private: "no street, name or phone to anybody but the winner";
+    Night: "nobody is asked or reminded at night, and the clocks of waves and offers stand";
+    Span: "an offer lasts as long as the policy says";
     Net: "net never falls between offers of a job";
     Blocked: "who declined or handed back never sees the job again";
     Restart: "after a restart stands what stood before";

@@ -64,7 +64,11 @@ impl Model {
             self.tally.looked(Rule::Forgotten);
             // Two looks: one may have come a moment before they were suitable.
             let patience = 2 * page.plan().interval_ms.max(UNFILLED_LOOK_MS) + LATE_MS;
-            let since = glance.now - patience;
+            let night = page.night();
+            if night.until(glance.now).is_some() {
+                continue;
+            }
+            let since = night.before(glance.now, patience);
             if page.changed_at > since || glance.free_since > since || book.restored_until > since {
                 continue;
             }
