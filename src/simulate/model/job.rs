@@ -1,7 +1,7 @@
 //! One job as the records tell of it: its events lead from state to state, each by who may take it there, and every
 //! state has its time.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use kiez_protocol::directory::{Friend, Pricing, WavePlan};
@@ -36,6 +36,19 @@ impl Asked {
     pub fn is_live(&self) -> bool {
         self.offer.state == OfferState::Live
     }
+
+    /// Whether it did not arrive in time, and its seat may be given on.
+    pub fn failed(&self, now: Time) -> bool {
+        self.arrives_by <= now && self.arrived_at.is_none_or(|at| at >= self.arrives_by)
+    }
+}
+
+/// A no that can be taken back.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Undoable {
+    pub until: Time,
+    /// Its seat stays empty so long. One whose offer had not arrived in time is given on already.
+    pub seated: bool,
 }
 
 /// Everything recorded of one job.
@@ -58,6 +71,8 @@ pub(crate) struct Page {
     pub blocked: BTreeSet<FriendId>,
     /// How many found it too vague since its customer last said more.
     pub found_vague: usize,
+    /// Who they are: a no that is taken back counts no more.
+    pub vague_by: BTreeSet<FriendId>,
     /// How many were suitable and in reach when it first looked, whatever the wave; where that was seen.
     pub in_reach: Option<usize>,
     /// When its last event happened.
@@ -68,6 +83,10 @@ pub(crate) struct Page {
     pub due: Option<Time>,
     /// What happened last, and when.
     pub last: (&'static str, Time),
+    /// Noes that can be taken back.
+    pub undoable: BTreeMap<OfferId, Undoable>,
+    /// Who takes a no back by the record that is being looked at.
+    pub taken_back: Option<FriendId>,
 }
 
 impl Page {
@@ -159,6 +178,25 @@ impl Page {
         self.vague(event)
     }
 
+    /// A friend takes a no back: `taken_at` is when the server had it, where that is known.
+    pub fn undone(&mut self, event: &EventRow, taken_at: Option<Time>) -> Checked {
+        let Actor::Friend(friend) = &event.actor else {
+            return hold(false, Rule::Undo, self.id, || format!("{:?} takes a no back", event.actor));
+        };
+        let theirs = |offer: &OfferId| self.offer(*offer).is_some_and(|asked| asked.offer.friend == *friend);
+        let found = self.undoable.iter().find(|(offer, _)| theirs(offer)).map(|(offer, undo)| (*offer, undo.until));
+        let in_time = found.is_some_and(|(_, until)| taken_at.is_none_or(|at| at <= until));
+        hold(in_time, Rule::Undo, self.id, || format!("{friend} takes a no back at {taken_at:?}: {found:?}"))?;
+        let (offer, _) = found.expect("just seen");
+        self.undoable.remove(&offer);
+        self.blocked.remove(friend);
+        if self.vague_by.remove(friend) {
+            self.found_vague = self.found_vague.saturating_sub(1);
+        }
+        self.taken_back = Some(*friend);
+        Ok(())
+    }
+
     /// The customer is reminded of missing answers an hour and a day after the post, but not at night; three days after
     /// it, it is over.
     fn reminder_after(&self, at: Time) -> Time {
@@ -184,7 +222,12 @@ impl Page {
     fn vague(&mut self, event: &EventRow) -> Checked {
         let most = usize::from(self.terms.community.policy.vague_max);
         match event.kind {
-            "offer_declined" if event.reason.as_deref() == Some("too_vague") => self.found_vague += 1,
+            "offer_declined" if event.reason.as_deref() == Some("too_vague") => {
+                self.found_vague += 1;
+                if let Actor::Friend(friend) = &event.actor {
+                    self.vague_by.insert(*friend);
+                }
+            }
             "resumed" | "assigned_by_ops" => self.found_vague = 0,
             "paused" if event.actor == Actor::System => {
                 let found = self.found_vague;

@@ -21,6 +21,7 @@ mod rest;
 mod told;
 
 pub(crate) use book::Book;
+pub(crate) use job::Asked;
 pub(crate) use rest::Glance;
 pub(crate) use told::{Heard, text_of};
 
@@ -28,7 +29,7 @@ use std::collections::{HashMap, HashSet};
 use std::fmt;
 use std::sync::Arc;
 
-use kiez_protocol::directory::Friend;
+use kiez_protocol::directory::{Community, Friend};
 use kiez_protocol::friend::{LostReason, Verdict};
 use kiez_protocol::ids::{FriendId, JobId, Key};
 use kiez_protocol::time::Time;
@@ -67,6 +68,7 @@ rules! {
     Night: "nobody is asked or reminded at night, and the clocks of waves and offers stand";
     Span: "an offer lasts as long as the policy says";
     Net: "net never falls between offers of a job";
+    Undo: "a no can be taken back in its time, and its seat stays empty until then";
     Blocked: "who declined or handed back never sees the job again";
     Restart: "after a restart stands what stood before";
     CoolDown: "who lets the contact clock run out rests as long as the policy says";
@@ -138,9 +140,10 @@ pub(crate) struct Model {
 }
 
 impl Model {
-    pub fn new(friends: Vec<Arc<Friend>>) -> Model {
+    /// Friends, and the communities as they were agreed on.
+    pub fn new(friends: Vec<Arc<Friend>>, agreed: &[Arc<Community>]) -> Model {
         Model {
-            committed: Book::new(friends.len()),
+            committed: Book::new(friends.len(), agreed.into()),
             tally: Tally::default(),
             heard: vec![Heard::default(); friends.len()],
             friends,
