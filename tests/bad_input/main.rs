@@ -9,3 +9,4 @@ mod http;
 mod raw;
 mod requests;
 mod table;
+mod webhooks;
