@@ -5,7 +5,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use kiez_protocol::ids::EndpointId;
+use kiez_protocol::ids::{EndpointId, JobId};
 use kiez_protocol::time::Time;
 use kiez_protocol::webhook::{DeliveryState, Outcome};
 use serde::Serialize;
@@ -74,6 +74,8 @@ pub struct DueRow {
     pub number: i64,
     /// The header `webhook-id`.
     pub message: String,
+    /// The job it tells of.
+    pub job: JobId,
     /// What is sent.
     pub body: String,
     /// Tries so far.
@@ -174,7 +176,7 @@ impl Outbox {
     /// # Errors
     /// [`OutboxError`].
     pub async fn due(&self, endpoint: EndpointId, now: Time, limit: usize) -> Result<Vec<DueRow>, OutboxError> {
-        let sql = "select number, message, body, attempts from outbox
+        let sql = "select number, message, job, body, attempts from outbox
                    where endpoint = $1 and state = 'waiting' and due_at <= $2 order by due_at, number limit $3";
         let limit = i64::try_from(limit).unwrap_or(i64::MAX);
         let mut lease = self.pool.lease().await?;
@@ -183,6 +185,7 @@ impl Outbox {
             Ok(DueRow {
                 number: row.int("number")?,
                 message: row.text("message")?.to_owned(),
+                job: JobId(row.id("job")?),
                 body: row.text("body")?.to_owned(),
                 attempts: row.int("attempts")?,
             })

@@ -5,7 +5,7 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use kiez_protocol::ids::EndpointId;
+use kiez_protocol::ids::{EndpointId, JobId};
 use kiez_protocol::time::Time;
 use kiez_protocol::webhook::{DeliveryState, Outcome};
 use tokio::task::JoinSet;
@@ -53,6 +53,7 @@ pub struct Deliverer {
 struct Tried {
     endpoint: EndpointId,
     row: i64,
+    job: JobId,
     before: u32,
     reply: Reply,
 }
@@ -172,7 +173,7 @@ impl Deliverer {
     }
 
     /// A try has ended: what it means for the row and for its endpoint.
-    fn ended(&mut self, Tried { endpoint, row, before, reply }: Tried) {
+    fn ended(&mut self, Tried { endpoint, row, job, before, reply }: Tried) {
         let Reply { outcome, status, retry_after, took } = reply;
         let now = self.clock.real();
         let put_off = retry_after
@@ -201,14 +202,14 @@ impl Deliverer {
         let took_ms = u32::try_from(took.as_millis()).unwrap_or(u32::MAX);
         metrics::webhook_tried(outcome.as_str(), took);
         match state {
-            DeliveryState::Delivered => tracing::debug!(%endpoint, row, status, took_ms, "webhook_delivered"),
+            DeliveryState::Delivered => tracing::debug!(%job, %endpoint, status, took_ms, "webhook_delivered"),
             DeliveryState::Waiting => {
                 let (attempts, outcome) = (before + 1, outcome.as_str());
-                tracing::debug!(%endpoint, row, attempts, outcome, status, took_ms, "webhook_failed");
+                tracing::debug!(%job, %endpoint, attempts, outcome, status, took_ms, "webhook_failed");
             }
             DeliveryState::Dead => {
                 let (attempts, outcome) = (before + 1, outcome.as_str());
-                tracing::warn!(%endpoint, row, attempts, outcome, status, "webhook_given_up");
+                tracing::warn!(%job, %endpoint, attempts, outcome, status, "webhook_given_up");
                 metrics::webhook_given_up();
             }
         }
@@ -276,7 +277,7 @@ impl Deliverer {
 async fn attempt(poster: Poster, Ready { target, row }: Ready, now: Time) -> Tried {
     let good = target.secrets.iter().filter(|(_, until)| until.is_none_or(|until| until > now));
     let secrets: Vec<&[u8]> = good.map(|(secret, _)| &secret[..]).collect();
-    let (endpoint, before) = (target.id, row.attempts);
+    let (endpoint, job, before) = (target.id, row.job, row.attempts);
     let reply = if secrets.is_empty() {
         Reply { outcome: Outcome::NoSecret, status: None, retry_after: None, took: Duration::ZERO }
     } else {
@@ -285,5 +286,5 @@ async fn attempt(poster: Poster, Ready { target, row }: Ready, now: Time) -> Tri
         let letter = Letter { url: target.url.clone(), id: row.message, at_s, signature, body: row.body };
         poster.post(letter).await
     };
-    Tried { endpoint, row: row.number, before, reply }
+    Tried { endpoint, row: row.number, job, before, reply }
 }

@@ -129,6 +129,7 @@ impl Lanes {
 
 #[cfg(test)]
 mod tests {
+    use kiez_protocol::ids::JobId;
     use uuid::Uuid;
 
     use super::*;
@@ -138,7 +139,13 @@ mod tests {
     }
 
     fn rows(numbers: std::ops::Range<i64>) -> Vec<DueRow> {
-        let row = |number| DueRow { number, message: String::new(), body: String::new(), attempts: 0 };
+        let row = |number| DueRow {
+            number,
+            message: String::new(),
+            job: JobId(Uuid::nil()),
+            body: String::new(),
+            attempts: 0,
+        };
         numbers.map(row).collect()
     }
 
