@@ -2,6 +2,7 @@
 //! the demo and by the tests.
 
 mod opening;
+pub mod upkeep;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -250,6 +251,7 @@ impl Running {
         }
         tokio::spawn(housekeeping(app.clone(), door));
         tokio::spawn(follow(app.clone()));
+        tokio::spawn(upkeep::keep_up(app.clone()));
         tokio::spawn(beats(app.clone()));
         let poster = Poster::new(private, Duration::from_millis(config.webhooks.deadline_ms));
         let deliverer = Deliverer::new(outbox, poster, clock, config.webhooks.clone());

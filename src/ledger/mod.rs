@@ -30,6 +30,7 @@ mod rows;
 mod schema;
 pub mod secret;
 pub mod sqlite;
+mod waits;
 pub mod writer;
 
 use std::future::Future;
