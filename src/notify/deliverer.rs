@@ -21,6 +21,8 @@ use crate::metrics;
 
 /// What is due by the passing of time is looked for this often.
 const LOOK: Duration = Duration::from_secs(1);
+/// So long it rests between two looks for which it rang.
+const REST: Duration = Duration::from_millis(10);
 /// What is over is swept and forgotten this often.
 const SWEEP: Duration = Duration::from_secs(60);
 /// So long the end waits for requests that are under way, before what is left is sent again by whoever comes next.
@@ -83,13 +85,16 @@ impl Deliverer {
         looks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         let mut sweeps = tokio::time::interval(SWEEP);
         sweeps.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        let (mut rang, mut looked) = (false, Stopwatch::start());
         loop {
             let (mut look, mut sweep) = (false, false);
             tokio::select! {
                 biased;
                 () = stop.cancelled() => break,
                 Some(done) = self.sending.join_next() => self.ended(done.expect("a request does not panic")),
-                () = bell.rung() => look = true,
+                // It rings with every commit of a busy hour: a few of them have one look.
+                () = bell.rung(), if !rang => rang = true,
+                () = tokio::time::sleep(REST.saturating_sub(looked.elapsed())), if rang => look = true,
                 _ = looks.tick() => look = true,
                 _ = sweeps.tick() => sweep = true,
             }
@@ -100,6 +105,9 @@ impl Deliverer {
                 self.edition = bell.edition();
                 self.lanes.forget_queues();
                 (look, sweep) = (true, true);
+            }
+            if look {
+                (rang, looked) = (false, Stopwatch::start());
             }
             let done = self.turn(look, sweep).await;
             if let Err(error) = &done
