@@ -172,7 +172,7 @@ impl Registry {
         change: impl FnOnce(Vec<Endpoint>) -> Result<Vec<Endpoint>, E> + Send + 'static,
         by: &By,
     ) -> Result<Result<Vec<Endpoint>, E>, RegistryError> {
-        let (pool, by, bell) = (self.pool(), by.clone(), self.bell.clone());
+        let (pool, by, bell) = (self.pool(), by.clone(), self.bell());
         let changed = whole(async move {
             let mut work = begin(&pool).await?;
             let session = &mut work.session();
@@ -232,7 +232,7 @@ impl Registry {
         message: String,
         endpoint: EndpointId,
     ) -> Result<Resent, RegistryError> {
-        let (pool, bell) = (self.pool(), self.bell.clone());
+        let (pool, bell) = (self.pool(), self.bell());
         let resent = whole(async move {
             let mut work = pool.begin().await?;
             let session = &mut work.session();

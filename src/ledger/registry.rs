@@ -101,18 +101,19 @@ pub struct DirectoryRows {
 
 /// The admin door.
 #[derive(Clone, Debug)]
-pub struct Registry {
-    pool: Pool,
-    pub(super) bell: Bell,
-}
+pub struct Registry(Pool, Bell);
 
 impl Registry {
     pub(super) fn new(pool: Pool, bell: Bell) -> Registry {
-        Registry { pool, bell }
+        Registry(pool, bell)
     }
 
     pub(super) fn pool(&self) -> Pool {
-        self.pool.clone()
+        self.0.clone()
+    }
+
+    pub(super) fn bell(&self) -> Bell {
+        self.1.clone()
     }
 
     /// Stores a community; its version. A document equal to the newest makes no new version.
@@ -153,7 +154,7 @@ impl Registry {
     /// # Errors
     /// [`RegistryError`]; [`RegistryError::Conflict`] if another version stands.
     pub async fn put(&self, line: ImportLine, expected: Option<u32>, by: &By) -> Result<Stored, RegistryError> {
-        let (pool, by) = (self.pool.clone(), by.clone());
+        let (pool, by) = (self.0.clone(), by.clone());
         whole(async move {
             let mut work = begin(&pool).await?;
             let session = &mut work.session();
@@ -192,7 +193,7 @@ impl Registry {
     /// # Errors
     /// [`RegistryError`].
     pub async fn import(&self, lines: Vec<ImportLine>, by: &By) -> Result<ImportReport, RegistryError> {
-        let (pool, by) = (self.pool.clone(), by.clone());
+        let (pool, by) = (self.0.clone(), by.clone());
         whole(async move {
             let mut work = begin(&pool).await?;
             let session = &mut work.session();
@@ -235,7 +236,7 @@ impl Registry {
     /// # Errors
     /// [`RegistryError::KnownFriend`]; [`RegistryError::Refused`] if the subject is another friend's.
     pub async fn apply(&self, friend: Friend, by: &By) -> Result<(), RegistryError> {
-        let (pool, by) = (self.pool.clone(), by.clone());
+        let (pool, by) = (self.0.clone(), by.clone());
         whole(async move {
             let mut work = begin(&pool).await?;
             let session = &mut work.session();
@@ -261,7 +262,7 @@ impl Registry {
         friend: FriendId,
         change: impl FnOnce(&mut Friend) -> Result<(Vec<AuditRow>, T), E> + Send + 'static,
     ) -> Result<Result<(Friend, u32, T), E>, RegistryError> {
-        let pool = self.pool.clone();
+        let pool = self.0.clone();
         whole(async move {
             let mut work = begin(&pool).await?;
             let session = &mut work.session();
@@ -293,7 +294,7 @@ impl Registry {
         reason: String,
         by: &By,
     ) -> Result<u32, RegistryError> {
-        let (pool, by) = (self.pool.clone(), by.clone());
+        let (pool, by) = (self.0.clone(), by.clone());
         whole(async move {
             let mut work = begin(&pool).await?;
             let session = &mut work.session();
@@ -323,7 +324,7 @@ impl Registry {
         sha256: [u8; 32],
         by: &By,
     ) -> Result<(), RegistryError> {
-        let (pool, by) = (self.pool.clone(), by.clone());
+        let (pool, by) = (self.0.clone(), by.clone());
         whole(async move {
             let mut work = begin(&pool).await?;
             let session = &mut work.session();
@@ -356,7 +357,7 @@ impl Registry {
     /// # Errors
     /// [`RegistryError`].
     pub async fn note(&self, entry: AuditRow) -> Result<(), RegistryError> {
-        let pool = self.pool.clone();
+        let pool = self.0.clone();
         whole(async move {
             let mut work = pool.begin().await?;
             audit::put(&mut work.session(), &[AuditLine::of(&entry)]).await?;
@@ -371,7 +372,7 @@ impl Registry {
     /// # Errors
     /// [`RegistryError`].
     pub async fn revoke_api_key(&self, id: String, by: &By) -> Result<bool, RegistryError> {
-        let (pool, by) = (self.pool.clone(), by.clone());
+        let (pool, by) = (self.0.clone(), by.clone());
         whole(async move {
             let mut work = begin(&pool).await?;
             let session = &mut work.session();
@@ -399,7 +400,7 @@ impl Registry {
     /// # Errors
     /// [`RegistryError`].
     pub async fn directory_version(&self) -> Result<u64, RegistryError> {
-        Ok(documents::directory_version(&mut self.pool.lease().await?.session()).await?)
+        Ok(documents::directory_version(&mut self.0.lease().await?.session()).await?)
     }
 
     /// The whole directory.
@@ -416,7 +417,7 @@ impl Registry {
     /// # Errors
     /// [`RegistryError`].
     pub async fn load_changes(&self, since: u64) -> Result<DirectoryRows, RegistryError> {
-        let mut lease = self.pool.lease().await?;
+        let mut lease = self.0.lease().await?;
         let mut session = lease.session();
         let since = i64::try_from(since).unwrap_or(i64::MAX);
         // The version first: a change in between is then read twice, and never missed.
@@ -441,7 +442,7 @@ impl Registry {
     /// # Errors
     /// [`RegistryError`].
     pub async fn keep(&self, key: &str, value: &str) -> Result<String, RegistryError> {
-        let mut lease = self.pool.lease().await?;
+        let mut lease = self.0.lease().await?;
         let mut session = lease.session();
         session
             .run(
