@@ -169,7 +169,7 @@ mod tests {
         assert_eq!(known("why_not"), why_not);
         assert_eq!(known("state").len(), JobState::ALL.len());
         assert_eq!(known("problem").len(), Code::ALL.len());
-        assert_eq!(by_key("error.nonsense", Language::De), None);
+        assert_eq!(by_key("nonsense.error", Language::De), None);
     }
 
     #[test]
