@@ -191,6 +191,12 @@ async fn seen(app: &App, view: JobView) -> Result<(CustomerPage, Days), Refusal>
         required: question.required,
         answer: booking.answers.get(&question.name).cloned(),
     });
+    let now_open = |deed: &&str| match *deed {
+        // Before somebody holds the job there must be a friend who was named.
+        "messages" => view.friend.is_some() || booking.direct.is_some(),
+        _ => true,
+    };
+    let allowed = allowed(view.state, Role::Customer).into_iter().filter(now_open).map(str::to_owned).collect();
     let customer = CustomerPage {
         job: view.id,
         state: view.state,
@@ -204,7 +210,7 @@ async fn seen(app: &App, view: JobView) -> Result<(CustomerPage, Days), Refusal>
         appointment: view.appointment,
         asked: view.questions,
         proposals: view.proposals.into_iter().filter(|proposal| proposal.until >= now).collect(),
-        allowed: allowed(view.state, Role::Customer).into_iter().map(str::to_owned).collect(),
+        allowed,
         created_at: view.created_at,
         expires_at: view.expires_at,
     };
