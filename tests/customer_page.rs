@@ -159,7 +159,7 @@ async fn a_customer_follows_their_job_in_a_browser() {
     // A friend takes it: the page says who comes, and the two may write to each other.
     let offer = friends[0].offer().await;
     let key = Key(Uuid::now_v7());
-    friends[0].client.send(&FriendFrame::Accept { offer: offer.offer, revision: offer.revision, key }).await;
+    assert!(friends[0].client.send(&FriendFrame::Accept { offer: offer.offer, revision: offer.revision, key }));
     browser.eval("look(true)").await;
     patiently("it is taken", async || {
         let job = partner.job(posted.id).await.expect("their job");
