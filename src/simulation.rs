@@ -42,8 +42,7 @@ pub struct Simulate {
     /// Kills of the server a day, instead of those of the weather.
     #[arg(long, value_name = "N")]
     crashes: Option<f64>,
-    /// The policy of every community, TOML; the trade's own without it. Its `quiet` and `undo_ms` are set aside: nights and
-    /// second thoughts are not simulated yet.
+    /// The policy of every community, TOML; the trade's own without it.
     #[arg(long, value_name = "FILE")]
     policy: Option<PathBuf>,
     /// Another policy under the same seed and demand.

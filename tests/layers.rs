@@ -48,6 +48,8 @@ const MAY_KNOW: &[(&str, &[&str])] = &[
             "dispatch::edges",
             "dispatch::hindsight",
             "dispatch::trial",
+            // What may be shown of a text of somebody.
+            "dispatch::contact",
         ],
     ),
     ("notify", &["words", "engine", "ledger::outbox*", "ledger::Outbox*"]),

@@ -129,7 +129,7 @@ fn a_policy_that_cannot_be_is_refused_in_words() {
 
 /// Weather in which what is broken comes to matter soon.
 fn wild() -> Faults {
-    Faults { refused_share: 0.3, outages_per_day: 6_000.0, rush_share: 0.9, network: 1.0, ..Faults::HARSH }
+    Faults { refused_share: 0.3, outages_per_day: 6_000.0, rush_share: 0.9, network: 1.0, talk: 0.0, ..Faults::HARSH }
 }
 
 /// Breaks one thing and looks for a seed in which the model sees it. The rules it may be seen by are named: red for the
@@ -171,13 +171,22 @@ fn what_is_broken_in_the_ledger_is_seen() {
 #[test]
 fn without_its_unique_index_the_ledger_takes_a_second_job_for_one_place() {
     // Who is busy takes the next job the moment the last one is done: while that is not yet written.
-    let mut policy = Policy { hand_max: 12, ..Policy::default() };
+    let mut policy = Policy { hand_max: 12, quiet: None, undo_ms: 0, ..Policy::default() };
     for plan in [&mut policy.urgent, &mut policy.normal, &mut policy.relaxed] {
         plan.offer_valid_ms = 12 * 3_600_000;
     }
     let crowded = Setting { friends: 16, jobs_per_day: 100.0, acceptance: 1.0, policy: Some(policy), ..village(0) };
     // Seen first in the twenty-sixth: the seeds before it cost most of a minute and show nothing.
     is_seen_in(&crowded, Mutation::NoUniqueIndex, 25..=60, wild(), &[Rule::Capacity]);
+}
+
+#[test]
+fn what_is_broken_about_nights_and_second_thoughts_is_seen() {
+    use Rule::{Night, Restart, Span, Undo};
+    is_seen(Mutation::NoNight, 2, Faults::NONE, &[Night, Span]);
+    is_seen(Mutation::ShortUndo, 6, Faults::USUAL, &[Undo]);
+    is_seen(Mutation::LateUndo, 6, Faults::USUAL, &[Undo]);
+    is_seen(Mutation::UndoForgotten, 6, Faults::HARSH, &[Restart, Undo]);
 }
 
 #[test]

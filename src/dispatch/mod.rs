@@ -28,7 +28,7 @@ pub mod caps;
 mod card;
 mod change;
 pub mod claim;
-mod contact;
+pub mod contact;
 pub mod decision;
 mod direct;
 mod duty;

@@ -20,6 +20,7 @@ mod friends;
 mod health;
 mod limit;
 mod line;
+mod listing;
 mod ops;
 mod partner;
 mod places;
@@ -215,6 +216,7 @@ pub fn public(app: Arc<App>) -> Router {
     Router::new()
         .merge(friend::routes())
         .merge(partner::routes())
+        .merge(listing::routes())
         .merge(customer::routes())
         .merge(customer_page::routes())
         .merge(ops::routes())

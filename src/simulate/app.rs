@@ -36,6 +36,7 @@ pub(crate) enum Deed {
     SendsFix(u32),
     Decides(OfferId),
     DeclinesLate(OfferId),
+    TakesBack(OfferId),
     Repeats(Key),
     Reports(JobId, u16, VisitEvent),
 }
@@ -57,6 +58,8 @@ pub(crate) struct App {
     /// What the server says about duty.
     on_duty: bool,
     pub offers: BTreeMap<OfferId, Shown>,
+    /// Offers whose no they have taken back.
+    pub regretted: BTreeSet<OfferId>,
     pub unanswered: BTreeMap<Key, Unanswered>,
     /// Jobs held, with the attempt in which they were won.
     pub visits: BTreeMap<JobId, (u16, JobState)>,
@@ -141,6 +144,7 @@ impl World {
                 let frame = FriendFrame::Decline { offer, reason: DeclineReason::Other, key: Some(key) };
                 self.send_keyed(friend, key, frame);
             }
+            Deed::TakesBack(offer) => self.take_back(friend, offer),
             Deed::Repeats(key) => self.repeat(friend, key),
             Deed::Reports(job, attempt, event) => self.report(friend, job, attempt, event),
         }

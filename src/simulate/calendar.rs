@@ -27,10 +27,11 @@ pub(crate) fn day_of(at: Time) -> i64 {
     (at.0 + ahead_ms(at)).div_euclid(DAY_MS)
 }
 
-/// The instant at which the clocks show so many ms of a day.
+/// The instant at which the clocks show so many ms of a day. What summer time leaves out is an hour later, what comes twice
+/// is the first.
 pub(crate) fn clock(day: i64, ms: i64) -> Time {
     let shown = day * DAY_MS + ms;
-    Time(shown - ahead_ms(Time(shown - HOUR_MS)))
+    Time(shown - ahead_ms(Time(shown - 2 * HOUR_MS)))
 }
 
 /// Which day of the week a day is.

@@ -9,6 +9,7 @@ use kiez_protocol::ids::PartnerSlug;
 use serde_json::{Value, json};
 
 use super::city::City;
+use super::faults::Mutation;
 use crate::dispatch::input::Terms;
 
 /// A kind of job: which community and package, who posts it, and how often against the others.
@@ -23,6 +24,8 @@ pub(crate) struct Offering {
 #[derive(Debug)]
 pub(crate) struct Documents {
     pub offerings: Vec<Offering>,
+    /// The communities as they were agreed on: what the model goes by, whatever the server takes them for.
+    pub agreed: Vec<Arc<Community>>,
 }
 
 /// Every skill a package may need.
@@ -34,7 +37,7 @@ pub(crate) const PHONE_COMPANY: &str = "phone-company";
 
 impl Documents {
     /// Those of a city; all communities under `policy`, if one is given.
-    pub fn of(city: City, policy: Option<&Policy>) -> Documents {
+    pub fn of(city: City, policy: Option<&Policy>, mutation: Option<Mutation>) -> Documents {
         let swiss = city == City::Sparse;
         let (currency, country, zone) =
             if swiss { ("CHF", "CH", "Europe/Zurich") } else { ("EUR", "DE", "Europe/Berlin") };
@@ -48,16 +51,15 @@ impl Documents {
             if let Some(policy) = policy {
                 community.policy = policy.clone();
             }
-            // Whatever the policy says: the model knows neither nights nor declines that are taken back.
-            (community.policy.quiet, community.policy.undo_ms) = (None, 0);
             Arc::new(community)
         };
-        let communities = [
+        let agreed = vec![
             community("neighbours", "own_then_all", 1_000, false, &["identity_and_background"]),
             community("customers", "own_then_all", 800, true, &["age"]),
             community("everybody", "all", 1_250, false, &[]),
             community("closed-circle", "own", 1_500, false, &["insurance", "knowledge"]),
         ];
+        let communities: Vec<Arc<Community>> = agreed.iter().map(|community| misread(community, mutation)).collect();
         // Prices in francs are half as high again.
         let price = |euros: i64| json!({"amount": if swiss { euros * 150 } else { euros * 100 }, "currency": currency});
         let package = |slug: &str, skill: &str, level: u8, minutes: u16, pricing: Value, tier: &str| {
@@ -99,8 +101,19 @@ impl Documents {
             offering("energy-company", 3, 1, 8.0, None),
             offering("energy-company", 2, 4, if swiss { 5.0 } else { 2.0 }, None),
         ];
-        Documents { offerings }
+        Documents { offerings, agreed }
     }
+}
+
+/// A community as the server goes by it.
+fn misread(community: &Arc<Community>, mutation: Option<Mutation>) -> Arc<Community> {
+    let mut read = Community::clone(community);
+    match mutation {
+        Some(Mutation::NoNight) => read.policy.quiet = None,
+        Some(Mutation::ShortUndo) => read.policy.undo_ms /= 3,
+        Some(_) | None => return Arc::clone(community),
+    }
+    Arc::new(read)
 }
 
 fn read<T: serde::de::DeserializeOwned>(document: Value) -> T {

@@ -26,6 +26,8 @@ pub struct Faults {
     pub papers_share: f64,
     /// Unfilled jobs that ops take in hand: they give them to somebody, or have friends asked anew.
     pub ops_share: f64,
+    /// How often friends take a no back, against usual people; 0: never.
+    pub talk: f64,
     /// Partner requests whose reply, or who themselves, are lost; the partner asks again with the same key.
     pub lost_request_share: f64,
 }
@@ -43,6 +45,7 @@ impl Faults {
         rush_share: 0.0,
         papers_share: 0.0,
         ops_share: 0.0,
+        talk: 1.0,
         lost_request_share: 0.0,
     };
     /// A bad week, every day.
@@ -57,6 +60,7 @@ impl Faults {
         rush_share: 0.15,
         papers_share: 0.1,
         ops_share: 0.3,
+        talk: 1.0,
         lost_request_share: 0.03,
     };
     /// Hardly anything works.
@@ -71,6 +75,7 @@ impl Faults {
         rush_share: 0.5,
         papers_share: 0.2,
         ops_share: 0.6,
+        talk: 3.0,
         lost_request_share: 0.2,
     };
 }
@@ -168,6 +173,10 @@ mutations! {
     SwallowedVerdict, "swallowed-verdict": "Every tenth verdict is never sent, however often it is asked for.";
     SwallowedClosing, "swallowed-closing": "Every tenth offer that closes is not told to its friend.";
     WinnerTwice, "winner-twice": "Who was second hears that they have won.";
+    NoNight, "no-night": "The server knows no night.";
+    ShortUndo, "short-undo": "The seat of a no is given on after a third of the time in which it can be taken back.";
+    LateUndo, "late-undo": "Every no that is taken back counts as taken back a minute later.";
+    UndoForgotten, "undo-forgotten": "A restart forgets which noes can be taken back.";
 }
 
 impl FromStr for Mutation {

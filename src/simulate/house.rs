@@ -12,7 +12,7 @@ use kiez_protocol::time::Time;
 use super::chance::Chance;
 use super::faults::Mutation;
 use super::link::LineNo;
-use super::model::{Book, Broken, Checked, Rule, hold};
+use super::model::{Asked, Book, Broken, Checked, Rule, hold};
 use super::people::DAY_MS;
 use super::session::Session;
 use super::streets::{FriendNo, Streets, friend_no};
@@ -317,12 +317,32 @@ impl World {
                 Input::Woken => house.book.woken(house.stood_since, self.now + RESTORE_GRACE_MS, self.now),
                 _ => {}
             }
+            let mut undo = None;
+            if let Input::Undone { friend, offer, received_at, .. } = &input {
+                house.book.undo_at = Some(*received_at);
+                undo = house.book.may_undo(*friend, *offer, *received_at, self.now).map(|job| (job, *friend, *offer));
+            }
             let mut effects = std::mem::take(&mut self.effects);
-            house.core.handle(input, self.now, &house.streets, &mut effects);
+            house.core.handle(self.garbled(input), self.now, &house.streets, &mut effects);
             self.decided(house, &mut effects)?;
             self.effects = effects;
+            house.book.undo_at = None;
+            if let Some((job, friend, offer)) = undo {
+                let lives = house.book.page_of(offer).and_then(|page| page.offer(offer)).is_some_and(Asked::is_live);
+                hold(lives, Rule::Undo, job, || format!("{friend} takes the no to {offer} back in time, in vain"))?;
+            }
         }
         Ok(())
+    }
+
+    /// The input as the core gets it, where that is broken.
+    fn garbled(&self, input: Input) -> Input {
+        match (self.setting.mutation, input) {
+            (Some(Mutation::LateUndo), Input::Undone { friend, offer, key, received_at }) => {
+                Input::Undone { friend, offer, key, received_at: received_at + 60_000 }
+            }
+            (_, input) => input,
+        }
     }
 
     fn decided(&mut self, house: &mut House, effects: &mut Effects) -> Checked {

@@ -30,6 +30,8 @@ pub(crate) struct Shown {
     gone: bool,
     /// Busy now: they will take it when they have finished what they do.
     later: bool,
+    /// They will regret a no so many ms later.
+    regret_ms: Option<i64>,
 }
 
 impl World {
@@ -58,7 +60,11 @@ impl World {
         let cents_an_hour = offer.net.amount * 60 / i64::from(offer.duration_min.max(1));
         let held = person.app.visits.len();
         let yes = person.says_yes(self.setting.acceptance, at, offer.distance_m, cents_an_hour, held);
-        let mind = if chance.happens(yes) {
+        let mut other = self.whim(friend, offer.job, offer.attempt, "regret");
+        let regret_ms = other.happens(0.05 * self.faults().talk).then(|| other.span_ms(9_000, 0.9).max(700));
+        let mind = if self.people[friend].app.regretted.contains(&offer.offer) {
+            if other.happens(0.8) { Mind::Yes } else { Mind::Nothing }
+        } else if chance.happens(yes) {
             Mind::Yes
         } else if chance.happens(0.4) {
             Mind::No(match chance.below(24) {
@@ -71,7 +77,8 @@ impl World {
         } else {
             Mind::Nothing
         };
-        let shown = Shown { revision: offer.revision, mind, rash, decided: false, gone: false, later: false };
+        let shown =
+            Shown { revision: offer.revision, mind, rash, decided: false, gone: false, later: false, regret_ms };
         self.people[friend].app.offers.insert(offer.offer, shown);
         if mind == Mind::Nothing {
             if chance.happens(0.05) {
@@ -88,6 +95,12 @@ impl World {
         let number = u64::from(self.job_no(job));
         let mixed = (friend as u64) << 40 ^ number << 12 ^ u64::from(attempt) << 6 ^ more;
         Chance::of(self.setting.seed, "mood", mixed)
+    }
+
+    /// A stream of its own for one more thing that somebody may make of a job.
+    fn whim(&self, friend: FriendNo, job: JobId, attempt: u16, what: &str) -> Chance {
+        let number = u64::from(self.job_no(job));
+        Chance::of(self.setting.seed, what, (friend as u64) << 40 ^ number << 12 ^ u64::from(attempt))
     }
 
     pub(crate) fn gone(&mut self, friend: FriendNo, offer: OfferId) {
@@ -111,7 +124,7 @@ impl World {
             return;
         }
         shown.decided = true;
-        let (mind, revision) = (shown.mind, shown.revision);
+        let (mind, revision, regret_ms) = (shown.mind, shown.revision, shown.regret_ms);
         if shown.gone {
             self.people[friend].app.offers.remove(&offer);
         }
@@ -139,9 +152,24 @@ impl World {
             Mind::No(reason) => {
                 let key = self.key(friend);
                 self.send_keyed(friend, key, FriendFrame::Decline { offer, reason, key: Some(key) });
+                if let Some(wait) = regret_ms {
+                    self.plan(wait, Event::Deed(friend, Deed::TakesBack(offer)));
+                }
             }
             Mind::Nothing => {}
         }
+    }
+
+    /// A no was a slip of the finger, or is regretted: now and then they say yes before they take it back.
+    pub(crate) fn take_back(&mut self, friend: FriendNo, offer: OfferId) {
+        self.people[friend].app.regretted.insert(offer);
+        if self.people[friend].chance.happens(0.2) {
+            let key = self.key(friend);
+            self.count.accepts += 1;
+            self.send_keyed(friend, key, FriendFrame::Accept { offer, revision: 1, key });
+        }
+        let key = self.key(friend);
+        self.send_keyed(friend, key, FriendFrame::Undo { offer, key: Some(key) });
     }
 
     pub(crate) fn verdict_comes(&mut self, friend: FriendNo, offer: OfferId, key: Key, result: Verdict) {

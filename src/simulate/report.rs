@@ -53,6 +53,7 @@ counts! {
     retried: "frames of friends sent again with their key";
     double_taps: "accepts tapped twice";
     accepts: "accepts";
+    undone: "noes taken back";
     alarms: "alarms to ops";
     ticks: "deadlines handled";
     records: "records decided";

@@ -144,11 +144,11 @@ pub(crate) struct World {
 impl World {
     pub fn new(setting: Setting, story: Option<Story>, last: Last) -> World {
         let map = Map::of(setting.city);
-        let documents = Documents::of(setting.city, setting.policy.as_ref());
+        let documents = Documents::of(setting.city, setting.policy.as_ref(), setting.mutation);
         let people: Vec<Person> =
             (0..setting.friends as usize).map(|number| Person::of(number, &setting, &map)).collect();
         let profiles = people.iter().map(|person| Arc::clone(&person.profile)).collect();
-        let seed = setting.seed;
+        let (seed, agreed) = (setting.seed, documents.agreed.clone());
         World {
             now: BEGINS,
             ends: BEGINS + i64::from(setting.days) * DAY_MS,
@@ -166,7 +166,7 @@ impl World {
             ledger: Ledger::new(setting.mutation),
             away_until: Time(0),
             free_since: BEGINS,
-            model: Model::new(profiles),
+            model: Model::new(profiles, &agreed),
             count: Count::default(),
             steps: 0,
             digest: 0xcbf2_9ce4_8422_2325,
@@ -339,8 +339,12 @@ impl World {
         }
         if let Record::Job(record) = record {
             for event in &record.events {
-                if let "paused" | "alarm" | "reminder" = event.kind {
-                    self.called_on(record.job.id, event.kind, record.job.progress.pause);
+                match event.kind {
+                    "paused" | "alarm" | "reminder" => {
+                        self.called_on(record.job.id, event.kind, record.job.progress.pause);
+                    }
+                    "decline_undone" => self.count.undone += 1,
+                    _ => {}
                 }
             }
         }

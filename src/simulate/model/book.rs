@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
-use kiez_protocol::directory::{Friend, Pricing};
+use kiez_protocol::directory::{Community, Friend, Pricing};
 use kiez_protocol::friend::{ClosedReason, Duty, WhyReason};
 use kiez_protocol::ids::{FriendId, JobId, OfferId, PartnerSlug};
 use kiez_protocol::money::Money;
@@ -12,10 +12,11 @@ use kiez_protocol::partner::JobState;
 use kiez_protocol::time::Time;
 
 use super::super::streets::{Streets, friend_no};
-use super::job::{Asked, GRACE_MS, Page, balance};
+use super::job::{Asked, GRACE_MS, Page, Undoable, balance};
 use super::{Checked, Rule, Tally, choice, hold};
 use crate::dispatch::decision::{Decision, Outcome};
 use crate::dispatch::effect::{DutyRow, JobRecord, Record};
+use crate::dispatch::input::Terms;
 use crate::dispatch::job::{Offer, OfferState, Visit, VisitEnd};
 use crate::dispatch::rank::Wait;
 
@@ -53,6 +54,7 @@ impl Load {
 
 #[derive(Clone, Debug)]
 pub(crate) struct Book {
+    agreed: Arc<[Arc<Community>]>,
     pub pages: HashMap<JobId, Page>,
     /// Jobs that are not final, oldest first.
     pub open: BTreeSet<JobId>,
@@ -68,11 +70,14 @@ pub(crate) struct Book {
     /// Records refused since everything was last written: a friend may be over capacity in memory until they are read
     /// again.
     pub unsettled: bool,
+    /// When the undo that is being handled was taken, where that is known.
+    pub undo_at: Option<Time>,
 }
 
 impl Book {
-    pub fn new(friends: usize) -> Book {
+    pub fn new(friends: usize, agreed: Arc<[Arc<Community>]>) -> Book {
         Book {
+            agreed,
             pages: HashMap::new(),
             open: BTreeSet::new(),
             loads: vec![Load::default(); friends],
@@ -83,6 +88,7 @@ impl Book {
             dues: BTreeSet::new(),
             restored_until: Time(0),
             unsettled: false,
+            undo_at: None,
         }
     }
 
@@ -126,10 +132,19 @@ impl Book {
             None => self.begin(record, tally)?,
         };
         tally.looked(Rule::Events);
+        tally.looked(Rule::Night);
+        let view = &record.job.view;
+        if (page.attempt, page.revision) != (view.attempt, view.revision) {
+            // What was declined is another job by now.
+            page.undoable.clear();
+        }
         for event in &record.events {
             page.take(event)?;
+            if event.kind == "decline_undone" {
+                tally.looked(Rule::Undo);
+                page.undone(event, self.undo_at)?;
+            }
         }
-        let view = &record.job.view;
         hold(
             !record.events.is_empty() && (page.state, page.sequence) == (view.state, view.sequence),
             Rule::Events,
@@ -183,6 +198,7 @@ impl Book {
                 self.asked(&mut page, offer, friends, now, tally)?;
             }
         }
+        page.taken_back = None;
         self.whole(&page, record, tally)?;
         if let Some(due) = page.due.filter(|_| !page.is_open()) {
             self.dues.insert((due, id));
@@ -210,10 +226,14 @@ impl Book {
         }
         let booking = record.booking.clone();
         hold(booking.is_some(), Rule::Events, row.id, || "begins without what was booked".to_owned())?;
+        let theirs = |community: &&Arc<Community>| community.slug == row.terms.community.slug;
+        let community = self.agreed.iter().find(theirs).map(Arc::clone);
+        hold(community.is_some(), Rule::Events, row.id, || "of a community that nobody knows".to_owned())?;
+        let terms = Terms { community: community.expect("just seen"), ..row.terms.clone() };
         Ok(Page {
             id: row.id,
             partner: row.partner.clone(),
-            terms: row.terms.clone(),
+            terms,
             booking: booking.expect("just seen"),
             state: row.view.state,
             sequence: 0,
@@ -226,10 +246,14 @@ impl Book {
             visits: Vec::new(),
             blocked: BTreeSet::new(),
             found_vague: 0,
+            vague_by: BTreeSet::new(),
             in_reach: None,
             changed_at: row.updated_at,
             wave_at: None,
             due: None,
+            last: ("", row.created_at),
+            undoable: BTreeMap::new(),
+            taken_back: None,
         })
     }
 
@@ -297,6 +321,7 @@ impl Book {
             (OfferState::Live, _) => true,
             // Renewed when the job is unfilled, won in the grace after its end, or declined after it.
             (OfferState::Closed(Expired), OfferState::Live | OfferState::Closed(Won | Declined)) => true,
+            (OfferState::Closed(Declined), OfferState::Live) => page.taken_back == Some(offer.friend),
             (OfferState::Closed(_), _) => false,
         };
         hold(allowed, Rule::Seats, id, || format!("offer {} was {:?} and is {:?}", offer.id, old.state, offer.state))?;
@@ -304,6 +329,16 @@ impl Book {
         hold(same(old) == same(offer), Rule::Seats, id, || format!("offer {} is another one", offer.id))?;
         let blocked = offer.state == OfferState::Live && page.blocked.contains(&offer.friend);
         hold(!blocked, Rule::Blocked, id, || format!("{} declined or handed back, and is offered it", offer.friend))?;
+        tally.looked(Rule::Span);
+        let late = now >= old.expires_at || page.state == JobState::Expired;
+        hold(late || offer.state != OfferState::Closed(Expired), Rule::Span, id, || {
+            format!("offer {} has expired at {now}, and lasted until {}", old.id, old.expires_at)
+        })?;
+        let right = if offer.renewed { page.expires_at } else { old.expires_at.min(page.expires_at) };
+        let lasts = offer.state != OfferState::Live || offer.expires_at == right;
+        hold(lasts, Rule::Span, id, || {
+            format!("offer {} now lasts until {}, and {right} is right", old.id, offer.expires_at)
+        })?;
         self.ends.remove(&(old.expires_at, old.id));
         if old.state != offer.state {
             asked.states.push(offer.state);
@@ -312,9 +347,30 @@ impl Book {
         load.changed_at = now;
         load.hand.retain(|held| *held != offer.id);
         load.beside.retain(|held| *held != offer.id);
+        let policy = &page.terms.community.policy;
+        if (old.state, offer.state) == (OfferState::Live, OfferState::Closed(Declined)) && policy.undo_ms > 0 {
+            let seated = !asked.failed(now);
+            page.undoable.insert(offer.id, Undoable { until: now + policy.undo_ms, seated });
+        }
         asked.offer = offer.clone();
         self.lay_down(offer, page.expires_at);
-        Ok(())
+        let (held, most) = (self.loads[friend_no(offer.friend)].hand.len(), usize::from(policy.hand_max));
+        hold(page.taken_back != Some(offer.friend) || held <= most, Rule::Undo, id, || {
+            format!("{} takes a no back and holds {held} offers of {most}", offer.friend)
+        })
+    }
+
+    /// Whether a no that is taken back now must become a live offer again: in time, of the run and revision that still
+    /// look, before the offer is over, and with room in the hand.
+    pub fn may_undo(&self, friend: FriendId, offer: OfferId, received_at: Time, now: Time) -> Option<JobId> {
+        let page = self.page_of(offer)?;
+        let known = &page.offer(offer).filter(|asked| asked.offer.friend == friend)?.offer;
+        let in_time = page.undoable.get(&offer).is_some_and(|undo| received_at <= undo.until && now < undo.until);
+        let unfilled = page.state == JobState::Unfilled;
+        let hand = self.loads[friend_no(friend)].hand.len();
+        let room = hand < usize::from(page.terms.community.policy.hand_max);
+        let may = in_time && page.is_open() && known.attempt == page.attempt;
+        (may && (unfilled || room && known.expires_at > now)).then_some(page.id)
     }
 
     /// A friend is asked.
@@ -335,6 +391,17 @@ impl Book {
             format!("offer {} begins closed", offer.id)
         })?;
         hold(!page.blocked.contains(&friend), Rule::Blocked, id, || format!("{friend} declined or handed back"))?;
+        let night = page.night();
+        let wakes = night.until(offer.sent_at);
+        hold(given || wakes.is_none(), Rule::Night, id, || {
+            format!("{friend} is asked at {}, at night", offer.sent_at)
+        })?;
+        let valid_until = night.after(offer.sent_at, page.plan().offer_valid_ms).min(page.expires_at);
+        let right = if offer.renewed { page.expires_at } else { valid_until };
+        tally.looked(Rule::Span);
+        hold(given || offer.expires_at == right, Rule::Span, id, || {
+            format!("{friend} is asked until {}, and {right} is right", offer.expires_at)
+        })?;
         let again = page.asked.iter().any(|asked| asked.offer.friend == friend && asked.offer.attempt == offer.attempt);
         hold(!again, Rule::Seats, id, || format!("{friend} is asked twice in attempt {}", offer.attempt))?;
         let shared = page.asked.iter().any(|asked| asked.offer.seat == offer.seat);
@@ -470,7 +537,7 @@ impl Book {
 
     /// The book of a dispatcher that has just been restored from what is committed.
     pub fn restored(&self, until: Time, now: Time) -> Book {
-        let mut book = Book::new(0);
+        let mut book = Book::new(0, Arc::clone(&self.agreed));
         for job in &self.open {
             let Some(mut page) = self.pages.get(job).cloned() else { continue };
             page.changed_at = now;

@@ -62,15 +62,21 @@ fn seat_is_free(page: &Page, offer: &Offer, now: Time) -> Checked {
     hold(offer.wave_seat < policy.seats, Rule::Seats, page.id, || {
         format!("a wave of {} has a seat {}", policy.seats, offer.wave_seat)
     })?;
+    let same =
+        |other: &Offer| (other.attempt, other.wave, other.wave_seat) == (offer.attempt, offer.wave, offer.wave_seat);
     let sits = |asked: &&Asked| {
         let other = &asked.offer;
-        let same = (other.attempt, other.wave, other.wave_seat) == (offer.attempt, offer.wave, offer.wave_seat);
-        same && matches!(other.state, OfferState::Live | OfferState::Closed(ClosedReason::Expired))
+        same(other) && matches!(other.state, OfferState::Live | OfferState::Closed(ClosedReason::Expired))
     };
+    let kept = page
+        .undoable
+        .iter()
+        .find(|(id, undo)| undo.seated && undo.until > now && page.offer(**id).is_some_and(|asked| same(&asked.offer)));
+    hold(kept.is_none(), Rule::Undo, page.id, || {
+        format!("seat {} of wave {} is kept for {kept:?}, and given to {}", offer.wave_seat, offer.wave, offer.friend)
+    })?;
     for asked in page.asked.iter().filter(sits) {
-        let due = asked.arrives_by;
-        let failed = due <= now && asked.arrived_at.is_none_or(|at| at >= due);
-        hold(failed, Rule::Seats, page.id, || {
+        hold(asked.failed(now), Rule::Seats, page.id, || {
             format!(
                 "seat {} of wave {} is {}'s, whose offer arrived {:?}, and is given to {}",
                 offer.wave_seat, offer.wave, asked.offer.friend, asked.arrived_at, offer.friend
@@ -284,7 +290,7 @@ pub(super) fn standing(streets: &Streets) -> impl Iterator<Item = (FriendNo, &Re
 
 /// The wave by which pros and the whole crowd join: the wave, or as many as would have opened by now.
 pub(super) fn stage(page: &Page, wave: u8, now: Time) -> u8 {
-    let passed = now.since(page.run.started_at) / page.plan().interval_ms.max(1) + 1;
+    let passed = page.night().run_ms(page.run.started_at, now) / page.plan().interval_ms.max(1) + 1;
     wave.max(u8::try_from(passed).unwrap_or(u8::MAX))
 }
 

@@ -1,7 +1,7 @@
 //! One job as the records tell of it: its events lead from state to state, each by who may take it there, and every
 //! state has its time.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use kiez_protocol::directory::{Friend, Pricing, WavePlan};
@@ -10,6 +10,7 @@ use kiez_protocol::money::{Currency, Money, PaymentMethod};
 use kiez_protocol::partner::{JobState, Urgency};
 use kiez_protocol::time::Time;
 
+use super::night::Night;
 use super::{Checked, Rule, Tally, hold};
 use crate::dispatch::effect::{Actor, EventRow};
 use crate::dispatch::input::Terms;
@@ -35,6 +36,19 @@ impl Asked {
     pub fn is_live(&self) -> bool {
         self.offer.state == OfferState::Live
     }
+
+    /// Whether it did not arrive in time, and its seat may be given on.
+    pub fn failed(&self, now: Time) -> bool {
+        self.arrives_by <= now && self.arrived_at.is_none_or(|at| at >= self.arrives_by)
+    }
+}
+
+/// A no that can be taken back.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Undoable {
+    pub until: Time,
+    /// Its seat stays empty so long. One whose offer had not arrived in time is given on already.
+    pub seated: bool,
 }
 
 /// Everything recorded of one job.
@@ -57,6 +71,8 @@ pub(crate) struct Page {
     pub blocked: BTreeSet<FriendId>,
     /// How many found it too vague since its customer last said more.
     pub found_vague: usize,
+    /// Who they are: a no that is taken back counts no more.
+    pub vague_by: BTreeSet<FriendId>,
     /// How many were suitable and in reach when it first looked, whatever the wave; where that was seen.
     pub in_reach: Option<usize>,
     /// When its last event happened.
@@ -65,6 +81,12 @@ pub(crate) struct Page {
     pub wave_at: Option<Time>,
     /// When its present state must end.
     pub due: Option<Time>,
+    /// What happened last, and when.
+    pub last: (&'static str, Time),
+    /// Noes that can be taken back.
+    pub undoable: BTreeMap<OfferId, Undoable>,
+    /// Who takes a no back by the record that is being looked at.
+    pub taken_back: Option<FriendId>,
 }
 
 impl Page {
@@ -79,6 +101,11 @@ impl Page {
             Urgency::Normal => &policy.normal,
             Urgency::Relaxed => &policy.relaxed,
         }
+    }
+
+    /// When its clocks stand.
+    pub fn night(&self) -> Night {
+        Night::of(&self.terms.community.policy, self.booking.urgency)
     }
 
     pub fn holder(&self) -> Option<&Visit> {
@@ -104,7 +131,7 @@ impl Page {
             format!("{:?} took it from {from:?} to {}", event.actor, event.to)
         })?;
         if event.kind == "wave_opened" {
-            let due = self.wave_at.map(|before| before + self.plan().interval_ms);
+            let due = self.wave_at.map(|before| self.night().after(before, self.plan().interval_ms));
             let soon = self.state == JobState::Dispatching && due.is_some_and(|due| event.at < due);
             hold(!soon, Rule::Seats, self.id, || format!("a wave opened at {}, and was due at {due:?}", event.at))?;
             self.wave_at = Some(event.at);
@@ -116,7 +143,9 @@ impl Page {
         if back && let Some(visit) = self.visits.iter().max_by_key(|visit| visit.attempt) {
             self.blocked.insert(visit.friend);
         }
+        self.sleeps(event)?;
         (self.sequence, self.state, self.changed_at) = (event.sequence, event.to, event.at);
+        self.last = (event.kind, event.at);
         if from != Some(event.to) {
             if event.to == JobState::Dispatching {
                 self.wave_at = None;
@@ -149,17 +178,56 @@ impl Page {
         self.vague(event)
     }
 
-    /// The customer is reminded of missing answers an hour and a day after the post; three days after it, it is over.
+    /// A friend takes a no back: `taken_at` is when the server had it, where that is known.
+    pub fn undone(&mut self, event: &EventRow, taken_at: Option<Time>) -> Checked {
+        let Actor::Friend(friend) = &event.actor else {
+            return hold(false, Rule::Undo, self.id, || format!("{:?} takes a no back", event.actor));
+        };
+        let theirs = |offer: &OfferId| self.offer(*offer).is_some_and(|asked| asked.offer.friend == *friend);
+        let found = self.undoable.iter().find(|(offer, _)| theirs(offer)).map(|(offer, undo)| (*offer, undo.until));
+        let in_time = found.is_some_and(|(_, until)| taken_at.is_none_or(|at| at <= until));
+        hold(in_time, Rule::Undo, self.id, || format!("{friend} takes a no back at {taken_at:?}: {found:?}"))?;
+        let (offer, _) = found.expect("just seen");
+        self.undoable.remove(&offer);
+        self.blocked.remove(friend);
+        if self.vague_by.remove(friend) {
+            self.found_vague = self.found_vague.saturating_sub(1);
+        }
+        self.taken_back = Some(*friend);
+        Ok(())
+    }
+
+    /// The customer is reminded of missing answers an hour and a day after the post, but not at night; three days after
+    /// it, it is over.
     fn reminder_after(&self, at: Time) -> Time {
         let due = [1, 24].map(|hours| self.created_at + hours * HOUR_MS).into_iter().find(|due| *due > at);
-        due.unwrap_or(self.created_at + 72 * HOUR_MS)
+        let end = self.created_at + 72 * HOUR_MS;
+        due.map_or(end, |due| self.night().until(due).unwrap_or(due).min(end))
+    }
+
+    /// At night the clocks stand: nobody is asked or reminded, and no time runs out on a search. What people do then may
+    /// end it all the same.
+    fn sleeps(&self, event: &EventRow) -> Checked {
+        let ends = matches!(self.last.0, "handed_back" | "no_contact" | "direct_passed") && self.last.1 == event.at;
+        let rests = match event.kind {
+            "wave_opened" | "seat_refilled" | "named_asked" | "reminder" => true,
+            "unfilled" => !ends,
+            _ => false,
+        };
+        let night = self.night().until(event.at).filter(|_| rests);
+        hold(night.is_none(), Rule::Night, self.id, || format!("{} at {}, at night", event.kind, event.at))
     }
 
     /// Found too vague by so many friends, it is held until its customer has said more, and nobody else is asked.
     fn vague(&mut self, event: &EventRow) -> Checked {
         let most = usize::from(self.terms.community.policy.vague_max);
         match event.kind {
-            "offer_declined" if event.reason.as_deref() == Some("too_vague") => self.found_vague += 1,
+            "offer_declined" if event.reason.as_deref() == Some("too_vague") => {
+                self.found_vague += 1;
+                if let Actor::Friend(friend) = &event.actor {
+                    self.vague_by.insert(*friend);
+                }
+            }
             "resumed" | "assigned_by_ops" => self.found_vague = 0,
             "paused" if event.actor == Actor::System => {
                 let found = self.found_vague;

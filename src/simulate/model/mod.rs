@@ -7,6 +7,7 @@
 //! | `book`, `job` | a record with all records before it: events, offers, winners, places, money, deadlines |
 //! | `choice` | who was asked, with everybody who could have been: by brute force, with gates of its own |
 //! | `told` | what is told, with what is committed: nothing before, and nothing private but to the winner |
+//! | `night` | when clocks stand |
 //! | `rest` | what stands while nothing happens: nothing late, forgotten, or unlike what the apps believe |
 //!
 //! There are two books. One dispatcher's *decided* book has every record it has made; the *committed* book has what the
@@ -15,10 +16,12 @@
 mod book;
 mod choice;
 mod job;
+mod night;
 mod rest;
 mod told;
 
 pub(crate) use book::Book;
+pub(crate) use job::Asked;
 pub(crate) use rest::Glance;
 pub(crate) use told::{Heard, text_of};
 
@@ -26,7 +29,7 @@ use std::collections::{HashMap, HashSet};
 use std::fmt;
 use std::sync::Arc;
 
-use kiez_protocol::directory::Friend;
+use kiez_protocol::directory::{Community, Friend};
 use kiez_protocol::friend::{LostReason, Verdict};
 use kiez_protocol::ids::{FriendId, JobId, Key};
 use kiez_protocol::time::Time;
@@ -62,7 +65,10 @@ rules! {
     Deadline: "every job that is not final has its next deadline";
     Events: "every change is one event, and the events replay to the state";
     Private: "no street, name or phone to anybody but the winner";
+    Night: "nobody is asked or reminded at night, and the clocks of waves and offers stand";
+    Span: "an offer lasts as long as the policy says";
     Net: "net never falls between offers of a job";
+    Undo: "a no can be taken back in its time, and its seat stays empty until then";
     Blocked: "who declined or handed back never sees the job again";
     Restart: "after a restart stands what stood before";
     CoolDown: "who lets the contact clock run out rests as long as the policy says";
@@ -134,9 +140,10 @@ pub(crate) struct Model {
 }
 
 impl Model {
-    pub fn new(friends: Vec<Arc<Friend>>) -> Model {
+    /// Friends, and the communities as they were agreed on.
+    pub fn new(friends: Vec<Arc<Friend>>, agreed: &[Arc<Community>]) -> Model {
         Model {
-            committed: Book::new(friends.len()),
+            committed: Book::new(friends.len(), agreed.into()),
             tally: Tally::default(),
             heard: vec![Heard::default(); friends.len()],
             friends,

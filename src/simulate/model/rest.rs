@@ -64,7 +64,11 @@ impl Model {
             self.tally.looked(Rule::Forgotten);
             // Two looks: one may have come a moment before they were suitable.
             let patience = 2 * page.plan().interval_ms.max(UNFILLED_LOOK_MS) + LATE_MS;
-            let since = glance.now - patience;
+            let night = page.night();
+            if night.until(glance.now).is_some() {
+                continue;
+            }
+            let since = night.before(glance.now, patience);
             if page.changed_at > since || glance.free_since > since || book.restored_until > since {
                 continue;
             }
@@ -129,7 +133,7 @@ impl Model {
         let mut soonest = None;
         for id in &self.committed.open {
             let page = &self.committed.pages[id];
-            match core.job(*id).map(|job| differs(job, page)) {
+            match core.job(*id).map(|job| differs(job, page, now)) {
                 Some(None) => {}
                 Some(Some(what)) => return hold(false, Rule::Restart, *id, || what),
                 None => return hold(false, Rule::Restart, *id, || "did not come back".to_owned()),
@@ -144,7 +148,7 @@ impl Model {
 }
 
 /// How a restored job differs from what is committed, if it does.
-fn differs(job: &Job, page: &Page) -> Option<String> {
+fn differs(job: &Job, page: &Page, now: Time) -> Option<String> {
     let counts = (job.state, job.sequence, job.attempt, job.revision, job.expire_at);
     let stored = (page.state, page.sequence, page.attempt, page.revision, page.expires_at);
     if counts != stored {
@@ -160,6 +164,13 @@ fn differs(job: &Job, page: &Page) -> Option<String> {
     let blocked: Vec<_> = page.blocked.difference(&job.blocked).collect();
     if !blocked.is_empty() {
         return Some(format!("came back without a word of {blocked:?}, who declined or handed back"));
+    }
+    let there: BTreeMap<_, _> = job.undoable.iter().map(|undo| (undo.offer, undo.until)).collect();
+    let then: BTreeMap<_, _> = page.undoable.iter().map(|(offer, undo)| (*offer, undo.until)).collect();
+    let lasts = |undoable: &BTreeMap<OfferId, Time>| undoable.iter().filter(|(_, until)| **until > now).count();
+    let same = lasts(&there) == lasts(&then) && there.iter().all(|(offer, until)| then.get(offer) == Some(until));
+    if page.is_open() && !same {
+        return Some(format!("came back with {there:?} to be taken back, it was {then:?}"));
     }
     let live = |offer: &&crate::dispatch::job::Offer| offer.state == OfferState::Live;
     let there: BTreeMap<_, _> = job

@@ -223,9 +223,9 @@ impl Model {
         }
         self.tally.looked(Rule::OneKey);
         let before = self.verdicts.insert((friend, key), (result, reason));
-        // An offer that had expired may be renewed, and then the same accept wins.
-        let expired = (Verdict::Lost, Some(LostReason::Expired));
-        let same = before.is_none_or(|before| before.0 == result || before == expired);
+        // An offer that had expired may be renewed, and one that was declined taken back: then the same accept wins.
+        let returns = [LostReason::Expired, LostReason::Declined].map(|reason| (Verdict::Lost, Some(reason)));
+        let same = before.is_none_or(|before| before.0 == result || returns.contains(&before));
         hold(same, Rule::OneKey, job, || {
             format!("{friend} is told {result:?} {reason:?} after {before:?} for the same key")
         })
