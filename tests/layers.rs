@@ -45,6 +45,8 @@ const MAY_KNOW: &[(&str, &[&str])] = &[
             "dispatch::edges",
             "dispatch::hindsight",
             "dispatch::trial",
+            // What may be shown of a text of somebody.
+            "dispatch::contact",
         ],
     ),
     ("notify", &["engine", "ledger::outbox*", "ledger::Outbox*"]),

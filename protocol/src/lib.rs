@@ -8,6 +8,7 @@
 //! | [`friend`] | the friend socket: frames to the server and messages to the friend |
 //! | [`partner`] | the partner's HTTP API: jobs in, their state out |
 //! | [`customer`] | the customer's link: one job |
+//! | [`listing`] | friends who chose to be found by a partner's page |
 //! | [`talk`] | questions, proposals, messages |
 //! | [`directory`] | what admins maintain: communities with their policy, packages, friends, partners |
 //! | [`profile`], [`hours`] | what a friend's profile holds besides name and skills; hours of the week |
@@ -37,6 +38,7 @@ pub mod gate;
 pub mod health;
 pub mod hours;
 pub mod ids;
+pub mod listing;
 pub mod money;
 #[cfg(feature = "schemas")]
 pub mod openapi;

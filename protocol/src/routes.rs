@@ -190,6 +190,17 @@ const PAGE: &[Parameter] = &[
     query("limit", "Jobs of a page.", Takes::Number { least: 1, most: 200, default: 50 }),
     query("after", "The `after` of the page before.", Takes::Type("job_id")),
 ];
+const LISTING: &[Parameter] = &[
+    query("community", "Friends of this community; without it of the partner's own.", Takes::Type("slug")),
+    query(
+        "near",
+        "Latitude and longitude in degrees, as in `52.52,13.40`: tells how far each is.",
+        Takes::Text { most: 64 },
+    ),
+    query("skill", "Only friends with this skill.", Takes::Type("slug")),
+    query("limit", "Friends of a page.", Takes::Number { least: 1, most: 200, default: 50 }),
+    query("after", "The `after` of the page before.", Takes::Text { most: 64 }),
+];
 const AUDIT: &[Parameter] = &[
     query("kind", "Only what was done to things of this kind.", Takes::Type("subject_kind")),
     query("subject", "Only what was done to this: an id or a slug.", Takes::Text { most: 200 }),
@@ -430,6 +441,21 @@ pub const ROUTES: &[Route] = &[
         body: None,
         answers: &[answer(200, "All packages.", Content::Json("package_list", &["package_list"]))],
         refusals: &[KEY],
+    },
+    Route {
+        method: "get",
+        path: "/v1/friends",
+        name: "listListedFriends",
+        part: Part::Partners,
+        does: "Lists friends who chose to be found",
+        about: "Cards, by bands of distance and within a band in an order that says nothing. First name and initial, no position, \
+            no contact data. The bands are measured between neighbourhoods of about 36 km², so that no number of questions finds \
+            a door. As `friend` of a post an id makes the job a direct one. An unknown query parameter is refused.",
+        who: Who::Partner,
+        parameters: &[LISTING],
+        body: None,
+        answers: &[answer(200, "A page.", Content::Json("listing", &["listing"]))],
+        refusals: &[KEY, &[Code::BadRequest, Code::Invalid, Code::UnknownCommunity, Code::NotOffered, Code::Forbidden]],
     },
     Route {
         method: "post",

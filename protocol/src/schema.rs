@@ -18,6 +18,7 @@ use crate::directory::{Community, Friend, ImportLine, ImportReport, Package, Par
 use crate::friend::{Envelope, FriendFrame};
 use crate::health::{Liveness, Readiness};
 use crate::ids::{FriendId, JobId, OfferId, PackageSlug};
+use crate::listing::Listing;
 use crate::ops::{OpsFrame, OpsMessage};
 use crate::partner::{CancelJob, DryRun, EditJob, GiveAnswers, JobList, JobState, JobView, PackageList, PostJob};
 use crate::people::{
@@ -61,6 +62,7 @@ pub const MESSAGES: &[Message] = &[
     told::<JobView>("job_view"),
     told::<JobList>("job_list"),
     told::<PackageList>("package_list"),
+    told::<Listing>("listing"),
     told::<Problem>("problem"),
     told::<DryRun>("dry_run"),
     told::<DeskList>("desk_list"),

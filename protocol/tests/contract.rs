@@ -216,6 +216,7 @@ fn readable(name: &str, value: &Value) -> bool {
         "job_view" => reads::<p::JobView>(value),
         "job_list" => reads::<p::JobList>(value),
         "package_list" => reads::<p::PackageList>(value),
+        "listing" => reads::<kiez_protocol::listing::Listing>(value),
         "problem" => reads::<r::Problem>(value),
         "dry_run" => reads::<p::DryRun>(value),
         "desk_list" => reads::<desk::DeskList>(value),

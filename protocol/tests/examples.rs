@@ -120,6 +120,7 @@ const PLAIN: &[(&str, Check)] = &[
     ("job_view", same::<JobView>),
     ("job_list", same::<JobList>),
     ("package_list", same::<PackageList>),
+    ("listing", same::<kiez_protocol::listing::Listing>),
     ("problem", same::<Problem>),
     ("community", same::<Community>),
     ("package", same::<Package>),

@@ -25,6 +25,14 @@ pub fn for_strangers(text: &str, booking: &Booking) -> String {
     without(text, &known)
 }
 
+/// What a friend says of themselves, as everybody may read it: without what looks like contact data, and without all of their
+/// name but the first, which alone is shown there.
+pub fn for_a_listing(text: &str, name: &str) -> String {
+    let parts = name.split_whitespace().skip(1).flat_map(|part| part.split(|c: char| !c.is_alphanumeric()));
+    let known: Vec<String> = parts.filter(|part| part.chars().count() >= NAME_CHARS).map(str::to_lowercase).collect();
+    without(text, &known)
+}
+
 fn without(text: &str, known: &[String]) -> String {
     let text = plain(text);
     let words: Vec<&str> = text.split_whitespace().collect();
@@ -363,6 +371,17 @@ mod tests {
             ("die Kanarien singen", "die Kanarien singen"),
         ] {
             assert_eq!(without(text, &known), shown);
+        }
+    }
+
+    #[test]
+    fn a_listing_shows_no_more_of_a_name_than_its_first() {
+        for (text, name, shown) in [
+            ("Alex Muster, 0176 1234567, hilft gern", "Alex Muster", "Alex […] hilft gern"),
+            ("Frag nach Kim", "Kim", "Frag nach Kim"),
+            ("von Berg und Tal, a.berg@example.org", "Anna Maria von Berg", "[…] und Tal, […]"),
+        ] {
+            assert_eq!(super::for_a_listing(text, name), shown, "{text}");
         }
     }
 

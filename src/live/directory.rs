@@ -11,6 +11,8 @@ use kiez_protocol::directory::{Community, Friend, Package, Partner};
 use kiez_protocol::ids::{CommunitySlug, FriendId, PackageSlug, PartnerSlug};
 use kiez_protocol::time::Time;
 
+use super::listed::Listing;
+
 /// All documents.
 #[derive(Debug, Default)]
 pub struct Directory {
@@ -18,6 +20,8 @@ pub struct Directory {
     packages: Documents<PackageSlug, Package>,
     partners: Documents<PartnerSlug, Partner>,
     friends: DashMap<FriendId, Arc<Friend>>,
+    /// Those of them who want to be found.
+    listing: Listing,
     /// Only friends whose name in tokens is not their id.
     subjects: DashMap<String, FriendId>,
 }
@@ -83,6 +87,11 @@ impl Directory {
         }
     }
 
+    /// Friends who chose to be listed and may be shown.
+    pub fn listing(&self) -> &Listing {
+        &self.listing
+    }
+
     /// How many friends there are.
     pub fn friends_len(&self) -> usize {
         self.friends.len()
@@ -107,6 +116,7 @@ impl Directory {
     pub fn put_friend(&self, friend: Friend) -> Arc<Friend> {
         let friend = Arc::new(friend);
         let before = self.friends.insert(friend.id, friend.clone());
+        self.listing.put(&friend);
         if let Some(subject) = before.and_then(|before| before.subject.clone())
             && friend.subject.as_ref() != Some(&subject)
         {

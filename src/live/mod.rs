@@ -11,6 +11,7 @@ pub mod epoch;
 pub mod feed;
 pub mod fix;
 pub mod index;
+pub mod listed;
 pub mod outbox;
 pub mod pulse;
 pub mod reach;

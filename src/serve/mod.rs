@@ -19,6 +19,7 @@ mod friends;
 mod health;
 mod limit;
 mod line;
+mod listing;
 mod ops;
 mod partner;
 mod places;
@@ -214,6 +215,7 @@ pub fn public(app: Arc<App>) -> Router {
     Router::new()
         .merge(friend::routes())
         .merge(partner::routes())
+        .merge(listing::routes())
         .merge(customer::routes())
         .merge(ops::routes())
         .merge(desk::routes())

@@ -7,8 +7,8 @@ use axum::Router;
 use axum::extract::{Path, RawQuery, Request, State};
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::routing::{get, post};
-use kiez_protocol::directory::{Community, Package};
-use kiez_protocol::ids::{JobId, PartnerSlug};
+use kiez_protocol::directory::{Community, Package, Partner};
+use kiez_protocol::ids::{CommunitySlug, JobId, PartnerSlug};
 use kiez_protocol::money::PRICE_MAX;
 use kiez_protocol::partner::{
     Address, Answers, CancelJob, Customer, EditJob, GiveAnswers, JobList, JobState, JobView, PackageList, PostJob,
@@ -169,22 +169,13 @@ pub(super) fn idempotency_key(headers: &HeaderMap) -> Result<Option<String>, Ref
 
 /// A post as the dispatcher takes it: its shape is right, its words are known.
 pub(super) fn check(app: &App, partner: &PartnerSlug, posted: PostJob) -> Result<(Booking, Terms), Refusal> {
-    let (profile, _) =
-        app.live.directory.partner(partner).ok_or_else(|| Refusal::new(Code::Forbidden, "the partner is not known"))?;
-    let slug = posted.community.or_else(|| profile.community.clone());
-    let slug =
-        slug.ok_or_else(|| Refusal::param(Code::Invalid, "community", "name a community: the partner has no default"))?;
-    if app.live.directory.community(&slug).is_none() {
-        return Err(Refusal::param(Code::UnknownCommunity, "community", format!("there is no community `{slug}`")));
-    }
-    let (community, community_version) = app.live.directory.community_at(&slug, app.clock.now()).ok_or_else(|| {
-        Refusal::param(Code::NotOffered, "community", format!("`{slug}` has no policy that is valid now"))
-    })?;
+    let profile = profile(app, partner)?;
+    let (community, community_version) = community(app, partner, posted.community)?;
     let (package, package_version) = app.live.directory.package(&posted.package).ok_or_else(|| {
         Refusal::param(Code::UnknownPackage, "package", format!("there is no package `{}`", posted.package))
     })?;
     if !offers(&community, &package) {
-        let detail = format!("`{}` is not offered in `{slug}`", package.slug);
+        let detail = format!("`{}` is not offered in `{}`", package.slug, community.slug);
         return Err(Refusal::param(Code::NotOffered, "package", detail));
     }
     let mut faults = Vec::new();
@@ -226,6 +217,30 @@ pub(super) fn check(app: &App, partner: &PartnerSlug, posted: PostJob) -> Result
     };
     let commission = profile.commission.as_ref().unwrap_or(&community.commission).at(app.clock.now());
     Ok((booking, Terms { package, package_version, community, community_version, commission }))
+}
+
+fn profile(app: &App, partner: &PartnerSlug) -> Result<Arc<Partner>, Refusal> {
+    let profile = app.live.directory.partner(partner).map(|(profile, _)| profile);
+    profile.ok_or_else(|| Refusal::new(Code::Forbidden, "the partner is not known"))
+}
+
+/// The community in which a partner wants something, the named one or their own, in the version that holds now.
+pub(super) fn community(
+    app: &App,
+    partner: &PartnerSlug,
+    named: Option<CommunitySlug>,
+) -> Result<(Arc<Community>, u32), Refusal> {
+    let profile = profile(app, partner)?;
+    let slug = named.or_else(|| profile.community.clone());
+    let slug =
+        slug.ok_or_else(|| Refusal::param(Code::Invalid, "community", "name a community: the partner has no default"))?;
+    if app.live.directory.community(&slug).is_none() {
+        return Err(Refusal::param(Code::UnknownCommunity, "community", format!("there is no community `{slug}`")));
+    }
+    let found = app.live.directory.community_at(&slug, app.clock.now());
+    found.ok_or_else(|| {
+        Refusal::param(Code::NotOffered, "community", format!("`{slug}` has no policy that is valid now"))
+    })
 }
 
 fn offers(community: &Community, package: &Package) -> bool {

@@ -10,6 +10,7 @@ mod audit;
 mod common;
 mod desk;
 mod documents;
+mod listing;
 mod settings;
 
 /// Makes a test of every story for both engines.
@@ -55,6 +56,11 @@ mod told {
     stories! { areas:
         the_brake_holds_at_once_and_after_a_restart,
         what_is_wanted_outside_is_counted_by_cell,
+    }
+    stories! { listing:
+        a_partner_sees_cards_of_those_who_want_it_and_no_place,
+        nobody_is_found_by_asking_from_many_points,
+        who_is_chosen_from_the_listing_is_asked_alone,
     }
     stories! { audit:
         who_changed_what_is_told_to_dispatchers_page_by_page,
