@@ -167,7 +167,7 @@ impl Page {
             "direct_passed" => self.held = false,
             // Handed back once too often: ops decide.
             "unfilled" if matches!(self.last, ("handed_back" | "no_contact", at) if at == event.at) => {
-                self.held = false
+                self.held = false;
             }
             _ => {}
         }
