@@ -13,6 +13,7 @@ use super::contact::for_strangers;
 use super::effect::{Actor, Effects, Message};
 use super::hand::{after_all, refused};
 use super::job::{Job, OfferState};
+use super::quiet::WaveClock;
 use super::silence::takes_accepts;
 use super::talk::{Asker, Question};
 
@@ -59,9 +60,10 @@ impl Dispatcher {
         let state = job.state;
         change.event(&mut job, state, "asked", Actor::Friend(friend), None);
         change.then.extend(done);
-        // Once an offer, and never beyond the job's own end.
+        // Once an offer, by a clock that stands at night, and never beyond the job's own end.
+        let longer = WaveClock::of(&job).after(job.offers[index].expires_at, extends_ms);
+        let until = longer.min(job.expire_at);
         let offer = &mut job.offers[index];
-        let until = (offer.expires_at + extends_ms).min(job.expire_at);
         if first && until > offer.expires_at {
             offer.expires_at = until;
             change.offer(index);

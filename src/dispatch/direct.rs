@@ -61,11 +61,12 @@ impl Dispatcher {
 
     fn offer_to_named(&mut self, job: &mut Job, change: &mut Change, until: Time, nearby: &dyn Nearby) {
         let named = named(job).expect("only a direct job is held for somebody");
-        if self.is_braked(job) {
-            return;
-        }
-        if let Some(morning) = WaveClock::of(job).stands_until(change.now) {
-            job.run.next_wave_at = morning;
+        // Who cannot have it now is looked at again: a hand has room again without a word, and a brake is taken off.
+        let clock = WaveClock::of(job);
+        let night = clock.stands_until(change.now);
+        let next_look = night.unwrap_or_else(|| clock.after(change.now, job.plan().interval_ms));
+        job.run.next_wave_at = next_look.min(until);
+        if self.is_braked(job) || night.is_some() {
             return;
         }
         let Some(standing) = nearby.find(named) else { return };

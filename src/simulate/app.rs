@@ -8,6 +8,7 @@ use kiez_protocol::friend::{DeclineReason, FriendFrame, FriendMessage, VisitEven
 use kiez_protocol::ids::{JobId, Key, OfferId};
 use kiez_protocol::partner::JobState;
 use kiez_protocol::refusal::Code;
+use kiez_protocol::talk::Voice;
 use kiez_protocol::time::Time;
 
 use super::calendar::of_day;
@@ -37,6 +38,9 @@ pub(crate) enum Deed {
     Decides(OfferId),
     DeclinesLate(OfferId),
     TakesBack(OfferId),
+    Asks(OfferId, u8),
+    Proposes(OfferId),
+    Writes(JobId),
     Repeats(Key),
     Reports(JobId, u16, VisitEvent),
 }
@@ -145,6 +149,9 @@ impl World {
                 self.send_keyed(friend, key, frame);
             }
             Deed::TakesBack(offer) => self.take_back(friend, offer),
+            Deed::Asks(offer, times) => self.friend_asks(friend, offer, times),
+            Deed::Proposes(offer) => self.friend_proposes(friend, offer),
+            Deed::Writes(job) => self.friend_writes(friend, job),
             Deed::Repeats(key) => self.repeat(friend, key),
             Deed::Reports(job, attempt, event) => self.report(friend, job, attempt, event),
         }
@@ -205,9 +212,15 @@ impl World {
                     self.go(friend, true, Some(until));
                 }
             }
+            FriendMessage::Message(said) => {
+                let replies = said.from == Voice::Customer && self.people[friend].chance.happens(0.3);
+                if replies {
+                    let wait = self.people[friend].chance.span_ms(3 * MINUTE_MS, 1.0);
+                    self.plan(wait, Event::Deed(friend, Deed::Writes(said.job)));
+                }
+            }
             FriendMessage::AcceptPending { .. }
             | FriendMessage::Answer { .. }
-            | FriendMessage::Message(_)
             | FriendMessage::CapNear(_)
             | FriendMessage::Missed(_)
             | FriendMessage::Why(_)

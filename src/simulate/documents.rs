@@ -4,7 +4,7 @@
 
 use std::sync::Arc;
 
-use kiez_protocol::directory::{CommissionRule, Community, Package, Policy};
+use kiez_protocol::directory::{CommissionRule, Community, Package, Policy, Site};
 use kiez_protocol::ids::PartnerSlug;
 use serde_json::{Value, json};
 
@@ -24,6 +24,8 @@ pub(crate) struct Offering {
 #[derive(Debug)]
 pub(crate) struct Documents {
     pub offerings: Vec<Offering>,
+    /// What is done from afar.
+    pub remote: Offering,
     /// The communities as they were agreed on: what the model goes by, whatever the server takes them for.
     pub agreed: Vec<Arc<Community>>,
 }
@@ -77,11 +79,15 @@ impl Documents {
         let fixed = |euros| json!({"kind": "fixed", "price": price(euros)});
         let guide = |from, to| json!({"kind": "guide", "from": price(from), "to": price(to)});
         let hourly = |from, to| json!({"kind": "hourly", "from": price(from), "to": price(to)});
+        let mut remote = Package::clone(&package("photo-advice", "computer", 1, 30, fixed(19), "friend"));
+        remote.site = Site::Remote;
+        let remote = Arc::new(remote);
         let packages = [
             package("wifi-setup", "wifi", 2, 60, fixed(39), "friend"),
             package("tv-setup", "tv", 1, 45, guide(29, 55), "friend"),
             package("computer-help", "computer", 2, 60, hourly(7, 30), "friend"),
             package("wifi-mesh", "wifi", 3, 90, fixed(59), "friend"),
+            remote,
             package("heating-control", "home", 3, 120, fixed(89), "pro"),
         ];
         let offering = |partner: &str, community: usize, package: usize, weight: f64, own: Option<u16>| {
@@ -99,9 +105,11 @@ impl Documents {
             offering(PHONE_COMPANY, 1, 0, 10.0, Some(725)),
             offering("booking-site", 2, 3, 12.0, None),
             offering("energy-company", 3, 1, 8.0, None),
-            offering("energy-company", 2, 4, if swiss { 5.0 } else { 2.0 }, None),
+            offering("energy-company", 2, 5, if swiss { 5.0 } else { 2.0 }, None),
         ];
-        Documents { offerings, agreed }
+        // Not among the others: who wants it is drawn apart.
+        let remote = offering("booking-site", 2, 4, 0.0, None);
+        Documents { offerings, remote, agreed }
     }
 }
 
@@ -111,6 +119,9 @@ fn misread(community: &Arc<Community>, mutation: Option<Mutation>) -> Arc<Commun
     match mutation {
         Some(Mutation::NoNight) => read.policy.quiet = None,
         Some(Mutation::ShortUndo) => read.policy.undo_ms /= 3,
+        Some(Mutation::NamedEarly) => read.policy.direct_ms /= 3,
+        Some(Mutation::LongAsk) => read.policy.ask_extends_ms *= 2,
+        Some(Mutation::LongProposal) => read.policy.proposal_ms *= 2,
         Some(_) | None => return Arc::clone(community),
     }
     Arc::new(read)

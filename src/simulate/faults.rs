@@ -26,7 +26,8 @@ pub struct Faults {
     pub papers_share: f64,
     /// Unfilled jobs that ops take in hand: they give them to somebody, or have friends asked anew.
     pub ops_share: f64,
-    /// How often friends take a no back, against usual people; 0: never.
+    /// How much people speak: friends who take a no back, ask, propose and write, customers who name somebody, against
+    /// usual people; 0: not at all.
     pub talk: f64,
     /// Partner requests whose reply, or who themselves, are lost; the partner asks again with the same key.
     pub lost_request_share: f64,
@@ -176,6 +177,13 @@ mutations! {
     NoNight, "no-night": "The server knows no night.";
     ShortUndo, "short-undo": "The seat of a no is given on after a third of the time in which it can be taken back.";
     LateUndo, "late-undo": "Every no that is taken back counts as taken back a minute later.";
+    NamedEarly, "named-early": "Whom a customer has named is waited for a third of their time.";
+    LongAsk, "long-ask": "Who asks has twice as much longer as they should.";
+    LongProposal, "long-proposal": "A proposal stands twice as long as it should.";
+    WordsForgotten, "words-forgotten": "A restart forgets questions, proposals and messages.";
+    SwallowedReply, "swallowed-reply": "Every third reply of a customer reaches nobody.";
+    NeverSeen, "never-seen": "Whatever a friend has seen of a job, they take it as it is now.";
+    SlowAccept, "slow-accept": "Accepts take no word, and wait for half a minute before they count.";
     UndoForgotten, "undo-forgotten": "A restart forgets which noes can be taken back.";
 }
 

@@ -318,12 +318,26 @@ impl World {
                 _ => {}
             }
             let mut undo = None;
+            match &input {
+                Input::Confirmed { confirm, .. } => {
+                    house.book.confirms.entry(confirm.proposal).or_default().push(confirm.received_at);
+                }
+                Input::Accepted { offer, key, revision, .. } => {
+                    house.book.seen.insert(*key, *revision);
+                    let job = house.book.page_of(*offer).map(|page| page.id);
+                    if let Some(first) = job.and_then(|job| house.book.firsts.get_mut(&job)) {
+                        first.remove(offer);
+                    }
+                }
+                _ => {}
+            }
             if let Input::Undone { friend, offer, received_at, .. } = &input {
                 house.book.undo_at = Some(*received_at);
                 undo = house.book.may_undo(*friend, *offer, *received_at, self.now).map(|job| (job, *friend, *offer));
             }
             let mut effects = std::mem::take(&mut self.effects);
-            house.core.handle(self.garbled(input), self.now, &house.streets, &mut effects);
+            let input = self.garbled(house, input);
+            house.core.handle(input, self.now, &house.streets, &mut effects);
             self.decided(house, &mut effects)?;
             self.effects = effects;
             house.book.undo_at = None;
@@ -336,8 +350,12 @@ impl World {
     }
 
     /// The input as the core gets it, where that is broken.
-    fn garbled(&self, input: Input) -> Input {
+    fn garbled(&self, house: &House, input: Input) -> Input {
         match (self.setting.mutation, input) {
+            (Some(Mutation::NeverSeen), Input::Accepted { friend, offer, key, received_at, first, revision }) => {
+                let revision = house.book.page_of(offer).map_or(revision, |page| page.revision);
+                Input::Accepted { friend, offer, key, received_at, first, revision }
+            }
             (Some(Mutation::LateUndo), Input::Undone { friend, offer, key, received_at }) => {
                 Input::Undone { friend, offer, key, received_at: received_at + 60_000 }
             }

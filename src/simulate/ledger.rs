@@ -251,6 +251,7 @@ impl Ledger {
         match self.mutation {
             Some(Mutation::KeysForgotten) => keys.clear(),
             Some(Mutation::BlocksForgotten) => jobs.iter_mut().for_each(|job| job.row.progress.blocked.clear()),
+            Some(Mutation::WordsForgotten) => jobs.iter_mut().for_each(|job| job.talk = Talk::default()),
             Some(Mutation::UndoForgotten) => jobs.iter_mut().for_each(|job| job.row.progress.undoable.clear()),
             Some(Mutation::OffersForgotten) => {
                 jobs.iter_mut().for_each(|job| job.offers.retain(|offer| offer.seat % 5 != 3));

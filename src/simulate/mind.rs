@@ -77,6 +77,7 @@ impl World {
         } else {
             Mind::Nothing
         };
+        let mind = if self.speaks_first(friend, offer) && mind == Mind::Yes { Mind::Nothing } else { mind };
         let shown =
             Shown { revision: offer.revision, mind, rash, decided: false, gone: false, later: false, regret_ms };
         self.people[friend].app.offers.insert(offer.offer, shown);
@@ -98,7 +99,7 @@ impl World {
     }
 
     /// A stream of its own for one more thing that somebody may make of a job.
-    fn whim(&self, friend: FriendNo, job: JobId, attempt: u16, what: &str) -> Chance {
+    pub(crate) fn whim(&self, friend: FriendNo, job: JobId, attempt: u16, what: &str) -> Chance {
         let number = u64::from(self.job_no(job));
         Chance::of(self.setting.seed, what, (friend as u64) << 40 ^ number << 12 ^ u64::from(attempt))
     }

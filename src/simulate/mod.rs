@@ -11,7 +11,7 @@
 //! | `world` | the loop: what is planned, and what the core is due to do |
 //! | `house`, `session`, `writer`, `telling` | a process of the server: mailbox → decide → commit → tell |
 //! | `ledger`, `streets` | what it stands on: rows with constraints, who is where |
-//! | `people`, `mind`, `app`, `shop`, `link` | who uses it: friends, partners, and the lines between |
+//! | `people`, `mind`, `speech`, `app`, `shop`, `link` | who uses it: friends, partners, and the lines between |
 //! | `model` | what must be true |
 //! | `faults`, `crashes` | what goes wrong, and what can be broken on purpose to try the model |
 //! | `city`, `documents`, `calendar`, `chance` | places, terms, days and hours, seeds |
@@ -34,6 +34,7 @@ mod people;
 mod report;
 mod session;
 mod shop;
+mod speech;
 mod story;
 mod streets;
 mod telling;

@@ -54,6 +54,11 @@ counts! {
     double_taps: "accepts tapped twice";
     accepts: "accepts";
     undone: "noes taken back";
+    asked: "questions of friends";
+    proposed: "other times proposed";
+    confirmed: "of these, agreed to";
+    named: "friends asked by name";
+    messages: "messages between customers and friends";
     alarms: "alarms to ops";
     ticks: "deadlines handled";
     records: "records decided";

@@ -8,11 +8,12 @@ use kiez_protocol::ids::{Key, OfferId, SessionId};
 use kiez_protocol::place::Point;
 use kiez_protocol::refusal::Code;
 
+use super::faults::Mutation;
 use super::house::House;
 use super::link::LineNo;
 use super::model::Checked;
 use super::streets::{FriendNo, Placed, friend_id};
-use super::world::World;
+use super::world::{Event, World};
 use crate::dispatch::claim::{Closed, Word};
 use crate::dispatch::effect::InHand;
 use crate::dispatch::input::Input;
@@ -168,7 +169,12 @@ impl World {
         let session = house.sessions.get(&friend).expect("its frame has just come");
         let in_hand = session.hand.iter().find(|held| held.offer == offer);
         // An accept of an older revision leaves the word to others.
-        let word = in_hand.filter(|held| held.revision == revision).map(|held| (held.claim.take(held.seat), held.seat));
+        let in_hand = in_hand.filter(|held| held.revision == revision);
+        if let Some(held) = in_hand.filter(|held| held.claim.look() == Word::Open) {
+            house.book.firsts.entry(held.job).or_default().insert(offer);
+        }
+        let slow = self.setting.mutation == Some(Mutation::SlowAccept);
+        let word = in_hand.filter(|_| !slow).map(|held| (held.claim.take(held.seat), held.seat));
         let lost = |reason| (Verdict::Lost, Some(reason));
         let told = match word {
             Some((Word::Open, _)) => Err(true),
@@ -184,7 +190,11 @@ impl World {
             Err(first) => {
                 let (profile, received_at) = (self.people[friend].profile.clone(), self.now);
                 let input = Input::Accepted { friend: profile, offer, key, revision, received_at, first };
-                self.put_accept(house, input);
+                if slow {
+                    self.plan(30_000, Event::SlowAccept(house.number, Box::new(input)));
+                } else {
+                    self.put_accept(house, input);
+                }
                 Ok(())
             }
         }

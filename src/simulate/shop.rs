@@ -6,11 +6,14 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use kiez_protocol::audit::AuditRole;
-use kiez_protocol::ids::{JobId, PartnerSlug};
+use kiez_protocol::ids::{JobId, Key, OfferId, PartnerSlug};
 use kiez_protocol::partner::{Answer as Given, Answers, EditJob, Urgency, Window};
+use kiez_protocol::place::Point;
 use kiez_protocol::refusal::Code;
+use kiez_protocol::talk::Reply;
 use kiez_protocol::time::Time;
 use serde_json::json;
+use uuid::Uuid;
 
 use super::calendar::of_day;
 use super::chance::Chance;
@@ -18,11 +21,11 @@ use super::city::{City, moved};
 use super::house::{Asker, House};
 use super::model::Checked;
 use super::people::{DAY_MS, HOUR_MS, MINUTE_MS};
-use super::streets::FriendNo;
+use super::streets::{FriendNo, friend_id, friend_no};
 use super::world::{Event, World};
 use crate::dispatch::effect::{Actor, Answer, By};
-use crate::dispatch::input::{Input, PartnerKey};
-use crate::dispatch::job::{Booking, Pause};
+use crate::dispatch::input::{Confirm, Input, PartnerKey};
+use crate::dispatch::job::{Booking, Direct, Pause};
 
 /// How likely a job is posted in each hour of the day, against the others.
 const HOURS: [f64; 24] = [
@@ -42,6 +45,8 @@ pub(crate) fn street(number: u32) -> String {
 #[derive(Debug)]
 struct Draft {
     offering: usize,
+    /// Done from afar, and not at the customer's.
+    remote: bool,
     booking: Arc<Booking>,
     key: Option<PartnerKey>,
     job: Option<JobId>,
@@ -64,6 +69,10 @@ pub(crate) enum What {
     Edit(Box<EditJob>),
     /// The customer says more.
     Answer(Answers),
+    /// The customer replies to a question, agrees to a proposal, writes to the friend.
+    Reply(Reply),
+    Confirm(OfferId, u8),
+    Write(&'static str, Uuid),
     /// Ops hold it, and let it go on.
     Pause,
     Resume,
@@ -192,6 +201,10 @@ impl World {
 
     fn draft(&self, number: u32, chance: &mut Chance) -> Draft {
         let offering = chance.weighted(self.documents.offerings.iter().map(|offering| offering.weight));
+        let mut other = Chance::of(self.setting.seed, "special wish", number.into());
+        let talk = self.faults().talk;
+        let remote = other.happens(0.05 * talk);
+        let named = other.happens(0.08 * talk);
         let (place, area) = self.map.door(chance);
         let swiss = self.setting.city == City::Sparse;
         let urgency =
@@ -225,7 +238,22 @@ impl World {
         let mut body = [0; 32];
         body[..4].copy_from_slice(&number.to_be_bytes());
         let key = (!chance.happens(0.08)).then(|| PartnerKey { key: format!("K-{number}"), body });
-        Draft { offering, booking: Arc::new(booking), key, job: None }
+        let mut booking = booking;
+        booking.direct = named.then(|| self.named_for(booking.place, &mut other));
+        Draft { offering, remote, booking: Arc::new(booking), key, job: None }
+    }
+
+    /// Somebody whom the customer asks for by name: as a rule not from the other end of the city.
+    fn named_for(&self, place: Point, chance: &mut Chance) -> Direct {
+        let known: Vec<FriendNo> = (0..6).map(|_| chance.below(self.people.len())).collect();
+        let distance_m = |friend: &FriendNo| self.people[*friend].home.distance_m(place);
+        let nearest = known.into_iter().min_by(|a, b| distance_m(a).total_cmp(&distance_m(b)));
+        Direct { friend: friend_id(nearest.expect("six are known")), fallback: chance.happens(0.6) }
+    }
+
+    /// Whether a number is that of a customer.
+    pub(crate) fn has_draft(&self, number: u32) -> bool {
+        (number as usize) < self.shop.drafts.len()
     }
 
     fn moves(&self, number: u32) -> EditJob {
@@ -296,7 +324,8 @@ impl World {
         let Some(ask) = self.shop.asks.get(&number).cloned() else { return Ok(()) };
         self.with_house(house, |world, house| {
             let draft = &world.shop.drafts[ask.draft as usize];
-            let offering = &world.documents.offerings[draft.offering];
+            let documents = &world.documents;
+            let offering = if draft.remote { &documents.remote } else { &documents.offerings[draft.offering] };
             let (partner, received_at): (PartnerSlug, Time) = (offering.partner.clone(), world.now);
             world.requests += 1;
             let (request, job) = (world.requests, draft.job);
@@ -318,6 +347,22 @@ impl World {
                 (What::Answer(answers), Some(job)) => {
                     let by = if number.is_multiple_of(2) { Actor::Customer } else { theirs() };
                     Input::Answered { request, by, job, answers: answers.clone(), replies: Vec::new(), received_at }
+                }
+                (What::Reply(reply), Some(job)) => {
+                    let (by, answers, replies) = (Actor::Customer, Answers::new(), vec![reply.clone()]);
+                    Input::Answered { request, by, job, answers, replies, received_at }
+                }
+                (What::Confirm(proposal, window), Some(job)) => {
+                    let (proposal, window, by) = (*proposal, *window, Actor::Customer);
+                    let proposer = world.model.committed.page_of(proposal).and_then(|page| page.offer(proposal));
+                    let friend = proposer.map(|asked| &world.people[friend_no(asked.offer.friend)].profile);
+                    let friend = friend.map(Arc::clone);
+                    let confirm = Box::new(Confirm { request, by, proposal, window, friend, received_at });
+                    Input::Confirmed { job, confirm }
+                }
+                (What::Write(text, key), Some(job)) => {
+                    let (by, text, key) = (Actor::Customer, (*text).to_owned(), Some(Key(*key)));
+                    Input::CustomerWrote { request, by, job, text, key, received_at }
                 }
                 (What::Pause, Some(job)) => {
                     Input::Paused { request, by: ops(), job, reason: "the customer is ill".to_owned(), received_at }

@@ -91,6 +91,13 @@ impl World {
             }
             _ => {}
         }
+        if let FriendMessage::Answer { job, number, .. } = &message {
+            if self.setting.mutation == Some(Mutation::SwallowedReply) && self.count.told.is_multiple_of(3) {
+                self.count.told += 1;
+                return Ok(());
+            }
+            house.book.told_reply(friend, *job, *number);
+        }
         let text = text_of(&message);
         self.count.told += 1;
         self.stir(text.as_bytes());

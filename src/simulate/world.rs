@@ -29,6 +29,7 @@ use super::shop::{Shop, What};
 use super::story::Story;
 use super::streets::{FriendNo, friend_no};
 use crate::dispatch::effect::{Answer, Effects, Record};
+use crate::dispatch::input::Input;
 
 /// After the last day so much goes on in good weather, so that whoever waits for an answer gets it, ms.
 const CLOSING_MS: i64 = 2 * HOUR_MS;
@@ -53,6 +54,7 @@ pub(crate) enum Event {
     Request(u64),
     Reply(u64, Box<Answer>),
     Turn(u32),
+    SlowAccept(u32, Box<Input>),
     Wrote(u32),
     LookedUp(u32, FriendId, OfferId, Key),
     Outage,
@@ -273,6 +275,14 @@ impl World {
             }
             Event::Request(ask) => return self.request(ask),
             Event::Reply(ask, answer) => self.replied(ask, *answer),
+            Event::SlowAccept(number, input) => {
+                return self.with_house(number, |world, house| {
+                    if house.frozen.is_none() && !house.ended {
+                        world.put_accept(house, *input);
+                    }
+                    Ok(())
+                });
+            }
             Event::Turn(number) => return self.with_house(number, World::turn),
             Event::Wrote(number) => return self.with_house(number, World::wrote),
             Event::LookedUp(number, friend, offer, key) => {
@@ -344,9 +354,15 @@ impl World {
                         self.called_on(record.job.id, event.kind, record.job.progress.pause);
                     }
                     "decline_undone" => self.count.undone += 1,
+                    "asked" => self.count.asked += 1,
+                    "proposed" => self.count.proposed += 1,
+                    "proposal_confirmed" => self.count.confirmed += 1,
+                    "named_asked" => self.count.named += 1,
+                    "message" => self.count.messages += 1,
                     _ => {}
                 }
             }
+            self.customer_hears(record);
         }
         self.model.committed(record)
     }
@@ -399,7 +415,7 @@ impl World {
         let settled = house.rests() && house.frozen.is_none();
         let glance = Glance { now: self.now, free_since: self.free_since, settled };
         self.model.nobody_is_forgotten(&house.book, &house.streets, glance)?;
-        self.model.apps_agree(glance, |friend| house.sessions.get(&friend).map(|session| session.id))
+        self.model.apps_agree(&house.book, glance, |friend| house.sessions.get(&friend).map(|session| session.id))
     }
 
     /// The last day is over: good weather, every phone is on, and nobody wants anything new.

@@ -130,6 +130,20 @@ fn who_cannot_be_reached_is_waited_for() {
 }
 
 #[test]
+fn a_named_friend_whose_hand_is_full_is_asked_when_it_has_room() {
+    let mut town = Town::new();
+    let named = town.friend(200);
+    town.community.policy.hand_max = 1;
+    let first = town.post();
+    assert_eq!(town.asked(first), [named]);
+    let job = post_for(&mut town, named, true);
+    assert_eq!(town.asked(job), []);
+    // The first offer ends after half an hour, without a word of its friend.
+    town.wait(33 * MINUTE);
+    assert_eq!(town.asked(job), [named]);
+}
+
+#[test]
 fn a_hold_survives_a_restart_and_a_pause_begins_it_anew() {
     let mut town = Town::new();
     let other = town.friend(100);

@@ -1,6 +1,7 @@
 //! Quiet hours: nobody is offered anything at night, and what waits for an answer waits until the morning.
 
 use kiez::dispatch::input::Input;
+use kiez::dispatch::job::Direct;
 use kiez_protocol::friend::{FriendMessage, VisitEvent};
 use kiez_protocol::ids::{FriendId, JobId};
 use kiez_protocol::ops::AlarmKind;
@@ -135,6 +136,40 @@ fn the_last_no_at_night_is_an_alarm_in_the_morning() {
     assert_eq!((town.alarms.len(), town.state(job)), (0, JobState::Dispatching), "nothing happens at night");
     town.until("2026-09-22T05:30:00Z");
     assert_eq!((town.alarms.len(), town.state(job)), (1, JobState::Unfilled));
+}
+
+#[test]
+fn who_asks_in_the_evening_has_longer_in_the_morning() {
+    let mut town = Town::by_default();
+    let [anna] = town.friends([100]);
+    town.until("2026-09-21T18:55:00Z");
+    let job = town.post();
+    assert_eq!(town.ends(anna, job), at("2026-09-21T19:25:00Z"));
+    town.ask(anna, job, "Which lamp blinks?");
+    assert_eq!(
+        town.ends(anna, job),
+        at("2026-09-22T05:35:00Z"),
+        "five minutes of the evening, and five of the morning"
+    );
+}
+
+// Found by `kiez simulate --friends 20 --jobs-per-day 40 --faults harsh --seed 26`: at half past seven time stood still.
+#[test]
+fn at_dawn_a_named_friend_out_of_reach_is_waited_for() {
+    let mut town = Town::by_default();
+    let (other, named) = (town.friend(100), town.friend(200));
+    town.streets.change(named, |standing| standing.reachable = false);
+    town.until("2026-09-21T20:00:00Z");
+    let job = town.post_with(|booking| booking.direct = Some(Direct { friend: named, fallback: true }));
+    town.until("2026-09-22T05:30:00Z");
+    assert_eq!(town.asked(job), []);
+    assert!(town.core.next_deadline() > Some(town.now), "and nothing is due at once");
+    town.until("2026-09-22T06:00:00Z");
+    town.arrives(named, 200);
+    assert_eq!(town.asked(job), [named]);
+    assert_eq!(town.ends(named, job), at("2026-09-22T07:30:00Z"), "two hours from the morning on");
+    town.decline(named, job);
+    assert_eq!(town.asked(job), [other]);
 }
 
 #[test]

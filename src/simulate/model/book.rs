@@ -6,16 +6,17 @@ use std::sync::Arc;
 
 use kiez_protocol::directory::{Community, Friend, Pricing};
 use kiez_protocol::friend::{ClosedReason, Duty, WhyReason};
-use kiez_protocol::ids::{FriendId, JobId, OfferId, PartnerSlug};
+use kiez_protocol::ids::{FriendId, JobId, Key, OfferId, PartnerSlug};
 use kiez_protocol::money::Money;
-use kiez_protocol::partner::JobState;
+use kiez_protocol::partner::{JobState, Window};
 use kiez_protocol::time::Time;
 
 use super::super::streets::{Streets, friend_no};
 use super::job::{Asked, GRACE_MS, Page, Undoable, balance};
+use super::talk::Owed;
 use super::{Checked, Rule, Tally, choice, hold};
 use crate::dispatch::decision::{Decision, Outcome};
-use crate::dispatch::effect::{DutyRow, JobRecord, Record};
+use crate::dispatch::effect::{DutyRow, EventRow, JobRecord, Record};
 use crate::dispatch::input::Terms;
 use crate::dispatch::job::{Offer, OfferState, Visit, VisitEnd};
 use crate::dispatch::rank::Wait;
@@ -36,6 +37,8 @@ pub(crate) struct Load {
     pub first_on: Option<Time>,
     /// When they were asked, each time.
     pub offered: Vec<Time>,
+    /// Times agreed on for jobs held.
+    pub appointments: Vec<(JobId, Window)>,
     /// An offer was never written: the dispatcher may have lost count of their wait.
     pub hazy: bool,
     pub changed_at: Time,
@@ -72,6 +75,14 @@ pub(crate) struct Book {
     pub unsettled: bool,
     /// When the undo that is being handled was taken, where that is known.
     pub undo_at: Option<Time>,
+    /// Of each proposal, when the server had a yes to it.
+    pub confirms: HashMap<OfferId, Vec<Time>>,
+    /// Accepts that were first at a word and have not been handled.
+    pub firsts: HashMap<JobId, BTreeSet<OfferId>>,
+    /// The revision that each accept has seen.
+    pub seen: HashMap<Key, u32>,
+    /// Replies that were decided and not told.
+    pub owed: Vec<Owed>,
 }
 
 impl Book {
@@ -89,6 +100,10 @@ impl Book {
             restored_until: Time(0),
             unsettled: false,
             undo_at: None,
+            confirms: HashMap::new(),
+            firsts: HashMap::new(),
+            seen: HashMap::new(),
+            owed: Vec::new(),
         }
     }
 
@@ -134,11 +149,14 @@ impl Book {
         tally.looked(Rule::Events);
         tally.looked(Rule::Night);
         let view = &record.job.view;
-        if (page.attempt, page.revision) != (view.attempt, view.revision) {
+        let before = (page.attempt, page.revision, page.is_open());
+        if (before.0, before.1) != (view.attempt, view.revision) {
             // What was declined is another job by now.
             page.undoable.clear();
         }
+        let passes = page.held;
         for event in &record.events {
+            self.goes_first(&page, event)?;
             page.take(event)?;
             if event.kind == "decline_undone" {
                 tally.looked(Rule::Undo);
@@ -156,24 +174,57 @@ impl Book {
                 )
             },
         )?;
+        let waits =
+            before.2 && before.1 != view.revision && self.firsts.get(&id).is_some_and(|first| !first.is_empty());
+        hold(!waits, Rule::First, id, || "it is edited, and an accept was before".to_owned())?;
         page.attempt = view.attempt;
         page.revision = view.revision;
         page.expires_at = view.expires_at;
+        if page.held && page.attempt != before.0 {
+            let hold_ms = page.terms.community.policy.direct_ms;
+            page.hold_until = page.night().after(record.job.updated_at, hold_ms).min(page.expires_at);
+        }
+        let answered = page.hear(record, tally)?;
         page.run = record.job.progress.run.clone();
         if let Some(booking) = &record.booking {
             page.booking = Arc::clone(booking);
         }
         let now = record.job.updated_at;
+        let did = |kind: &str| record.events.iter().any(|event| event.kind == kind);
+        let (by_ops, by_customer) = (did("assigned_by_ops"), did("proposal_confirmed"));
         for visit in &record.visits {
+            let won = visit.active && page.visits.iter().all(|known| known.attempt != visit.attempt);
+            if won && by_customer {
+                tally.looked(Rule::Talk);
+                let heard = streets.map(|_| self.confirms.get(&visit.offer).map(Vec::as_slice).unwrap_or_default());
+                page.confirms(visit, now, heard)?;
+            } else if won && !by_ops {
+                tally.looked(Rule::Seen);
+                let seen = self.seen.get(&visit.key).copied().filter(|seen| *seen != page.revision);
+                hold(seen.is_none(), Rule::Seen, id, || {
+                    format!("{} wins revision {} and has seen {seen:?}", visit.friend, page.revision)
+                })?;
+            }
             self.visit(&mut page, visit, friends, now, tally)?;
         }
         let mut new: Vec<&Offer> = Vec::new();
-        let by_ops = record.events.iter().any(|event| event.kind == "assigned_by_ops");
+        if passes && did("direct_passed") {
+            tally.looked(Rule::Named);
+            if let Some(streets) = streets {
+                choice::may_pass(self, &page, before.0, record, streets)?;
+            }
+        }
         for offer in &record.offers {
             match page.asked.iter().position(|asked| asked.offer.id == offer.id) {
                 Some(index) => self.changed(&mut page, index, offer, now, tally)?,
                 None if offer.why == WhyReason::Assigned => {
                     hold(by_ops, Rule::Nearest, id, || format!("{} is given it, and not by ops", offer.friend))?;
+                    self.asked(&mut page, offer, friends, now, tally)?;
+                }
+                None if offer.why == WhyReason::Named => {
+                    tally.looked(Rule::Named);
+                    hold(did("named_asked"), Rule::Named, id, || format!("{} is asked without a word", offer.friend))?;
+                    choice::named(self, &page, offer, streets)?;
                     self.asked(&mut page, offer, friends, now, tally)?;
                 }
                 None => new.push(offer),
@@ -199,6 +250,14 @@ impl Book {
             }
         }
         page.taken_back = None;
+        if streets.is_some() && !answered.is_empty() {
+            let fresh =
+                |asked: &&Asked| asked.states.len() == 1 && asked.offer.sent_at == now && page.wrote(record, asked);
+            let holders = page.live().filter(|asked| !fresh(asked)).map(|asked| asked.offer.friend);
+            for friend in holders.chain(page.holder().map(|visit| visit.friend)) {
+                self.owed.extend(answered.iter().map(|number| Owed { friend, job: id, number: *number }));
+            }
+        }
         self.whole(&page, record, tally)?;
         if let Some(due) = page.due.filter(|_| !page.is_open()) {
             self.dues.insert((due, id));
@@ -226,6 +285,7 @@ impl Book {
         }
         let booking = record.booking.clone();
         hold(booking.is_some(), Rule::Events, row.id, || "begins without what was booked".to_owned())?;
+        let booking_direct = booking.as_ref().is_some_and(|booking| booking.direct.is_some());
         let theirs = |community: &&Arc<Community>| community.slug == row.terms.community.slug;
         let community = self.agreed.iter().find(theirs).map(Arc::clone);
         hold(community.is_some(), Rule::Events, row.id, || "of a community that nobody knows".to_owned())?;
@@ -254,7 +314,21 @@ impl Book {
             last: ("", row.created_at),
             undoable: BTreeMap::new(),
             taken_back: None,
+            held: booking_direct,
+            hold_until: row.view.expires_at,
+            grants_undo: true,
+            talked: super::talk::Talked::default(),
         })
+    }
+
+    /// Who is first at the word goes before all that would end the run.
+    fn goes_first(&self, page: &Page, event: &EventRow) -> Checked {
+        let ends = matches!(
+            event.kind,
+            "proposal_confirmed" | "assigned_by_ops" | "cancelled" | "paused" | "redispatched" | "expired"
+        );
+        let first = self.firsts.get(&page.id).filter(|first| ends && page.is_open() && !first.is_empty());
+        hold(first.is_none(), Rule::First, page.id, || format!("{} goes before the accept of {first:?}", event.kind))
     }
 
     /// A visit begins or ends.
@@ -283,6 +357,7 @@ impl Book {
         load.changed_at = now;
         load.held.retain(|(held, _)| *held != id);
         load.taken.retain(|(job, ..)| *job != id);
+        load.appointments.retain(|(job, _)| *job != id);
         let how = visit.ended.map(|ended| ended.how);
         if visit.active || how == Some(VisitEnd::Done) {
             load.taken.push((id, visit.assigned_at, visit.pay.net));
@@ -300,6 +375,13 @@ impl Book {
         if visit.active {
             let shared = load.held.iter().find(|(_, place)| *place == visit.place).copied();
             load.held.push((id, visit.place));
+            if let Some(time) = visit.appointment {
+                let other = load.appointments.iter().find(|(_, busy)| busy.from < time.to && time.from < busy.to);
+                hold(other.is_none() || self.unsettled, Rule::Capacity, id, || {
+                    format!("{} is agreed on for {time:?}, and then there is {other:?}", visit.friend)
+                })?;
+                load.appointments.push((id, time));
+            }
             let (held, most) = (load.held.len(), usize::from(friends[friend].jobs_held_max));
             tally.looked(Rule::Capacity);
             if !self.unsettled {
@@ -334,7 +416,9 @@ impl Book {
         hold(late || offer.state != OfferState::Closed(Expired), Rule::Span, id, || {
             format!("offer {} has expired at {now}, and lasted until {}", old.id, old.expires_at)
         })?;
-        let right = if offer.renewed { page.expires_at } else { old.expires_at.min(page.expires_at) };
+        let longer = page.talked.longer.filter(|(longer, _)| *longer == offer.id).map(|(_, until)| until);
+        let ends = longer.unwrap_or(old.expires_at);
+        let right = if offer.renewed { page.expires_at } else { ends.min(page.expires_at) };
         let lasts = offer.state != OfferState::Live || offer.expires_at == right;
         hold(lasts, Rule::Span, id, || {
             format!("offer {} now lasts until {}, and {right} is right", old.id, offer.expires_at)
@@ -348,7 +432,10 @@ impl Book {
         load.hand.retain(|held| *held != offer.id);
         load.beside.retain(|held| *held != offer.id);
         let policy = &page.terms.community.policy;
-        if (old.state, offer.state) == (OfferState::Live, OfferState::Closed(Declined)) && policy.undo_ms > 0 {
+        if (old.state, offer.state) == (OfferState::Live, OfferState::Closed(Declined))
+            && policy.undo_ms > 0
+            && page.grants_undo
+        {
             let seated = !asked.failed(now);
             page.undoable.insert(offer.id, Undoable { until: now + policy.undo_ms, seated });
         }
@@ -397,7 +484,13 @@ impl Book {
             format!("{friend} is asked at {}, at night", offer.sent_at)
         })?;
         let valid_until = night.after(offer.sent_at, page.plan().offer_valid_ms).min(page.expires_at);
-        let right = if offer.renewed { page.expires_at } else { valid_until };
+        let right = if offer.is_direct() {
+            page.hold_until
+        } else if offer.renewed {
+            page.expires_at
+        } else {
+            valid_until
+        };
         tally.looked(Rule::Span);
         hold(given || offer.expires_at == right, Rule::Span, id, || {
             format!("{friend} is asked until {}, and {right} is right", offer.expires_at)
@@ -487,6 +580,9 @@ impl Book {
 
     /// What is stored of a job stands again: its record was refused.
     pub fn take_back(&mut self, job: JobId, committed: &Book, now: Time) {
+        self.owed.retain(|owed| owed.job != job);
+        // Its word is new: nobody is first any more.
+        self.firsts.remove(&job);
         if let Some(old) = self.pages.remove(&job) {
             for asked in &old.asked {
                 self.offers.remove(&asked.offer.id);
@@ -495,6 +591,7 @@ impl Book {
                 load.hand.retain(|held| *held != asked.offer.id);
                 load.beside.retain(|held| *held != asked.offer.id);
                 load.held.retain(|(held, _)| *held != job);
+                load.appointments.retain(|(held, _)| *held != job);
                 load.taken.retain(|(taken, ..)| *taken != job);
                 load.changed_at = now;
                 let written = committed.page_of(asked.offer.id).is_some();
@@ -517,7 +614,9 @@ impl Book {
                 self.lay_down(&asked.offer, page.expires_at);
             }
             if let Some(visit) = page.holder() {
-                self.loads[friend_no(visit.friend)].held.push((job, visit.place));
+                let load = &mut self.loads[friend_no(visit.friend)];
+                load.held.push((job, visit.place));
+                load.appointments.extend(visit.appointment.map(|time| (job, time)));
             }
             let counts = |visit: &&Visit| visit.active || visit.ended.is_some_and(|end| end.how == VisitEnd::Done);
             for visit in page.visits.iter().filter(counts) {
@@ -566,6 +665,11 @@ impl Book {
                 |asked: &&mut Asked| asked.is_live() && asked.arrived_at.is_none() && asked.arrives_by >= stood_since;
             page.asked.iter_mut().filter(waits).for_each(|asked| asked.arrives_by = until + delivery_ms);
         }
+    }
+
+    /// A reply is told to somebody who was to hear it.
+    pub fn told_reply(&mut self, friend: FriendId, job: JobId, number: u16) {
+        self.owed.retain(|owed| (owed.friend, owed.job, owed.number) != (friend, job, number));
     }
 
     /// The app has reported that offers have arrived.

@@ -5,17 +5,18 @@
 use kiez_protocol::directory::{CountryPair, Crowd, Friend, Pricing, Site, Tier};
 use kiez_protocol::friend::{ClosedReason, WhyReason};
 use kiez_protocol::ids::{FriendId, Word};
-use kiez_protocol::partner::JobState;
+use kiez_protocol::partner::{JobState, Window};
 use kiez_protocol::place::rounded_m;
 use kiez_protocol::profile::{Account, Block, Check, CheckKind};
 use kiez_protocol::time::Time;
 
 use super::super::calendar;
-use super::super::streets::{FriendNo, Record, Streets, friend_id};
+use super::super::streets::{FriendNo, Record, Streets, friend_id, friend_no};
 use super::book::{Book, Load};
-use super::job::{Asked, Page, net_of};
+use super::job::{Asked, GRACE_MS, Page, net_of};
 use super::{Checked, Rule, Tally, hold};
 use crate::dispatch::decision::{Candidate, Decision, Outcome, Waited};
+use crate::dispatch::effect::JobRecord;
 use crate::dispatch::gates::Gate;
 use crate::dispatch::job::{Offer, OfferState};
 use crate::dispatch::rank::Wait;
@@ -46,6 +47,10 @@ pub(super) fn check(
         tally.looked(Rule::Seats);
         seat_is_free(page, offer, decision.at)?;
     }
+    let direct = page.booking.direct;
+    hold(!page.held && direct.is_none_or(|direct| direct.fallback), Rule::Named, page.id, || {
+        format!("others than {direct:?} are looked for, held {} until {}", page.held, page.hold_until)
+    })?;
     let policy = &page.terms.community.policy;
     let asked = page.asked.iter().filter(|asked| asked.offer.attempt == page.attempt).count() + chosen.len();
     let most = usize::from(page.plan().waves) * usize::from(policy.seats);
@@ -84,6 +89,50 @@ fn seat_is_free(page: &Page, offer: &Offer, now: Time) -> Checked {
         })?;
     }
     Ok(())
+}
+
+/// The friend whom the customer has named is asked: they and nobody else, in their time, and suitable but for how far away
+/// they are and what their calendar says.
+pub(super) fn named(book: &Book, page: &Page, offer: &Offer, streets: Option<&Streets>) -> Checked {
+    let theirs = page.booking.direct.is_some_and(|direct| direct.friend == offer.friend);
+    let alone = page.live().next().is_none() && page.direct(page.attempt).is_none();
+    let in_time = page.held && offer.sent_at < page.hold_until;
+    hold(theirs && alone && in_time, Rule::Named, page.id, || {
+        format!("{} is asked at {}; held {} until {}", offer.friend, offer.sent_at, page.held, page.hold_until)
+    })?;
+    let Some(streets) = streets else { return Ok(()) };
+    let number = friend_no(offer.friend);
+    let record = &streets.records[number];
+    let distance_m = record.stands().map(|at| at.distance_m(page.booking.place));
+    let gate = weighed(book, page, (u8::MAX, offer.sent_at), true, number, record, 0.0);
+    let right = distance_m.map(rounded_m) == Some(offer.distance_m) && gate.is_ok();
+    hold(right, Rule::Named, page.id, || format!("{} at {distance_m:?} m is asked: {gate:?}", offer.friend))
+}
+
+/// Whether the job may pass from whom the customer has named to others: they have had their offer, or their time is over,
+/// or a gate is shut that will not open while it is held for them.
+pub(super) fn may_pass(book: &Book, page: &Page, before: u16, record: &JobRecord, streets: &Streets) -> Checked {
+    let now = record.job.updated_at;
+    let Some(direct) = page.booking.direct else {
+        return hold(false, Rule::Named, page.id, || "passes on, and nobody was named".to_owned());
+    };
+    let had = page.asked.iter().filter(|asked| asked.offer.is_direct() && asked.offer.attempt >= before).any(|asked| {
+        let new = record.offers.iter().find(|offer| offer.id == asked.offer.id).unwrap_or(&asked.offer);
+        match new.state {
+            OfferState::Live => false,
+            OfferState::Closed(ClosedReason::Expired) => new.expires_at + GRACE_MS <= now,
+            OfferState::Closed(_) => true,
+        }
+    });
+    let number = friend_no(direct.friend);
+    let standing = streets.records[number].stands().is_some() && page.night().until(now).is_none();
+    let shut = || weighed(book, page, (u8::MAX, now), true, number, &streets.records[number], 0.0);
+    let over = had || page.hold_until <= now;
+    let gate = if over || !standing { Ok(()) } else { shut() };
+    let unfit = gate.is_err_and(|gate| !matches!(gate, Gate::Reachable | Gate::FullHand));
+    hold(over || unfit, Rule::Named, page.id, || {
+        format!("passes on from {} at {now}, held until {}: {gate:?}", direct.friend, page.hold_until)
+    })
 }
 
 /// How many could be asked in the end, if the job had to go on to its last wave.
@@ -298,7 +347,20 @@ pub(super) fn stage(page: &Page, wave: u8, now: Time) -> u8 {
 pub(super) fn suitable(
     book: &Book,
     page: &Page,
+    at: (u8, Time),
+    number: FriendNo,
+    record: &Record,
+    distance_m: f64,
+) -> Result<(), Gate> {
+    weighed(book, page, at, false, number, record, distance_m)
+}
+
+/// The same, or for whom the customer has named: what their calendar says and how far away they are does not matter.
+pub(super) fn weighed(
+    book: &Book,
+    page: &Page,
     (stage, now): (u8, Time),
+    named: bool,
     number: FriendNo,
     record: &Record,
     distance_m: f64,
@@ -307,7 +369,7 @@ pub(super) fn suitable(
     let (community, package, plan) = (&*page.terms.community, &*page.terms.package, page.plan());
     let open = |gate: Gate, open: bool| if open { Ok(()) } else { Err(gate) };
     open(Gate::Active, friend.account == Account::Active)?;
-    open(Gate::OnDuty, record.on_duty || calendar_has_time(page, friend, now))?;
+    open(Gate::OnDuty, named || record.on_duty || calendar_has_time(page, friend, now))?;
     open(Gate::Reachable, record.session.is_some())?;
     let member = friend.communities.contains(&community.slug);
     let everybody = match community.crowd {
@@ -361,12 +423,27 @@ pub(super) fn suitable(
         }),
     };
     open(Gate::Rate, rate)?;
-    open(Gate::Distance, package.site == Site::Remote || distance_m <= f64::from(friend.radius_m))?;
+    open(Gate::Distance, named || package.site == Site::Remote || distance_m <= f64::from(friend.radius_m))?;
+    open(Gate::Overlap, leaves_time(page, load))?;
     open(Gate::Capacity, load.held.len() < usize::from(friend.jobs_held_max))?;
     open(Gate::Caps, within_caps(page, friend, load, now))?;
     open(Gate::Blocked, !is_kept_away(page, friend, now))?;
     open(Gate::CoolDown, load.cool_until.is_none_or(|until| until <= now))?;
     open(Gate::FullHand, load.hand.len() < usize::from(community.policy.hand_max))
+}
+
+/// Whether the work fits into one of the customer's windows beside what the friend has agreed to: from its beginning, or
+/// from the end of something. A window in which there is nothing else is long enough.
+fn leaves_time(page: &Page, load: &Load) -> bool {
+    let (windows, busy) = (&page.booking.windows, &load.appointments);
+    let needed_ms = i64::from(page.terms.package.duration_min) * 60_000;
+    let meets = |from: Time, to: Time| busy.iter().any(|(_, busy)| busy.from < to && from < busy.to);
+    let fits = |window: &Window| {
+        let starts = busy.iter().map(|(_, busy)| busy.to).chain([window.from]).filter(|from| *from >= window.from);
+        let room = |from: Time| from + needed_ms <= window.to && !meets(from, from + needed_ms);
+        !meets(window.from, window.to) || starts.into_iter().any(room)
+    };
+    busy.is_empty() || windows.is_empty() || windows.iter().any(fits)
 }
 
 /// Whether the calendar of somebody off duty has time when the customer does.
@@ -413,5 +490,6 @@ fn is_kept_away(page: &Page, friend: &Friend, now: Time) -> bool {
 }
 
 fn was_asked(page: &Page, friend: FriendId) -> bool {
-    page.asked.iter().any(|asked| asked.offer.friend == friend && asked.offer.attempt == page.attempt)
+    let here = |offer: &Offer| offer.attempt == page.attempt || offer.is_direct();
+    page.asked.iter().any(|asked| asked.offer.friend == friend && here(&asked.offer))
 }

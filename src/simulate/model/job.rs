@@ -11,8 +11,9 @@ use kiez_protocol::partner::{JobState, Urgency};
 use kiez_protocol::time::Time;
 
 use super::night::Night;
+use super::talk::Talked;
 use super::{Checked, Rule, Tally, hold};
-use crate::dispatch::effect::{Actor, EventRow};
+use crate::dispatch::effect::{Actor, EventRow, JobRecord};
 use crate::dispatch::input::Terms;
 use crate::dispatch::job::{Booking, Offer, OfferState, Run, Visit};
 
@@ -87,6 +88,13 @@ pub(crate) struct Page {
     pub undoable: BTreeMap<OfferId, Undoable>,
     /// Who takes a no back by the record that is being looked at.
     pub taken_back: Option<FriendId>,
+    /// Whether the present run began, or may yet begin, with the friend whom the customer has named.
+    pub held: bool,
+    /// Until when they alone are asked.
+    pub hold_until: Time,
+    /// Whether a no of this moment can be taken back: not that of whom a job is held for.
+    pub grants_undo: bool,
+    pub talked: Talked,
 }
 
 impl Page {
@@ -108,12 +116,22 @@ impl Page {
         Night::of(&self.terms.community.policy, self.booking.urgency)
     }
 
+    /// Whether a record has this offer.
+    pub fn wrote(&self, record: &JobRecord, asked: &Asked) -> bool {
+        record.offers.iter().any(|offer| offer.id == asked.offer.id)
+    }
+
     pub fn holder(&self) -> Option<&Visit> {
         self.visits.iter().find(|visit| visit.active)
     }
 
     pub fn live(&self) -> impl Iterator<Item = &Asked> {
         self.asked.iter().filter(|asked| asked.is_live())
+    }
+
+    /// The offer of the friend who was named, in an attempt.
+    pub fn direct(&self, attempt: u16) -> Option<&Asked> {
+        self.asked.iter().find(|asked| asked.offer.attempt == attempt && asked.offer.is_direct())
     }
 
     pub fn offer(&self, offer: OfferId) -> Option<&Asked> {
@@ -144,6 +162,19 @@ impl Page {
             self.blocked.insert(visit.friend);
         }
         self.sleeps(event)?;
+        match event.kind {
+            "offer_declined" => self.grants_undo = !self.held,
+            "direct_passed" => self.held = false,
+            // Handed back once too often: ops decide.
+            "unfilled" if matches!(self.last, ("handed_back" | "no_contact", at) if at == event.at) => {
+                self.held = false;
+            }
+            _ => {}
+        }
+        let agrees = event.actor == Actor::Customer && event.to == JobState::Assigned && from != Some(event.to);
+        hold(!agrees || event.kind == "proposal_confirmed", Rule::Events, self.id, || {
+            format!("the customer takes it to {} by {}", event.to, event.kind)
+        })?;
         (self.sequence, self.state, self.changed_at) = (event.sequence, event.to, event.at);
         self.last = (event.kind, event.at);
         if from != Some(event.to) {
@@ -269,7 +300,8 @@ fn may(from: Option<JobState>, to: JobState, actor: &Actor) -> bool {
                     (from, to),
                     (Dispatching | Paused | Unfilled, Assigned) | (Unfilled | Unsuccessful, Dispatching)
                 );
-                gives || cancels || ops && (holds || steers)
+                let agrees = *actor == Actor::Customer && matches!((from, to), (Dispatching | Unfilled, Assigned));
+                gives || cancels || agrees || ops && (holds || steers)
             }
             Actor::Friend(_) => matches!(
                 (from, to),

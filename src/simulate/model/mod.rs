@@ -6,6 +6,7 @@
 //! | --- | --- |
 //! | `book`, `job` | a record with all records before it: events, offers, winners, places, money, deadlines |
 //! | `choice` | who was asked, with everybody who could have been: by brute force, with gates of its own |
+//! | `talk` | questions, proposals and messages |
 //! | `told` | what is told, with what is committed: nothing before, and nothing private but to the winner |
 //! | `night` | when clocks stand |
 //! | `rest` | what stands while nothing happens: nothing late, forgotten, or unlike what the apps believe |
@@ -18,6 +19,7 @@ mod choice;
 mod job;
 mod night;
 mod rest;
+mod talk;
 mod told;
 
 pub(crate) use book::Book;
@@ -69,6 +71,10 @@ rules! {
     Span: "an offer lasts as long as the policy says";
     Net: "net never falls between offers of a job";
     Undo: "a no can be taken back in its time, and its seat stays empty until then";
+    Named: "whom the customer has named holds the only offer in their time, and nobody is asked before";
+    Talk: "questions, proposals and messages are as often, as long and between whom they may be";
+    First: "an accept that was taken before goes before a confirm, a cancel and an edit";
+    Seen: "nobody wins a job that they have not seen as it is";
     Blocked: "who declined or handed back never sees the job again";
     Restart: "after a restart stands what stood before";
     CoolDown: "who lets the contact clock run out rests as long as the policy says";

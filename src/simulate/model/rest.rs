@@ -9,7 +9,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::super::streets::{FriendNo, Streets, friend_id};
 use super::book::Book;
-use super::choice::{caps_m, stage, standing, suitable};
+use super::choice::{caps_m, stage, standing, weighed};
 use super::job::Page;
 use super::{Checked, Model, Rule, hold};
 use crate::dispatch::Dispatcher;
@@ -74,14 +74,22 @@ impl Model {
             }
             let farthest_m = caps_m(page).last().copied().unwrap_or(0.0);
             let stage = stage(page, page.run.wave, since);
+            let named = page.booking.direct.filter(|direct| page.held || !direct.fallback);
             for (friend, record) in standing(streets) {
+                if let Some(direct) = named {
+                    // Nobody else may be asked, and they only once.
+                    let asked = !page.held || page.hold_until <= glance.now || page.direct(page.attempt).is_some();
+                    if asked || direct.friend != friend_id(friend) {
+                        continue;
+                    }
+                }
                 if record.changed_at > since || book.loads[friend].changed_at > since {
                     continue;
                 }
                 let Some(at) = record.stands() else { continue };
                 let distance_m = at.distance_m(page.booking.place);
-                let forgotten = distance_m <= farthest_m
-                    && suitable(book, page, (stage, since), friend, record, distance_m).is_ok()
+                let forgotten = (named.is_some() || distance_m <= farthest_m)
+                    && weighed(book, page, (stage, since), named.is_some(), friend, record, distance_m).is_ok()
                     // Beyond the number of any plan.
                     && page.run.wave < u8::MAX;
                 hold(!forgotten, Rule::Forgotten, *id, || {
@@ -94,10 +102,17 @@ impl Model {
     }
 
     /// With everything written and told, each session of the present process believes what the ledger holds.
-    pub fn apps_agree(&mut self, glance: Glance, session: impl Fn(FriendNo) -> Option<SessionId>) -> Checked {
+    pub fn apps_agree(
+        &mut self,
+        book: &Book,
+        glance: Glance,
+        session: impl Fn(FriendNo) -> Option<SessionId>,
+    ) -> Checked {
         if !glance.settled {
             return Ok(());
         }
+        let owed = book.owed.first();
+        hold(owed.is_none(), Rule::Agree, owed.map(|owed| owed.job), || format!("{owed:?} was never told"))?;
         for (friend, heard) in self.heard.iter().enumerate() {
             if !heard.fresh || heard.session != session(friend) {
                 continue;
@@ -171,6 +186,14 @@ fn differs(job: &Job, page: &Page, now: Time) -> Option<String> {
     let same = lasts(&there) == lasts(&then) && there.iter().all(|(offer, until)| then.get(offer) == Some(until));
     if page.is_open() && !same {
         return Some(format!("came back with {there:?} to be taken back, it was {then:?}"));
+    }
+    let held = |at: Option<Time>| at.filter(|_| page.is_open());
+    let (there, then) = (held(job.hold_until), held(page.held.then_some(page.hold_until)));
+    if there != then {
+        return Some(format!("came back held until {there:?}, it was {then:?}"));
+    }
+    if let Some(what) = page.forgot(job) {
+        return Some(what);
     }
     let live = |offer: &&crate::dispatch::job::Offer| offer.state == OfferState::Live;
     let there: BTreeMap<_, _> = job

@@ -9,6 +9,7 @@ use kiez_protocol::friend::{
 use kiez_protocol::ids::{FriendId, JobId, Key, OfferId, PartnerSlug, SessionId};
 use kiez_protocol::partner::JobState;
 use kiez_protocol::refusal::Code;
+use kiez_protocol::talk::JobMessage;
 use serde::Serialize;
 
 use super::super::streets::friend_no;
@@ -104,6 +105,9 @@ impl Model {
                 for card in &snapshot.visits {
                     self.told_card(friend, card)?;
                 }
+                for said in &snapshot.messages {
+                    self.told_message(friend, said)?;
+                }
                 for told in &snapshot.verdicts {
                     self.told_verdict(friend, told.offer, told.key, told.result, told.reason)?;
                 }
@@ -117,12 +121,12 @@ impl Model {
                 })?;
             }
             FriendMessage::CapNear(near) => self.told_cap(friend, near)?,
+            FriendMessage::Message(said) => return self.told_message(friend, said),
             FriendMessage::Welcome(_)
             | FriendMessage::AcceptPending { .. }
             | FriendMessage::SettingsResult { .. }
             | FriendMessage::Account { .. }
             | FriendMessage::Answer { .. }
-            | FriendMessage::Message(_)
             | FriendMessage::Done { .. }
             | FriendMessage::Error { .. }
             | FriendMessage::Pong { .. }
@@ -141,6 +145,17 @@ impl Model {
     pub fn public(&mut self, text: &str) -> Checked {
         self.tally.looked(Rule::Private);
         hold(!names_somebody(text), Rule::Private, None, || format!("in {text}"))
+    }
+
+    /// What the customer and a friend have said: to whoever has not won it tells nothing private.
+    fn told_message(&mut self, friend: FriendId, said: &JobMessage) -> Checked {
+        let page = self.committed.pages.get(&said.job);
+        let asked = page.is_some_and(|page| page.asked.iter().any(|asked| asked.offer.friend == friend));
+        hold(asked, Rule::ToldIsCommitted, said.job, || {
+            format!("{friend} reads a message of a job not offered to them")
+        })?;
+        let won = page.is_some_and(|page| page.visits.iter().any(|visit| visit.friend == friend));
+        if won { Ok(()) } else { self.public(&said.text) }
     }
 
     /// Most of a cap is used: of one the friend has set, and so much of it.
@@ -318,7 +333,7 @@ fn private(message: &impl Serialize) -> bool {
     names_somebody(&text_of(message))
 }
 
-fn names_somebody(text: &str) -> bool {
+pub(super) fn names_somebody(text: &str) -> bool {
     CANARIES.iter().any(|canary| text.contains(canary))
 }
 
