@@ -221,6 +221,8 @@ impl Running {
             questions: serve::friend::hindsight::Questions::default(),
             seal: serve::seal::Seal::new(&keys.secret),
             admission: serve::friend::admission::Admission::new(&config.limits),
+            link_paces: serve::limit::Paces::default(),
+            photo_paces: serve::limit::Paces::default(),
             links,
             origins: Origins::of(&config.ops.origins),
             directory_version: tokio::sync::Mutex::new(directory_version),

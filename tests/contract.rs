@@ -116,6 +116,7 @@ async fn every_route_lets_in_whom_the_table_says_and_nobody_else() {
         let may: &[&str] = match route.who {
             Who::Anybody | Who::Operator => continue,
             Who::Partner => &["a partner"],
+            Who::Friend => &["a friend"],
             Who::Viewer => &["a viewer", "a dispatcher", "an admin"],
             Who::Dispatcher => &["a dispatcher", "an admin"],
             Who::Admin => &["an admin"],

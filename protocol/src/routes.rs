@@ -37,6 +37,8 @@ pub enum Part {
     Partners,
     /// For customers, by a link.
     Customers,
+    /// For friends, beside their socket.
+    Friends,
     /// For who maintains the directory.
     Admin,
     /// For who watches over jobs and friends.
@@ -51,13 +53,22 @@ pub enum Part {
 
 impl Part {
     /// All, in the order in which a reader wants them.
-    pub const ALL: &'static [Part] =
-        &[Part::Partners, Part::Customers, Part::Admin, Part::Ops, Part::Sockets, Part::Pages, Part::Health];
+    pub const ALL: &'static [Part] = &[
+        Part::Partners,
+        Part::Customers,
+        Part::Friends,
+        Part::Admin,
+        Part::Ops,
+        Part::Sockets,
+        Part::Pages,
+        Part::Health,
+    ];
 
     /// The name, and what belongs to it.
     pub fn about(self) -> (&'static str, &'static str) {
         match self {
             Part::Customers => ("customers", "One job by its link. The token in the path is the only credential."),
+            Part::Friends => ("friends", "What friends ask for by HTTP, beside their socket."),
             Part::Partners => ("partners", "Jobs in, their state out."),
             Part::Admin => ("admin", "The directory: communities, packages, partners, friends; tokens and keys."),
             Part::Ops => ("ops", "What ops look at and do. Whatever changes something lands in the audit log."),
@@ -75,6 +86,8 @@ pub enum Who {
     Anybody,
     /// A partner's API key.
     Partner,
+    /// A friend's token.
+    Friend,
     /// An ops token of the role `viewer` or above.
     Viewer,
     /// An ops token of the role `dispatcher` or above.
@@ -130,10 +143,13 @@ pub enum Takes {
     Flag,
 }
 
+/// In the place of a message: a body that is the file of a picture.
+pub const PICTURE: &str = "picture";
+
 /// What a body takes.
 #[derive(Clone, Copy, Debug)]
 pub struct Body {
-    /// Its type, by the name in `schema`.
+    /// Its type, by the name in `schema`; or [`PICTURE`].
     pub message: &'static str,
     /// Its examples, by the names of their files without `.json`.
     pub examples: &'static [&'static str],
@@ -163,6 +179,8 @@ pub enum Content {
     Nothing,
     /// JSON: the message by the name in `schema`, and its examples by the names of their files without `.json`.
     Json(&'static str, &'static [&'static str]),
+    /// A picture: JPEG, PNG or WebP.
+    Picture,
     /// JSON whose shape is told elsewhere: a document of the contract.
     Document,
     /// Text of a media type.
@@ -317,6 +335,21 @@ const fn steer(path: &'static str, name: &'static str, does: &'static str, about
     }
 }
 
+const PHOTO: &[Answer] = &[Answer {
+    headers: &[
+        ("X-Content-Type-Options", "`nosniff`."),
+        ("Cache-Control", "`private, no-cache`; under a customer's link `no-store`."),
+        ("Content-Security-Policy", "`default-src 'none'; sandbox`."),
+    ],
+    ..answer(200, "The photo.", Content::Picture)
+}];
+const PHOTO_TAKEN: &[Answer] =
+    &[answer(200, "Taken. The answer says what is kept.", Content::Json("photo_view", &["photo_view"]))];
+const PHOTO_ERASED: &[Answer] = &[answer(204, "There is none any more.", Content::Nothing)];
+const PHOTO_ABOUT: &str = "A JPEG, PNG or WebP of at most 64 KiB and 2,048 pixels a side, by its bytes and whatever its name \
+    or type say. What a camera writes beside a picture is not kept, the place where it was taken least of all, nor which side \
+    is up.";
+
 const UPGRADED: &[Answer] = &[answer(101, "The connection is a WebSocket now.", Content::Nothing)];
 const PUBLISHED: &[Answer] = &[answer(200, "The document.", Content::Document)];
 
@@ -456,6 +489,110 @@ pub const ROUTES: &[Route] = &[
         body: None,
         answers: &[answer(200, "A page.", Content::Json("listing", &["listing"]))],
         refusals: &[KEY, &[Code::BadRequest, Code::Invalid, Code::UnknownCommunity, Code::NotOffered, Code::Forbidden]],
+    },
+    Route {
+        method: "get",
+        path: "/v1/friends/{id}/photo",
+        name: "getPhotoOfListedFriend",
+        part: Part::Partners,
+        does: "Shows the photo of a friend who is listed",
+        about: "Of everybody else it is as if there were none.",
+        who: Who::Partner,
+        parameters: &[THEIR_ID],
+        body: None,
+        answers: PHOTO,
+        refusals: &[KEY, OF_JOB],
+    },
+    Route {
+        method: "get",
+        path: "/v1/friend/photo",
+        name: "getOwnPhoto",
+        part: Part::Friends,
+        does: "Shows the friend's own photo",
+        about: "",
+        who: Who::Friend,
+        parameters: &[],
+        body: None,
+        answers: PHOTO,
+        refusals: &[ROLE, &[Code::NotFound, Code::Unavailable]],
+    },
+    Route {
+        method: "put",
+        path: "/v1/friend/photo",
+        name: "putOwnPhoto",
+        part: Part::Friends,
+        does: "Stores the friend's photo in place of the one before",
+        about: PHOTO_ABOUT,
+        who: Who::Friend,
+        parameters: &[],
+        body: body(PICTURE, &[]),
+        answers: PHOTO_TAKEN,
+        refusals: &[ROLE, BODY, &[Code::NotFound, Code::TooMany, Code::Unavailable]],
+    },
+    Route {
+        method: "delete",
+        path: "/v1/friend/photo",
+        name: "eraseOwnPhoto",
+        part: Part::Friends,
+        does: "Erases the friend's photo",
+        about: "May be repeated: erased is erased.",
+        who: Who::Friend,
+        parameters: &[],
+        body: None,
+        answers: PHOTO_ERASED,
+        refusals: &[ROLE, &[Code::Unavailable]],
+    },
+    Route {
+        method: "put",
+        path: "/v1/admin/friends/{id}/photo",
+        name: "putPhoto",
+        part: Part::Admin,
+        does: "Stores a friend's photo in place of the one before",
+        about: PHOTO_ABOUT,
+        who: Who::Admin,
+        parameters: &[THEIR_ID],
+        body: body(PICTURE, &[]),
+        answers: PHOTO_TAKEN,
+        refusals: &[ROLE, BODY, &[Code::NotFound, Code::Unavailable]],
+    },
+    Route {
+        method: "delete",
+        path: "/v1/admin/friends/{id}/photo",
+        name: "erasePhoto",
+        part: Part::Admin,
+        does: "Erases a friend's photo",
+        about: "May be repeated: erased is erased.",
+        who: Who::Admin,
+        parameters: &[THEIR_ID],
+        body: None,
+        answers: PHOTO_ERASED,
+        refusals: &[ROLE, &[Code::BadRequest, Code::NotFound, Code::Unavailable]],
+    },
+    Route {
+        method: "get",
+        path: "/v1/ops/friends/{id}/photo",
+        name: "getPhotoForOps",
+        part: Part::Ops,
+        does: "Shows a friend's photo",
+        about: "",
+        who: Who::Dispatcher,
+        parameters: &[THEIR_ID],
+        body: None,
+        answers: PHOTO,
+        refusals: &[ROLE, &[Code::BadRequest, Code::NotFound, Code::Unavailable]],
+    },
+    Route {
+        method: "get",
+        path: "/v1/customer/{token}/photo",
+        name: "getPhotoForCustomer",
+        part: Part::Customers,
+        does: "Shows who comes",
+        about: "While somebody holds the job, and has a photo.",
+        who: Who::Anybody,
+        parameters: &[LINK],
+        body: None,
+        answers: PHOTO,
+        refusals: &[OF_LINK],
     },
     Route {
         method: "post",

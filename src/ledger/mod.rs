@@ -20,6 +20,7 @@ mod hindsight;
 mod lines;
 mod load;
 mod open_error;
+mod photos;
 mod pool;
 pub mod postgres;
 mod reader;

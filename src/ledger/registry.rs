@@ -17,6 +17,7 @@ use super::documents;
 use super::either::{Arg, Session};
 use super::facts;
 use super::open_error::passes;
+use super::photos;
 use super::pool::{Pool, Work};
 use super::rows::hex;
 use crate::dispatch::effect::{AuditRow, By};
@@ -95,11 +96,13 @@ pub struct DirectoryRows {
     pub partners: Vec<Partner>,
     /// Friends.
     pub friends: Vec<Friend>,
+    /// Friends who have a photo, and those who have none any more.
+    pub photos: Vec<(FriendId, bool)>,
 }
 
 /// The admin door.
 #[derive(Clone, Debug)]
-pub struct Registry(Pool);
+pub struct Registry(pub(super) Pool);
 
 impl Registry {
     pub(super) fn new(pool: Pool) -> Registry {
@@ -423,6 +426,7 @@ impl Registry {
             packages,
             partners: partners.into_iter().map(|(partner, _)| partner).collect(),
             friends: friends.iter().map(|row| row.doc("doc")).collect::<sqlx::Result<_>>()?,
+            photos: photos::changes(&mut session, since).await?,
         })
     }
 
@@ -528,13 +532,13 @@ pub(super) fn account_change(
 }
 
 /// Runs a change to its end even if the caller goes away.
-async fn whole<T: Send + 'static>(
+pub(super) async fn whole<T: Send + 'static>(
     change: impl Future<Output = Result<T, RegistryError>> + Send + 'static,
 ) -> Result<T, RegistryError> {
     tokio::spawn(change).await.expect("a change of the registry does not panic")
 }
 
-async fn begin(pool: &Pool) -> sqlx::Result<Work> {
+pub(super) async fn begin(pool: &Pool) -> sqlx::Result<Work> {
     let mut work = pool.begin().await?;
     work.session()
         .run("update meta set value = cast(cast(value as bigint) + 1 as text) where key = 'directory_version'", [])
@@ -543,6 +547,6 @@ async fn begin(pool: &Pool) -> sqlx::Result<Work> {
 }
 
 /// Commits what has changed something. What has not leaves the version of the directory as it was.
-async fn end(work: Work, changed: bool) -> sqlx::Result<()> {
+pub(super) async fn end(work: Work, changed: bool) -> sqlx::Result<()> {
     if changed { work.commit().await } else { work.rollback().await }
 }

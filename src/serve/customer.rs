@@ -11,13 +11,16 @@ use axum::routing::{get, post};
 use kiez_protocol::customer::{ConfirmProposal, CustomerPage, CustomerQuestion, MessageList, PostMessage};
 use kiez_protocol::friend::CommunityName;
 use kiez_protocol::ids::{JobId, OfferId};
+use kiez_protocol::listing::ProfileCard;
 use kiez_protocol::partner::{CancelJob, GiveAnswers, JobState, JobView};
 use kiez_protocol::refusal::Code;
 use kiez_protocol::talk::{MESSAGE_CHARS_MAX, PROPOSED_MAX};
 use kiez_protocol::time::Time;
 
 use super::App;
+use super::listing::card;
 use super::partner::{check_replies, refused};
+use super::photos;
 use super::problem::{Answered, Refusal, about, answer, body, json};
 use crate::dispatch::edges::{Role, allowed};
 use crate::dispatch::effect::{Actor, Answer};
@@ -33,6 +36,7 @@ pub fn routes() -> Router<Arc<App>> {
         .route("/v1/customer/{token}/proposals/{id}/confirm", post(confirm))
         .route("/v1/customer/{token}/messages", get(messages).post(write))
         .route("/v1/customer/{token}/cancel", post(cancel))
+        .route("/v1/customer/{token}/photo", get(photo))
 }
 
 /// Where customers come in.
@@ -65,6 +69,13 @@ async fn open(app: &App, token: &str) -> Result<JobView, Refusal> {
 async fn look(State(app): State<Arc<App>>, Path(token): Path<String>) -> Answered {
     let view = open(&app, &token).await?;
     page(&app, view).await
+}
+
+/// The photo of the friend who comes.
+async fn photo(State(app): State<Arc<App>>, Path(token): Path<String>) -> Answered {
+    let view = open(&app, &token).await?;
+    let friend = view.friend.ok_or_else(|| Refusal::not_found("photo"))?;
+    photos::show(&app, friend.id).await
 }
 
 async fn give_answers(State(app): State<Arc<App>>, Path(token): Path<String>, request: Request) -> Answered {
@@ -159,6 +170,9 @@ async fn said(app: &App, job: JobId) -> Answered {
 async fn page(app: &App, view: JobView) -> Result<Response<Body>, Refusal> {
     let booking = app.reader.booking(view.id).await?.ok_or_else(|| Refusal::not_found("job"))?;
     let now: Time = app.clock.now();
+    let comes = view.friend.as_ref().and_then(|friend| app.live.directory.friend(friend.id));
+    let has_photo = comes.as_ref().is_some_and(|friend| app.live.directory.has_photo(friend.id));
+    let photo = if has_photo { Some(format!("{}/photo", link(app, &view)?)) } else { None };
     let language = booking.customer.language;
     let package = app.live.directory.package(&view.package).map(|(package, _)| package);
     let brand = app.live.directory.community(&view.community).map(|(community, _)| community.brand.clone());
@@ -179,6 +193,7 @@ async fn page(app: &App, view: JobView) -> Result<Response<Body>, Refusal> {
         price: view.price,
         windows: view.windows,
         friend: view.friend.map(|friend| friend.name),
+        card: comes.map(|friend| ProfileCard { photo, ..card(&friend) }),
         appointment: view.appointment,
         asked: view.questions,
         proposals: view.proposals.into_iter().filter(|proposal| proposal.until >= now).collect(),

@@ -17,11 +17,13 @@ pub mod files;
 pub mod friend;
 mod friends;
 mod health;
-mod limit;
+pub mod limit;
 mod line;
 mod listing;
 mod ops;
 mod partner;
+mod photos;
+mod picture;
 mod places;
 mod problem;
 mod query;
@@ -36,7 +38,7 @@ use std::sync::{Arc, Mutex};
 use axum::Router;
 use axum::middleware;
 use kiez_protocol::friend::FriendMessage;
-use kiez_protocol::ids::{CommunitySlug, PartnerSlug};
+use kiez_protocol::ids::{CommunitySlug, FriendId, JobId, PartnerSlug};
 use kiez_protocol::time::Time;
 use metrics_exporter_prometheus::PrometheusHandle;
 use tokio_util::sync::CancellationToken;
@@ -52,6 +54,7 @@ use crate::live::backlog::OutboxLimits;
 use crate::live::reach::Patience;
 use auth::Auth;
 pub use customer::Links;
+use limit::Paces;
 pub use ops::Origins;
 pub use places::{Place, Places};
 
@@ -90,6 +93,10 @@ pub struct App {
     pub seal: seal::Seal,
     /// How many hellos are taken.
     pub admission: friend::admission::Admission,
+    /// How often customers ask, by the job of their link.
+    pub link_paces: Paces<JobId>,
+    /// How often friends change their photos.
+    pub photo_paces: Paces<FriendId>,
     /// How customers come in.
     pub links: Links,
     /// Pages that may open the map's feed.
@@ -165,6 +172,9 @@ pub fn fill(live: &Live, rows: crate::ledger::DirectoryRows, now: Time) {
     for (package, version) in rows.packages {
         live.directory.put_package(package, version);
     }
+    for (friend, is_there) in rows.photos {
+        live.directory.put_photo(friend, is_there);
+    }
     for partner in rows.partners {
         live.directory.put_partner(partner, 1);
     }
@@ -216,6 +226,7 @@ pub fn public(app: Arc<App>) -> Router {
         .merge(friend::routes())
         .merge(partner::routes())
         .merge(listing::routes())
+        .merge(photos::routes())
         .merge(customer::routes())
         .merge(ops::routes())
         .merge(desk::routes())

@@ -229,11 +229,24 @@ pub(super) fn overcrowded() -> Vec<u8> {
     .into_bytes()
 }
 
-/// The whole body: at most `bytes_max`, in time, and nested no deeper than JSON may be.
+/// The whole body as JSON may be: at most `bytes_max`, in time, and nested no deeper than allowed.
+///
+/// # Errors
+/// Those of [`bytes`], and [`Code::TooLarge`] for one that is nested too deeply.
+pub async fn body(request: Request, bytes_max: usize, limits: &Limits) -> Result<Bytes, Refusal> {
+    let whole = bytes(request, bytes_max, limits).await?;
+    if depth::exceeds(&whole, limits.json_depth_max) {
+        let detail = format!("the body is nested deeper than {} levels", limits.json_depth_max);
+        return Err(Refusal::new(Code::TooLarge, detail));
+    }
+    Ok(whole)
+}
+
+/// The whole body, whatever it is: at most `bytes_max`, in time.
 ///
 /// # Errors
 /// [`Code::TooLarge`], [`Code::RequestTimeout`], or [`Code::BadRequest`] when it breaks off.
-pub async fn body(request: Request, bytes_max: usize, limits: &Limits) -> Result<Bytes, Refusal> {
+pub async fn bytes(request: Request, bytes_max: usize, limits: &Limits) -> Result<Bytes, Refusal> {
     let too_large = || Refusal::new(Code::TooLarge, format!("the body has more than {bytes_max} bytes"));
     let mut body = request.into_body();
     if body.size_hint().lower() > bytes_max as u64 {
@@ -257,10 +270,6 @@ pub async fn body(request: Request, bytes_max: usize, limits: &Limits) -> Result
                 whole.extend_from_slice(&part);
             }
         }
-    }
-    if depth::exceeds(&whole, limits.json_depth_max) {
-        let detail = format!("the body is nested deeper than {} levels", limits.json_depth_max);
-        return Err(Refusal::new(Code::TooLarge, detail));
     }
     Ok(whole.freeze())
 }

@@ -11,6 +11,7 @@ mod common;
 mod desk;
 mod documents;
 mod listing;
+mod photos;
 mod settings;
 
 /// Makes a test of every story for both engines.
@@ -61,6 +62,10 @@ mod told {
         a_partner_sees_cards_of_those_who_want_it_and_no_place,
         nobody_is_found_by_asking_from_many_points,
         who_is_chosen_from_the_listing_is_asked_alone,
+    }
+    stories! { photos:
+        a_photo_is_what_its_bytes_say_and_shown_to_whom_the_rules_say,
+        the_customer_sees_who_comes_once_somebody_comes,
     }
     stories! { audit:
         who_changed_what_is_told_to_dispatchers_page_by_page,
