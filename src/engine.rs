@@ -15,7 +15,7 @@ use std::time::Duration;
 
 use kiez_protocol::friend::{FriendMessage, Verdict};
 use kiez_protocol::ids::JobId;
-use kiez_protocol::ops::AlarmKind;
+use kiez_protocol::ops::{AlarmKind, AlarmView};
 use kiez_protocol::refusal::Code;
 use tokio::sync::{mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
@@ -722,7 +722,7 @@ impl Engine {
                 if kind != AlarmKind::Quarantined {
                     tracing::warn!(%job, kind = kind.as_str(), "alarm");
                 }
-                self.live.feed.alarm(kind, Some(job), at);
+                self.live.feed.alarm(AlarmView { kind, job: Some(job), at, waits: None });
             }
         }
     }

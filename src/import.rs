@@ -192,6 +192,9 @@ pub fn policy_faults(policy: &Policy) -> Vec<String> {
     if !(100..=1_000).contains(&policy.fairness_reach_percent) {
         wrong("policy.fairness_reach_percent: takes 100 to 1,000");
     }
+    if policy.first_offer_days > 365 || policy.next_offer_days > 365 {
+        wrong("policy: first_offer_days and next_offer_days take 0 to 365");
+    }
     if policy.valid_from.zip(policy.valid_until).is_some_and(|(from, until)| from >= until) {
         wrong("policy.valid_until: is later than valid_from");
     }

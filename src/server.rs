@@ -2,6 +2,7 @@
 //! the demo and by the tests.
 
 mod opening;
+pub mod upkeep;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -244,6 +245,7 @@ impl Running {
         }
         tokio::spawn(housekeeping(app.clone(), door));
         tokio::spawn(follow(app.clone()));
+        tokio::spawn(upkeep::keep_up(app.clone()));
         tokio::spawn(beats(app.clone()));
         Ok(Running { address, admin_address, app, keys, stop, engine, engine_stop })
     }

@@ -300,6 +300,13 @@ pub struct Policy {
     /// How far that seat reaches, in percent of the distance of the last of the nearest, 100 to 1,000.
     #[cfg_attr(feature = "schemas", schemars(range(min = 100, max = 1_000)))]
     pub fairness_reach_percent: u16,
+    /// Ops hear of a friend who has waited for their first offer for so many days, 0 to 365; 0: never. An alarm, not a
+    /// promise.
+    #[cfg_attr(feature = "schemas", schemars(range(max = 365)))]
+    pub first_offer_days: u16,
+    /// As `first_offer_days`, for a friend who was offered something before.
+    #[cfg_attr(feature = "schemas", schemars(range(max = 365)))]
+    pub next_offer_days: u16,
     /// Hours in which nobody is offered anything and the clocks of waves and offers stand, but for urgent jobs; in the
     /// community's time zone. `null`: none.
     pub quiet: Option<QuietHours>,
@@ -375,6 +382,8 @@ impl Default for Policy {
             rating_metres: 0,
             fairness_seat: true,
             fairness_reach_percent: 150,
+            first_offer_days: 7,
+            next_offer_days: 14,
             quiet: Some(QuietHours::NIGHT),
             undo_ms: 30 * SECOND,
             valid_from: None,

@@ -1,12 +1,12 @@
 //! The feed of the live map, `GET /v1/ops/feed`: the viewer subscribes, gets a snapshot, then changes at most twice a
-//! second. Changes are idempotent: each carries the new value of a cell or job, not a difference. No message names a
-//! friend or an exact place.
+//! second. Changes are idempotent: each carries the new value of a cell or job, not a difference. No message names an
+//! exact place, and none a friend but an alarm of long waits, where those who are no viewers look.
 
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use crate::ids::JobId;
+use crate::ids::{CommunitySlug, FriendId, JobId};
 use crate::partner::JobState;
 use crate::time::Time;
 
@@ -150,6 +150,29 @@ pub struct AlarmView {
     pub job: Option<JobId>,
     /// Since when.
     pub at: Time,
+    /// Of long waits: whose, how many, how long.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub waits: Option<LongWaits>,
+}
+
+/// So many friends are named in an alarm of long waits, at most.
+pub const LONG_WAITS_NAMED_MAX: usize = 32;
+
+/// Friends of a community who wait too long for an offer, and the seats that could have ended such a wait.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schemas", derive(schemars::JsonSchema))]
+pub struct LongWaits {
+    /// Which community.
+    pub community: CommunitySlug,
+    /// Friends who have waited for their first offer for longer than `policy.first_offer_days`.
+    pub first: u32,
+    /// Friends who have waited for another offer for longer than `policy.next_offer_days`.
+    pub next: u32,
+    /// Seats kept for the longest wait that were given in the seven days before, in reach of somebody who waits so long.
+    pub seats: u32,
+    /// Who they are, the longest wait first, at most 32. Not for viewers.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub friends: Vec<FriendId>,
 }
 
 /// Kinds of alarm.
@@ -167,6 +190,8 @@ pub enum AlarmKind {
     Paused,
     /// The ledger refused a record of this job.
     Quarantined,
+    /// Friends of a community wait too long for an offer.
+    LongWaits,
 }
 
 impl AlarmKind {
@@ -178,6 +203,7 @@ impl AlarmKind {
             AlarmKind::Stalled => "stalled",
             AlarmKind::Paused => "paused",
             AlarmKind::Quarantined => "quarantined",
+            AlarmKind::LongWaits => "long_waits",
         }
     }
 }

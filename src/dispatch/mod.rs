@@ -15,6 +15,7 @@
 //! | `visit` | what the winner does |
 //! | [`nearest`], [`gates`], [`capacity`], [`caps`], [`pay`] | who is near, who is suitable, what they hold, have done and get |
 //! | [`rank`], [`fairness`], [`decision`] | in which order, how long each has waited, and the record of why |
+//! | [`overdue`] | who waits too long, and how many seats were in their reach |
 //! | [`hindsight`] | why a friend was not asked, from the records of choices |
 //! | `area` | where a community's jobs are, and its brake |
 //! | `duty`, `restore` | friends coming and going, and the server itself |
@@ -45,6 +46,7 @@ pub mod job;
 mod messages;
 mod mint;
 pub mod nearest;
+pub mod overdue;
 mod pausing;
 pub mod pay;
 mod posting;

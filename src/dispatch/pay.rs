@@ -62,10 +62,124 @@ fn half_even(dividend: i64, divisor: i64) -> i64 {
 
 #[cfg(test)]
 mod tests {
+    use kiez_protocol::directory::NextCommission;
+    use kiez_protocol::money::PRICE_MAX;
+    use kiez_protocol::time::Time;
+    use proptest::prelude::*;
+    use serde_json::json;
+
     use super::*;
 
+    fn currencies() -> impl Strategy<Value = Currency> {
+        prop_oneof![Just(Currency::Eur), Just(Currency::Chf), Just(Currency::Pln)]
+    }
+
+    fn methods() -> impl Strategy<Value = PaymentMethod> {
+        prop_oneof![
+            Just(PaymentMethod::CardOnline),
+            Just(PaymentMethod::CardOnSite),
+            Just(PaymentMethod::Cash),
+            Just(PaymentMethod::Invoice),
+            Just(PaymentMethod::Paypal),
+        ]
+    }
+
+    /// Prices as they are, and now and then one at the ends of what is taken.
+    fn amounts() -> impl Strategy<Value = i64> {
+        prop_oneof![4 => 1..20_000i64, 1 => 1..=PRICE_MAX, 1 => Just(PRICE_MAX)]
+    }
+
     fn rule(basis_points: u16) -> CommissionRule {
-        CommissionRule::new("rule".parse().expect("a slug"), basis_points)
+        CommissionRule::new(format!("rule-{basis_points}").parse().expect("a word"), basis_points)
+    }
+
+    fn package(pricing: Pricing, duration_min: u16) -> Package {
+        let mut package: Package = serde_json::from_value(json!({
+            "slug": "wifi-setup", "title": {"de": "WLAN", "en": "Wi-Fi"}, "category": "wifi", "duration_min": 60,
+            "pricing": {"kind": "fixed", "price": {"amount": 1, "currency": "EUR"}},
+        }))
+        .expect("a package");
+        (package.pricing, package.duration_min) = (pricing, duration_min);
+        package
+    }
+
+    fn friend(hourly_rate: Money) -> Friend {
+        let mut friend: Friend = serde_json::from_value(json!({
+            "id": uuid::Uuid::from_u128(1), "name": "Ada", "communities": ["berlin-tech"], "country": "DE",
+        }))
+        .expect("a friend");
+        friend.hourly_rate = Some(hourly_rate);
+        friend
+    }
+
+    /// Whether `rounded` is `dividend / divisor` rounded half to even, told without a division.
+    fn is_half_even(rounded: i64, dividend: i128, divisor: i128) -> bool {
+        let away = (i128::from(rounded) * divisor - dividend).abs() * 2;
+        away < divisor || away == divisor && rounded % 2 == 0
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(2_000))]
+
+        #[test]
+        fn commission_is_the_rules_share_half_even_and_with_the_net_it_is_the_price(
+            amount in amounts(), currency in currencies(), basis_points in 0u16..=10_000,
+        ) {
+            let gross = Money { amount, currency };
+            let pay = split(gross, &rule(basis_points));
+            prop_assert_eq!(pay.gross, gross);
+            prop_assert_eq!(pay.commission.amount + pay.net.amount, amount);
+            prop_assert_eq!((pay.commission.currency, pay.net.currency), (currency, currency));
+            prop_assert!((0..=amount).contains(&pay.commission.amount), "{:?}", pay);
+            prop_assert!(is_half_even(pay.commission.amount, i128::from(amount) * i128::from(basis_points), 10_000));
+        }
+
+        #[test]
+        fn the_price_is_the_packages_or_the_friends_and_in_swiss_cash_what_coins_can_pay(
+            (low, high) in (amounts(), amounts()), rate in amounts(), minutes in 5u16..=480,
+            currency in currencies(), method in methods(), kind in 0..3,
+        ) {
+            let money = |amount| Money { amount, currency };
+            let (from, to) = (money(low.min(high)), money(low.max(high)));
+            let pricing = match kind {
+                0 => Pricing::Fixed { price: from },
+                1 => Pricing::Guide { from, to },
+                _ => Pricing::Hourly { from, to },
+            };
+            let package = package(pricing, minutes);
+            let price = gross(&package, Some(&friend(money(rate))), method).expect("the friend has a rate");
+            prop_assert_eq!(price.currency, currency);
+            let coins = currency == Currency::Chf && method == PaymentMethod::Cash;
+            // How far coins may lie from the exact price: two Rappen from a whole one, and half a Rappen of rounding.
+            match (kind, coins) {
+                (2, false) => prop_assert!(is_half_even(price.amount, i128::from(rate) * i128::from(minutes), 60)),
+                (2, true) => {
+                    let away = (i128::from(price.amount) * 60 - i128::from(rate) * i128::from(minutes)).abs();
+                    prop_assert!(away <= 150, "{} for {} an hour", price, rate);
+                }
+                (_, false) => prop_assert_eq!(price, from),
+                (_, true) => prop_assert!((price.amount - from.amount).abs() <= 2),
+            }
+            prop_assert!(!coins || price.amount % 5 == 0, "{} in coins", price);
+        }
+
+        #[test]
+        fn a_job_goes_by_the_last_rule_that_had_taken_over_when_it_was_posted(
+            first in 0u16..=10_000, steps in prop::collection::vec((1i64..1_000, 0u16..=10_000), 0..8), at in 0i64..9_000,
+        ) {
+            let mut dates = Vec::new();
+            steps.iter().fold(0, |from, (later, basis_points)| {
+                dates.push((from + later, *basis_points));
+                from + later
+            });
+            let chain = dates.iter().rev().fold(None, |next: Option<Box<NextCommission>>, (from, basis_points)| {
+                let rule = CommissionRule { next, ..rule(*basis_points) };
+                Some(Box::new(NextCommission { from: Time(*from), rule }))
+            });
+            let whole = CommissionRule { next: chain, ..rule(first) };
+            let holds = dates.iter().take_while(|(from, _)| *from <= at).last().map_or(first, |(_, points)| *points);
+            prop_assert_eq!(whole.at(Time(at)), rule(holds), "that one alone, by its own id");
+        }
     }
 
     #[test]

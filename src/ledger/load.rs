@@ -84,7 +84,7 @@ struct Statements {
 /// Verdicts are told again for a day, ms.
 const VERDICTS_MS: i64 = 24 * 3_600_000;
 /// A job that was won in the last day was posted at most so long before, ms; one that lay longer is looked up when asked.
-const JOB_LASTS_MS: i64 = 30 * VERDICTS_MS;
+pub(super) const JOB_LASTS_MS: i64 = 30 * VERDICTS_MS;
 
 /// The offers of one job, by seat.
 pub const OFFERS_OF_JOB: &str = ONE.offers;

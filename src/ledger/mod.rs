@@ -28,6 +28,7 @@ mod registry;
 mod rows;
 mod schema;
 pub mod sqlite;
+mod waits;
 pub mod writer;
 
 use std::future::Future;

@@ -11,6 +11,7 @@ use kiez_protocol::audit::SubjectKind;
 use kiez_protocol::directory::{Community, Friend, ImportLine, ImportReport, Package, Partner};
 use kiez_protocol::ids::{CommunitySlug, FriendId, PartnerSlug};
 use kiez_protocol::profile::Account;
+use kiez_protocol::time::Time;
 
 use super::audit::{self, AuditLine};
 use super::documents;
@@ -446,6 +447,33 @@ impl Registry {
             .await?;
         let row = session.first("select value from meta where key = $1", [Arg::Text(key)]).await?;
         Ok(row.ok_or(sqlx::Error::RowNotFound)?.text("value")?.to_owned())
+    }
+
+    /// The instant that was stored under `key` last; none if nothing was, or it cannot be read.
+    ///
+    /// # Errors
+    /// [`RegistryError`].
+    pub async fn instant(&self, key: &str) -> Result<Option<Time>, RegistryError> {
+        let mut lease = self.0.lease().await?;
+        let row = lease.session().first("select value from meta where key = $1", [Arg::Text(key)]).await?;
+        let value = row.map(|row| row.text("value").map(str::to_owned)).transpose()?;
+        Ok(value.and_then(|value| value.parse().ok()).map(Time))
+    }
+
+    /// Stores an instant under `key` in place of what was there: when something was done last that is done now and then.
+    ///
+    /// # Errors
+    /// [`RegistryError`].
+    pub async fn set_instant(&self, key: &str, at: Time) -> Result<(), RegistryError> {
+        let mut lease = self.0.lease().await?;
+        lease
+            .session()
+            .run(
+                "insert into meta (key, value) values ($1, $2) on conflict (key) do update set value = excluded.value",
+                [Arg::Text(key), Arg::Text(&at.0.to_string())],
+            )
+            .await?;
+        Ok(())
     }
 }
 

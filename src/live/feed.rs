@@ -1,13 +1,13 @@
 //! What the ops map shows: jobs, races and alarms as announced, friends as the roster counts them. A viewer gets a
-//! snapshot, then what has changed, with new values rather than differences. Nothing here names a friend, and nothing
-//! grows beyond the jobs that are open or have just ended.
+//! snapshot, then what has changed, with new values rather than differences. Nothing here names a friend but an alarm of
+//! long waits, and those names are not for viewers; nothing grows beyond the jobs that are open or have just ended.
 
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard};
 
 use h3o::{CellIndex, Resolution};
 use kiez_protocol::ids::{FriendId, JobId};
-use kiez_protocol::ops::{AlarmKind, AlarmView, CellView, JobDot, OpsMessage, RaceView, Rates, View};
+use kiez_protocol::ops::{AlarmView, CellView, JobDot, OpsMessage, RaceView, Rates, View};
 use kiez_protocol::partner::JobState;
 use kiez_protocol::time::Time;
 
@@ -139,11 +139,11 @@ impl Feed {
     }
 
     /// Ops should look.
-    pub fn alarm(&self, kind: AlarmKind, job: Option<JobId>, at: Time) {
+    pub fn alarm(&self, alarm: AlarmView) {
         let mut state = self.lock();
         state.turn += 1;
         let turn = state.turn;
-        keep_newest(&mut state.alarms, (turn, AlarmView { kind, job, at }));
+        keep_newest(&mut state.alarms, (turn, alarm));
     }
 
     /// All there is to see at `at`: friends by cells of `resolution` (4 to 9), open jobs and those just won.
@@ -329,6 +329,7 @@ impl News {
 #[cfg(test)]
 mod tests {
     use kiez_protocol::ids::SessionId;
+    use kiez_protocol::ops::AlarmKind;
     use kiez_protocol::place::Point;
     use serde_json::json;
     use uuid::Uuid;
@@ -445,7 +446,7 @@ mod tests {
             let job = JobId(Uuid::from_u128(number));
             feed.job_seen(dot(number, JobState::Dispatching, berlin()), START);
             feed.job_seen(dot(number, JobState::Expired, berlin()), START);
-            feed.alarm(AlarmKind::Unfilled, Some(job), START);
+            feed.alarm(AlarmView { kind: AlarmKind::Unfilled, job: Some(job), at: START, waits: None });
             let cell = String::new();
             feed.race_won(RaceView { job, cell, at: START, assigned_in_ms: number as i64, wave: 1 });
         }

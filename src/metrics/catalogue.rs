@@ -32,7 +32,7 @@ const COUNTERS: &[(&str, &str)] = &[
     ("kiez_job_events_total", "Events of jobs, committed, by what happened"),
     ("kiez_offers_total", "Offers told to friends"),
     ("kiez_accepts_total", "Verdicts on accepts, by result and reason"),
-    ("kiez_alarms_total", "Alarms about jobs, by kind"),
+    ("kiez_alarms_total", "Alarms for ops, by kind"),
     ("kiez_hellos_total", "Friends who came in, or did not, by outcome"),
     ("kiez_sessions_closed_total", "Sockets of friends that ended, by close code"),
     ("kiez_outbox_overflows_total", "Sockets closed because too much was waiting for them"),
@@ -206,8 +206,14 @@ pub(super) const OPEN_STATES: [JobState; 13] = [
     JobState::Disputed,
 ];
 
-const ALARMS: [AlarmKind; 5] =
-    [AlarmKind::Unfilled, AlarmKind::ContactBreach, AlarmKind::Stalled, AlarmKind::Paused, AlarmKind::Quarantined];
+const ALARMS: [AlarmKind; 6] = [
+    AlarmKind::Unfilled,
+    AlarmKind::ContactBreach,
+    AlarmKind::Stalled,
+    AlarmKind::Paused,
+    AlarmKind::Quarantined,
+    AlarmKind::LongWaits,
+];
 
 const VERDICTS: [(Verdict, Option<LostReason>); 12] = [
     (Verdict::Won, None),

@@ -59,7 +59,7 @@ pub fn post_to_offer(took: Duration) {
     histogram!("kiez_post_to_offer_seconds").record(took);
 }
 
-/// An alarm about a job.
+/// An alarm.
 pub fn alarm(kind: AlarmKind) {
     counter!("kiez_alarms_total", "kind" => kind.as_str()).increment(1);
 }

@@ -142,6 +142,9 @@ async fn watch(app: &App, socket: &mut Socket, first: OpsFrame) -> (u16, &'stati
                 silent = if change.is_some() { 0 } else { silent + 1 };
                 let went_out = match change {
                     Some(mut message) => {
+                        if role < Some(OpsRole::Dispatcher) {
+                            unname(&mut message);
+                        }
                         if outlines {
                             draw(&mut message);
                         }
@@ -198,6 +201,18 @@ fn viewer(frame: &OpsFrame) -> Result<Viewer, &'static str> {
 
 fn unfit(detail: &str) -> OpsMessage {
     OpsMessage::Error { code: Code::Invalid, detail: detail.to_owned() }
+}
+
+/// Takes out the friends that alarms name: viewers see how many there are.
+fn unname(message: &mut OpsMessage) {
+    match message {
+        OpsMessage::Snapshot(view) | OpsMessage::Change(view) => {
+            for waits in view.alarms.iter_mut().filter_map(|alarm| alarm.waits.as_mut()) {
+                waits.friends.clear();
+            }
+        }
+        OpsMessage::Error { .. } => {}
+    }
 }
 
 /// Adds outlines and centres for a page without an H3 library.

@@ -1,11 +1,16 @@
 //! What friends have done, and what was wanted where nobody serves: counted from rows, after every restart the same.
 
+use std::sync::Arc;
+
 use kiez::dispatch::caps::{PERIOD_MS, Taken};
-use kiez::dispatch::effect::{BreachRow, JobRecord, Record, Subject, TakenRow, WaitRow, WaitingRow};
-use kiez::dispatch::fairness::day;
+use kiez::dispatch::effect::{BreachRow, DutyRow, JobRecord, Record, Subject, TakenRow, WaitRow, WaitingRow};
+use kiez::dispatch::fairness::{DAY_MS, day};
 use kiez::dispatch::job::{Ended, VisitEnd};
+use kiez::dispatch::overdue::SeatsAt;
 use kiez::ledger::{Ledger, OpenError, Submission};
-use kiez_protocol::place::Cell;
+use kiez_protocol::friend::{Duty, WhyReason};
+use kiez_protocol::ids::FriendId;
+use kiez_protocol::place::{Cell, Point};
 use kiez_protocol::time::Time;
 
 use crate::cast::*;
@@ -148,4 +153,98 @@ pub async fn how_long_friends_wait_comes_from_duties_and_offers(place: &Place) {
     assert_eq!(theirs(asked.id), Some(&row));
     assert_eq!(theirs(idle.id), None, "nothing is known of them");
     end(again).await;
+}
+
+pub async fn who_waits_is_read_in_pages_and_who_went_long_ago_is_not(place: &Place) {
+    let (mut rig, _) = place.rig().await;
+    let friends: Vec<FriendId> = (1..=5).map(|id| FriendId(uuid::Uuid::from_u128(id))).collect();
+    let duty = |friend, on, at, first_on| {
+        Record::Duty(DutyRow { friend, duty: Duty { on, until: None }, at, first_on: Some(first_on) })
+    };
+    let mut asked = posted(None);
+    asked.offers.truncate(1);
+    asked.offers[0].friend = friends[1];
+    let by_ops = |mut record: JobRecord| {
+        record.offers.truncate(1);
+        (record.offers[0].friend, record.offers[0].why) = (friends[0], WhyReason::Assigned);
+        record
+    };
+    let records = [
+        duty(friends[0], true, START, START),
+        duty(friends[1], true, START - DAY_MS, START - 9 * DAY_MS),
+        duty(friends[2], false, START - 6 * DAY_MS, START - 9 * DAY_MS),
+        duty(friends[3], false, START - 7 * DAY_MS, START - 9 * DAY_MS),
+        duty(friends[4], true, START - 30 * DAY_MS, START - 30 * DAY_MS),
+        Record::Job(Box::new(asked)),
+        Record::Job(Box::new(by_ops(posted(None)))),
+    ];
+    rig.write(1, &records.iter().collect::<Vec<_>>()).await.expect("written");
+    rig.close().await;
+    let opened = place.open().await;
+    let waits = |after, limit| opened.reader.waits(START - 7 * DAY_MS, after, limit);
+    let row = |friend, first, off_since, last_offer| WaitingRow {
+        first_duty: Some(START - first * DAY_MS),
+        off_since,
+        last_offer,
+        ..WaitingRow::of(friend)
+    };
+    let all = [
+        row(friends[0], 0, None, None),
+        row(friends[1], 9, None, Some(START)),
+        row(friends[2], 9, Some(START - 6 * DAY_MS), None),
+        row(friends[4], 30, None, None),
+    ];
+    assert_eq!(waits(None, 10).await.expect("reads"), all, "what ops gave by hand ends no wait");
+    assert_eq!(waits(None, 3).await.expect("reads"), all[..3]);
+    assert_eq!(waits(Some(friends[2]), 3).await.expect("reads"), all[3..]);
+    end(opened).await;
+}
+
+pub async fn the_seats_kept_for_the_longest_wait_are_counted_by_place(place: &Place) {
+    let opened = place.open_with_documents().await;
+    let mut engineer = Engineer::new(opened.writer, opened.outcomes);
+    // Three jobs here and one in the next square, each with one such seat; one a week ago; one by name.
+    for (lat, sent_at, why) in [
+        (52.4996, START, WhyReason::Nearest),
+        (52.4951, START + 1, WhyReason::Fairness),
+        (52.5049, START, WhyReason::Nearest),
+        (52.5051, START, WhyReason::Nearest),
+        (52.4996, START - 7 * DAY_MS, WhyReason::Nearest),
+        (52.4996, START, WhyReason::Named),
+    ] {
+        let mut record = posted(None);
+        let mut booking = record.booking.as_deref().expect("was booked").clone();
+        booking.place = Point::new(lat, 13.418).expect("on earth");
+        record.booking = Some(Arc::new(booking));
+        for offer in &mut record.offers {
+            (offer.sent_at, offer.deficit_days) = (sent_at, None);
+        }
+        record.offers[0].why = why;
+        record.offers[3].why = WhyReason::Nearest;
+        assert!(engineer.write(&record).await);
+    }
+    engineer.end().await;
+    let again = place.open().await;
+    let seats = |slug: &str| {
+        let slug = slug.parse().expect("a slug");
+        let reader = again.reader.clone();
+        async move { reader.kept_seats(&slug, START - 7 * DAY_MS).await.expect("reads") }
+    };
+    let at = |lat, seats| SeatsAt { place: Point::new(lat, 13.42).expect("on earth"), seats };
+    assert_eq!(seats("berlin-tech").await, [at(52.5, 3), at(52.51, 1)]);
+    assert_eq!(seats("basel").await, []);
+    end(again).await;
+}
+
+pub async fn when_something_was_done_last_is_kept(place: &Place) {
+    let opened = place.open().await;
+    let registry = &opened.registry;
+    let version = registry.directory_version().await.expect("reads");
+    assert_eq!(registry.instant("swept_at").await.expect("reads"), None);
+    for at in [START, START + 1] {
+        registry.set_instant("swept_at", at).await.expect("written");
+        assert_eq!(registry.instant("swept_at").await.expect("reads"), Some(at));
+    }
+    assert_eq!(registry.directory_version().await.expect("reads"), version, "nothing of the directory has changed");
+    end(opened).await;
 }

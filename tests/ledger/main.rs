@@ -77,6 +77,9 @@ mod told {
         wishes_outside_of_an_area_are_counted_by_cell,
         a_wish_waits_its_turn_like_every_record,
         how_long_friends_wait_comes_from_duties_and_offers,
+        who_waits_is_read_in_pages_and_who_went_long_ago_is_not,
+        the_seats_kept_for_the_longest_wait_are_counted_by_place,
+        when_something_was_done_last_is_kept,
         an_older_database_is_refused_until_it_is_migrated,
     }
     stories! { talking:

@@ -12,6 +12,7 @@ mod fairness;
 mod gates;
 mod hindsight;
 mod nights;
+mod pays;
 mod posts;
 mod proposing;
 mod quality;
