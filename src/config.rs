@@ -80,6 +80,7 @@ knobs! {
         partner_jobs_per_s: u32 = 50, "jobs posted with one API key a second, 1 to 1,000; then 429; a partner's `quota` goes first";
         partner_jobs_burst: u32 = 100, "jobs posted with one API key at once; then 429; a partner's `quota` goes first";
         partner_in_flight_max: usize = 1_000, "requests of one API key that are being answered; then 429; a partner's `quota` goes first";
+        link_interval_ms: i64 = 500, "ms between two requests by one customer's link, whatever they ask, with a burst of forty; then 429";
         unknown_keys_per_s: u32 = 100, "API keys a second, 1 to 1,000, that are looked up in the ledger because nobody here knows them; then 429";
         photo_bytes_max: usize = 65_536, "bytes of a friend's photo, at most 65,536; then 413";
         photo_side_max: u32 = 2_048, "pixels of a photo's width and height: a few bytes may unpack to more than a browser can bear";

@@ -33,6 +33,10 @@ async fn ask(address: &str, method: &str, path: &str, token: Option<&str>, body:
         request += &format!("authorization: Bearer {token}\r\n");
     }
     let body = body.unwrap_or_default();
+    if path.starts_with("/v1/customer/") {
+        // Hundreds of bad bodies by one link come within a second.
+        request += &format!("kiez-development-key: {}\r\n", common::DEVELOPMENT_KEY);
+    }
     request += &format!("content-length: {}\r\n\r\n{body}", body.len());
     let mut stream = tokio::net::TcpStream::connect(address).await.expect("connects");
     stream.write_all(request.as_bytes()).await.expect("asks");

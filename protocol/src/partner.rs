@@ -323,7 +323,7 @@ pub struct JobView {
     /// The winner.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub friend: Option<FriendName>,
-    /// The customer's link to the job, a secret of the customer's. Only in the answer to the post.
+    /// The customer's link to the job, a secret of the customer's. Only in the answer to a post of the partner's own.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub customer_url: Option<String>,
     /// When it was posted.

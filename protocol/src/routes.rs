@@ -190,7 +190,7 @@ pub enum Content {
 const KEY: &[Code] = &[Code::Unauthorized, Code::TooMany, Code::Unavailable];
 const ROLE: &[Code] = &[Code::Unauthorized, Code::Forbidden];
 const BODY: &[Code] = &[Code::BadRequest, Code::RequestTimeout, Code::TooLarge, Code::Invalid];
-const OF_LINK: &[Code] = &[Code::BadRequest, Code::NotFound, Code::Unavailable];
+const OF_LINK: &[Code] = &[Code::BadRequest, Code::NotFound, Code::TooMany, Code::Unavailable];
 const OF_JOB: &[Code] = &[Code::BadRequest, Code::NotFound];
 const CHANGE: &[Code] = &[Code::WrongState, Code::Internal];
 const DOCUMENT: &[&[Code]] = &[ROLE, BODY, &[Code::Unavailable, Code::VersionConflict]];
@@ -600,7 +600,7 @@ pub const ROUTES: &[Route] = &[
         name: "postJobForPartner",
         part: Part::Ops,
         does: "Posts a job in a partner's name",
-        about: "As `postJob`, without the quota of the partner's keys. The idempotency keys of ops and of the partner are \
+        about: "As `postJob`, without the quota of the partner's keys and without the customer's link in the answer. The idempotency keys of ops and of the partner are \
             different ones, even with the same letters.",
         who: Who::Dispatcher,
         parameters: &[IDEMPOTENCY_KEY],
@@ -700,7 +700,7 @@ pub const ROUTES: &[Route] = &[
         name: "customerJob",
         part: Part::Customers,
         does: "Looks at the job",
-        about: "A link that is none, is another job's or has ended is answered like a job that does not exist. The same for every route of a link.",
+        about: "A link that is none, is another job's or has ended is answered like a job that does not exist. The same for every route of a link; all of them together may be asked twice a second, 40 at once.",
         who: Who::Anybody,
         parameters: &[LINK],
         body: None,
@@ -970,7 +970,7 @@ pub const ROUTES: &[Route] = &[
         name: "importDirectory",
         part: Part::Admin,
         does: "Takes in many documents, one a line",
-        about: "NDJSON: each line is an `ImportLine`. All lines are taken or none, and every line that is wrong is named.",
+        about: "NDJSON: each line is an `ImportLine`. All lines are taken or none, and every line that is wrong is named, at most 100 of them. At most 64 MiB, and 16 KiB a line; beyond, `too_large` names the line.",
         who: Who::Admin,
         parameters: &[],
         body: Some(Body { message: "import_line", examples: &[], required: false, lines: true }),
@@ -1035,7 +1035,7 @@ pub const ROUTES: &[Route] = &[
         name: "limitFriend",
         part: Part::Ops,
         does: "Limits an account",
-        about: "From `active`. Nothing new is offered, what is held may be finished; the friend is told, with the reason.",
+        about: "From `active`. Nothing new is offered; offers that stand may be accepted, and what is held may be finished; the friend is told, with the reason.",
         who: Who::Dispatcher,
         parameters: &[THEIR_ID],
         body: body("because", &["because"]),

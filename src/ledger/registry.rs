@@ -294,7 +294,7 @@ impl Registry {
             let session = &mut work.session();
             let stored = documents::newest_of::<Community>(session, "community", community.as_str()).await?;
             let (mut document, _) = stored.ok_or_else(|| RegistryError::UnknownCommunity(community.clone()))?;
-            document.brake = on;
+            document.brake = on.then_some(true);
             let (version, _) = documents::put(session, "community", community.as_str(), &document).await?;
             // Also where it stood so before: somebody found a reason to say it.
             let action = if on { "brake_set" } else { "brake_released" };
@@ -516,7 +516,13 @@ async fn put_document(
     let (kind, slug, (version, changed), action) = match line {
         ImportLine::Community(doc) => {
             let slug = doc.slug.as_str();
-            (SubjectKind::Community, slug, documents::put(session, "community", slug, doc).await?, "community_stored")
+            // What a document does not say of the brake it does not change: ops may have set it since its author looked.
+            let stands = match doc.brake {
+                Some(said) => said,
+                None => documents::is_braked(session, slug).await?,
+            };
+            let doc = Community { brake: stands.then_some(true), ..doc.clone() };
+            (SubjectKind::Community, slug, documents::put(session, "community", slug, &doc).await?, "community_stored")
         }
         ImportLine::Package(doc) => {
             let slug = doc.slug.as_str();

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use axum::Router;
 use axum::body::Body;
 use axum::extract::{Path, Request, State};
-use axum::http::{Response, StatusCode};
+use axum::http::{HeaderMap, Response, StatusCode};
 use axum::routing::{get, post};
 use kiez_protocol::customer::{ConfirmProposal, CustomerPage, CustomerQuestion, MessageList, PostMessage};
 use kiez_protocol::friend::CommunityName;
@@ -26,6 +26,8 @@ use crate::dispatch::edges::{Role, allowed};
 use crate::dispatch::effect::{Actor, Answer};
 use crate::dispatch::input::{Confirm, Input};
 
+/// Requests by one link at once, before the interval counts: a page with its pictures, and a person in a hurry.
+const BURST: u32 = 40;
 const DAY_MS: i64 = 24 * 3_600_000;
 
 /// The routes.
@@ -60,26 +62,38 @@ pub fn link(app: &App, view: &JobView) -> Result<String, Refusal> {
 }
 
 /// The job of a link, as it is written. A link that is none, or has ended, is like a job that does not exist.
-async fn open(app: &App, token: &str) -> Result<JobView, Refusal> {
+///
+/// All that is asked by one link has one pace, before anything is read: a link gets about, and whoever has it needs no
+/// account.
+async fn open(app: &App, headers: &HeaderMap, token: &str) -> Result<JobView, Refusal> {
     let job = app.auth.customer(token, app.clock.now()).ok_or_else(|| Refusal::not_found("job"))?;
     about(job);
+    let paced = app.link_paces.take(job, app.clock.elapsed_ms(), BURST, app.limits.link_interval_ms);
+    if !paced && !app.auth.lifts_limits(headers) {
+        return Err(Refusal::new(Code::TooMany, "too much is asked by this link in a short time; try again"));
+    }
     app.reader.any_job_view(job).await?.ok_or_else(|| Refusal::not_found("job"))
 }
 
-async fn look(State(app): State<Arc<App>>, Path(token): Path<String>) -> Answered {
-    let view = open(&app, &token).await?;
+async fn look(State(app): State<Arc<App>>, headers: HeaderMap, Path(token): Path<String>) -> Answered {
+    let view = open(&app, &headers, &token).await?;
     page(&app, view).await
 }
 
 /// The photo of the friend who comes.
-async fn photo(State(app): State<Arc<App>>, Path(token): Path<String>) -> Answered {
-    let view = open(&app, &token).await?;
+async fn photo(State(app): State<Arc<App>>, headers: HeaderMap, Path(token): Path<String>) -> Answered {
+    let view = open(&app, &headers, &token).await?;
     let friend = view.friend.ok_or_else(|| Refusal::not_found("photo"))?;
     photos::show(&app, friend.id).await
 }
 
-async fn give_answers(State(app): State<Arc<App>>, Path(token): Path<String>, request: Request) -> Answered {
-    let view = open(&app, &token).await?;
+async fn give_answers(
+    State(app): State<Arc<App>>,
+    headers: HeaderMap,
+    Path(token): Path<String>,
+    request: Request,
+) -> Answered {
+    let view = open(&app, &headers, &token).await?;
     let given = body(request, app.limits.body_bytes_max, &app.limits).await?;
     let GiveAnswers { answers, replies } = json(&given)?;
     check_replies(&replies)?;
@@ -88,8 +102,13 @@ async fn give_answers(State(app): State<Arc<App>>, Path(token): Path<String>, re
     changed(&app, job, asked.await?, None).await
 }
 
-async fn confirm(State(app): State<Arc<App>>, Path((token, id)): Path<(String, String)>, request: Request) -> Answered {
-    let view = open(&app, &token).await?;
+async fn confirm(
+    State(app): State<Arc<App>>,
+    headers: HeaderMap,
+    Path((token, id)): Path<(String, String)>,
+    request: Request,
+) -> Answered {
+    let view = open(&app, &headers, &token).await?;
     let given = body(request, app.limits.body_bytes_max, &app.limits).await?;
     let ConfirmProposal { window } = json(&given)?;
     if usize::from(window) >= PROPOSED_MAX {
@@ -106,13 +125,18 @@ async fn confirm(State(app): State<Arc<App>>, Path((token, id)): Path<(String, S
     changed(&app, job, asked.await?, None).await
 }
 
-async fn messages(State(app): State<Arc<App>>, Path(token): Path<String>) -> Answered {
-    let view = open(&app, &token).await?;
+async fn messages(State(app): State<Arc<App>>, headers: HeaderMap, Path(token): Path<String>) -> Answered {
+    let view = open(&app, &headers, &token).await?;
     said(&app, view.id).await
 }
 
-async fn write(State(app): State<Arc<App>>, Path(token): Path<String>, request: Request) -> Answered {
-    let view = open(&app, &token).await?;
+async fn write(
+    State(app): State<Arc<App>>,
+    headers: HeaderMap,
+    Path(token): Path<String>,
+    request: Request,
+) -> Answered {
+    let view = open(&app, &headers, &token).await?;
     let given = body(request, app.limits.body_bytes_max, &app.limits).await?;
     let PostMessage { text, key } = json(&given)?;
     if text.trim().is_empty() || text.chars().count() > MESSAGE_CHARS_MAX || text.contains('\0') {
@@ -125,8 +149,13 @@ async fn write(State(app): State<Arc<App>>, Path(token): Path<String>, request: 
     said(&app, job).await
 }
 
-async fn cancel(State(app): State<Arc<App>>, Path(token): Path<String>, request: Request) -> Answered {
-    let view = open(&app, &token).await?;
+async fn cancel(
+    State(app): State<Arc<App>>,
+    headers: HeaderMap,
+    Path(token): Path<String>,
+    request: Request,
+) -> Answered {
+    let view = open(&app, &headers, &token).await?;
     let given = body(request, app.limits.body_bytes_max, &app.limits).await?;
     let CancelJob { reason } = json(&given)?;
     if reason.as_ref().is_some_and(|reason| reason.chars().count() > 300 || reason.contains('\0')) {

@@ -6,6 +6,7 @@ mod admin;
 mod assembly;
 mod audit;
 pub mod auth;
+mod bulk;
 mod communities;
 mod contract;
 mod customer;
@@ -128,7 +129,7 @@ impl App {
         let communities = self.live.directory.communities();
         let mut known = self.braked.lock().expect("nothing panics while it holds this");
         for community in communities {
-            let (slug, on) = (community.slug.clone(), community.brake);
+            let (slug, on) = (community.slug.clone(), community.is_braked());
             if known.contains(&slug) == on || self.mailbox.send(Input::Brake { community: slug.clone(), on }).is_err() {
                 continue;
             }

@@ -53,9 +53,11 @@ mod told {
         a_document_has_versions_and_nobody_overwrites_what_they_have_not_seen,
         a_job_goes_by_the_rules_of_the_day_it_is_posted,
         an_import_says_which_line_is_too_long,
+        an_import_by_hand_is_seen_by_the_server_beside_it,
     }
     stories! { areas:
         the_brake_holds_at_once_and_after_a_restart,
+        a_document_that_does_not_speak_of_the_brake_leaves_it,
         what_is_wanted_outside_is_counted_by_cell,
     }
     stories! { listing:

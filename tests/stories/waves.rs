@@ -2,11 +2,12 @@
 
 use kiez::dispatch::effect::Answer;
 use kiez::dispatch::input::Input;
-use kiez_protocol::directory::{Crowd, Tier};
+use kiez_protocol::directory::{Crowd, Friend, Tier};
 use kiez_protocol::friend::{DeclineReason, FriendMessage, OfferUpdate, VisitEvent};
 use kiez_protocol::ids::FriendId;
 use kiez_protocol::ops::AlarmKind;
 use kiez_protocol::partner::{JobState, Urgency};
+use kiez_protocol::profile::Account;
 
 use super::town::{HOUR, MINUTE, SECOND, Town};
 
@@ -139,6 +140,23 @@ fn unfilled_renews_what_has_expired_and_a_late_yes_wins() {
     town.wait(20 * HOUR);
     let key = town.accept(anna, job);
     assert!(town.won(key));
+}
+
+#[test]
+fn what_was_over_does_not_come_back_to_who_is_limited() {
+    let mut town = Town::new();
+    town.community.policy.normal.offer_valid_ms = 20 * MINUTE;
+    let [anna, ben, carl] = town.friends([100, 200, 300]);
+    let job = town.post();
+    town.decline(ben, job);
+    town.wait(20 * MINUTE);
+    assert_eq!(town.asked(job), []);
+    town.streets.change(anna, |standing| {
+        let account = Account::Limited { reason: "a word first".to_owned() };
+        standing.profile = std::sync::Arc::new(Friend { account, ..(*standing.profile).clone() });
+    });
+    town.wait(10 * MINUTE);
+    assert_eq!((town.state(job), town.asked(job)), (JobState::Unfilled, vec![carl]));
 }
 
 #[test]
