@@ -25,8 +25,8 @@ pub struct ProfileCard {
     /// Their rate an hour, where packages are priced by the hour.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub hourly_rate: Option<Money>,
-    /// Where their photo is, if there is one: in the listing a path of this server, to be asked for with the partner's key;
-    /// for the customer a part of their link.
+    /// Where their photo is, if there is one, a path of this server: in the listing one that wants the partner's key, for the
+    /// customer one with the token of their link.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub photo: Option<String>,
 }

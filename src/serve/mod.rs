@@ -10,6 +10,7 @@ mod bulk;
 mod communities;
 mod contract;
 mod customer;
+mod customer_page;
 mod depth;
 mod desk;
 mod desk_view;
@@ -229,6 +230,7 @@ pub fn public(app: Arc<App>) -> Router {
         .merge(listing::routes())
         .merge(photos::routes())
         .merge(customer::routes())
+        .merge(customer_page::routes())
         .merge(ops::routes())
         .merge(desk::routes())
         .merge(desk_view::routes())

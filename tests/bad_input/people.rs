@@ -22,8 +22,8 @@ async fn posted(scene: &Scene) -> (String, String) {
     let key = format!("authorization: Bearer {}\r\n", scene.partner);
     raw.send(&request("POST", "/v1/jobs", &key, &body(|_| {}))).await;
     let view = raw.answer().await.expect("an answer").json();
-    let link = view["customer_url"].as_str().expect("a link");
-    (view["id"].as_str().expect("an id").to_owned(), link[link.find("/v1/").expect("a path")..].to_owned())
+    let (_, token) = view["customer_url"].as_str().and_then(|url| url.split_once('#')).expect("a link");
+    (view["id"].as_str().expect("an id").to_owned(), format!("/v1/customer/{token}"))
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
