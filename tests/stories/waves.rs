@@ -252,7 +252,7 @@ fn own_friends_first_and_from_the_third_wave_the_whole_crowd() {
     let mut town = Town::new();
     town.community.crowd = Crowd::OwnThenAll;
     let own: Vec<FriendId> = (0..8).map(|index| town.friend(1_000 + index * 50)).collect();
-    let other = |friend: &mut kiez_protocol::directory::Friend| {
+    let other = |friend: &mut Friend| {
         friend.communities = vec!["zuerich-tech".parse().expect("a slug")];
     };
     let stranger = town.friend_with(100, other);
