@@ -449,8 +449,7 @@ impl TokenArgs {
 
 async fn import(kind: Kind, file: &std::path::Path, common: &Common) -> anyhow::Result<()> {
     let loaded = common.load(&[])?;
-    let text = std::fs::read_to_string(file).with_context(|| file.display().to_string())?;
-    let text = with_kind(&text, kind);
+    let text = with_kind(&read_at_most(file, loaded.config.limits.import_bytes_max)?, kind);
     let line_bytes_max = loaded.config.limits.import_line_bytes_max;
     let lines = kiez::import::parse(&text, line_bytes_max).map_err(|faults| {
         let shown: Vec<_> =
@@ -477,6 +476,16 @@ async fn import(kind: Kind, file: &std::path::Path, common: &Common) -> anyhow::
         if counts.is_empty() { "nothing: the file is empty".to_owned() } else { counts.join(", ") }
     );
     Ok(())
+}
+
+/// A file of at most so many bytes, as over the wire.
+fn read_at_most(file: &std::path::Path, bytes_max: usize) -> anyhow::Result<String> {
+    use std::io::Read;
+    let (mut text, name) = (String::new(), || file.display().to_string());
+    let opened = std::fs::File::open(file).with_context(name)?;
+    opened.take(bytes_max as u64 + 1).read_to_string(&mut text).with_context(name)?;
+    anyhow::ensure!(text.len() <= bytes_max, "{}: nothing was imported\n  has more than {bytes_max} bytes", name());
+    Ok(text)
 }
 
 /// Whoever has the machine, as the audit log names them.

@@ -91,7 +91,11 @@ knobs! {
         partner_jobs_per_s: u32 = 50, "jobs posted with one API key a second, 1 to 1,000; then 429; a partner's `quota` goes first";
         partner_jobs_burst: u32 = 100, "jobs posted with one API key at once; then 429; a partner's `quota` goes first";
         partner_in_flight_max: usize = 1_000, "requests of one API key that are being answered; then 429; a partner's `quota` goes first";
+        link_interval_ms: i64 = 500, "ms between two requests by one customer's link, whatever they ask, with a burst of forty; then 429";
         unknown_keys_per_s: u32 = 100, "API keys a second, 1 to 1,000, that are looked up in the ledger because nobody here knows them; then 429";
+        photo_bytes_max: usize = 65_536, "bytes of a friend's photo, at most 65,536; then 413";
+        photo_side_max: u32 = 2_048, "pixels of a photo's width and height: a few bytes may unpack to more than a browser can bear";
+        photo_interval_ms: i64 = 60_000, "ms between two photos of one friend, with a burst of five; then 429";
         outbox_len_max: usize = 64, "messages waiting for one friend; then 4008";
         outbox_bytes_max: usize = 65_536, "bytes waiting for one friend; then 4008";
         fix_interval_ms: i64 = 2_000, "ms between two fixes of one friend, with a burst of five; the newest is kept";
@@ -336,6 +340,9 @@ impl Config {
         }
         if self.database.silence_ms < 3_000 {
             return unfit("database.silence_ms", "takes 3,000 or more: a sign of life comes once a second");
+        }
+        if self.limits.photo_bytes_max > 65_536 {
+            return unfit("limits.photo_bytes_max", "takes at most 65,536: the ledger keeps no larger ones");
         }
         if self.limits.ledger_queue_len_max < 2_048 {
             return unfit(

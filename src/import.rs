@@ -27,32 +27,20 @@ pub struct LineFault {
 /// Every line that does not fit, with what is wrong.
 pub fn parse(text: &str, line_bytes_max: usize) -> Result<Vec<ImportLine>, Vec<LineFault>> {
     let (mut lines, mut numbers, mut faults) = (Vec::new(), Vec::new(), Vec::new());
-    for (index, line) in text.lines().enumerate().filter(|(_, line)| !line.trim().is_empty()) {
+    for (index, text) in text.lines().enumerate() {
         let number = index + 1;
-        if line.len() > line_bytes_max {
+        if text.len() > line_bytes_max {
             let what = format!("has more than {line_bytes_max} bytes");
             faults.push(LineFault { line: number, what, is_too_long: true });
             continue;
         }
-        match serde_path_to_error::deserialize(&mut serde_json::Deserializer::from_str(line)) {
-            Ok(parsed) => {
-                lines.push(parsed);
+        match line(number, text) {
+            None => {}
+            Some(Ok(document)) => {
+                lines.push(document);
                 numbers.push(number);
             }
-            Err(error) => {
-                let path = error.path().to_string();
-                let inner = error.inner();
-                // The parser saw this line only: which it is, is said already.
-                let words = inner.to_string().replace("at line 1 column", "at column");
-                let what = match inner.classify() {
-                    serde_json::error::Category::Data if path == "." => words,
-                    serde_json::error::Category::Data => format!("{path}: {words}"),
-                    serde_json::error::Category::Syntax
-                    | serde_json::error::Category::Eof
-                    | serde_json::error::Category::Io => format!("is not JSON: {words}"),
-                };
-                faults.push(LineFault { line: number, what, is_too_long: false });
-            }
+            Some(Err(fault)) => faults.push(fault),
         }
     }
     for (index, what) in settle(&mut lines) {
@@ -64,6 +52,28 @@ pub fn parse(text: &str, line_bytes_max: usize) -> Result<Vec<ImportLine>, Vec<L
         faults.sort_by_key(|fault| fault.line);
         Err(faults)
     }
+}
+
+/// Reads one line of NDJSON, of this number; none where it is empty. What [`settle`] would say of it is not asked yet.
+pub fn line(number: usize, text: &str) -> Option<Result<ImportLine, LineFault>> {
+    if text.trim().is_empty() {
+        return None;
+    }
+    let read = serde_path_to_error::deserialize(&mut serde_json::Deserializer::from_str(text));
+    Some(read.map_err(|error| {
+        let path = error.path().to_string();
+        let inner = error.inner();
+        // The parser saw this line only: which it is, is said already.
+        let words = inner.to_string().replace("at line 1 column", "at column");
+        let what = match inner.classify() {
+            serde_json::error::Category::Data if path == "." => words,
+            serde_json::error::Category::Data => format!("{path}: {words}"),
+            serde_json::error::Category::Syntax
+            | serde_json::error::Category::Eof
+            | serde_json::error::Category::Io => format!("is not JSON: {words}"),
+        };
+        LineFault { line: number, what, is_too_long: false }
+    }))
 }
 
 /// The kind of a line, as it is named in the file.

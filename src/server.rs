@@ -229,6 +229,8 @@ impl Running {
             questions: serve::friend::hindsight::Questions::default(),
             seal: serve::seal::Seal::new(&keys.secret),
             admission: serve::friend::admission::Admission::new(&config.limits),
+            link_paces: serve::limit::Paces::default(),
+            photo_paces: serve::limit::Paces::default(),
             links,
             webhooks: Webhooks { keeper: Keeper::new(&config.webhooks.sealing_key), private },
             origins: Origins::of(&config.ops.origins),

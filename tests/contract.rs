@@ -33,6 +33,10 @@ async fn ask(address: &str, method: &str, path: &str, token: Option<&str>, body:
         request += &format!("authorization: Bearer {token}\r\n");
     }
     let body = body.unwrap_or_default();
+    if path.starts_with("/v1/customer/") {
+        // Hundreds of bad bodies by one link come within a second.
+        request += &format!("kiez-development-key: {}\r\n", common::DEVELOPMENT_KEY);
+    }
     request += &format!("content-length: {}\r\n\r\n{body}", body.len());
     let mut stream = tokio::net::TcpStream::connect(address).await.expect("connects");
     stream.write_all(request.as_bytes()).await.expect("asks");
@@ -116,6 +120,7 @@ async fn every_route_lets_in_whom_the_table_says_and_nobody_else() {
         let may: &[&str] = match route.who {
             Who::Anybody | Who::Operator => continue,
             Who::Partner => &["a partner"],
+            Who::Friend => &["a friend"],
             Who::Viewer => &["a viewer", "a dispatcher", "an admin"],
             Who::Dispatcher => &["a dispatcher", "an admin"],
             Who::Admin => &["an admin"],

@@ -198,6 +198,28 @@ async fn a_named_friend_and_the_customer_speak_before_the_win() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn one_link_has_one_pace_whatever_is_asked_by_it() {
+    let mut server = TestServer::with(&[("KIEZ_LIMITS__LINK_INTERVAL_MS", "60000")], 1).await;
+    server.town(&north(&[100.0])).await;
+    let partner = server.partner().await;
+    let one = Customer::of(&server, &partner.post(&job("A-1"), "key-1").await.expect("posted"));
+    let other = Customer::of(&server, &partner.post(&job("A-2"), "key-2").await.expect("posted"));
+    for _ in 0..13 {
+        one.get().await;
+        one.messages().await;
+        assert_eq!(one.write(" ").await, Err(Some(Code::Invalid)), "what is refused counts, too");
+    }
+    one.get().await;
+    assert_eq!(one.post("cancel", json!({})).await.map(|view| view.state), Err(Some(Code::TooMany)));
+    assert_eq!(one.write("Hello?").await, Err(Some(Code::TooMany)));
+    let photo = format!("{}/photo", one.path);
+    let refused = one.http.call::<Value>(Method::GET, &photo, None, None::<&()>).await.expect_err("too many");
+    assert!(refused.code() == Some(Code::TooMany) && refused.retry_in().is_some(), "{refused}");
+    assert_eq!(other.get().await.state, JobState::Dispatching, "another link has a pace of its own");
+    server.down().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_link_that_is_none_is_like_a_job_that_does_not_exist() {
     let mut server = TestServer::with(&[("KIEZ_AUTH__CUSTOMER_DAYS", "1")], 1).await;
     server.town(&north(&[100.0])).await;

@@ -118,6 +118,7 @@ async fn a_job_in_a_partners_name_is_the_partners() {
         desk.0.send::<JobView>(Method::POST, "/v1/ops/jobs", Some(key), "application/json", bytes.into()).await
     };
     let posted = send("K", &body).await.expect("posted");
+    assert_eq!(posted.customer_url, None, "who has the link speaks as the customer: ops do not");
     friends[0].offer().await;
     assert_eq!(partner.job(posted.id).await.expect("theirs").partner_ref.as_deref(), Some("R-2"));
     assert_eq!(send("K", &body).await.expect("again").id, posted.id);

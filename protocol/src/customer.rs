@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 use crate::directory::AnswerKind;
 use crate::friend::CommunityName;
 use crate::ids::{JobId, Key, PackageSlug, Word};
+use crate::listing::ProfileCard;
 use crate::money::Money;
 use crate::partner::{Answer, JobState, Window};
 use crate::talk::{AskedView, JobMessage, ProposalView};
@@ -33,6 +34,9 @@ pub struct CustomerPage {
     /// The full name of the friend who comes, once there is one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub friend: Option<String>,
+    /// Who that is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub card: Option<ProfileCard>,
     /// When they come, if that is agreed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub appointment: Option<Window>,

@@ -198,9 +198,9 @@ pub struct Community {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub area: Option<Area>,
     /// The brake: no new offers while it is on; what is out can be accepted. Of the newest version, whatever its policy's
-    /// dates say, and for open jobs too.
-    #[serde(default, skip_serializing_if = "is_false")]
-    pub brake: bool,
+    /// dates say, and for open jobs too. A document that is stored without it leaves the brake as it stands.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub brake: Option<bool>,
     /// When and how widely friends are asked.
     #[serde(default)]
     pub policy: Policy,
@@ -239,9 +239,14 @@ impl Community {
             age_min: None,
             cross_border: Vec::new(),
             area: None,
-            brake: false,
+            brake: None,
             policy: Policy::default(),
         }
+    }
+
+    /// Whether its brake is on.
+    pub fn is_braked(&self) -> bool {
+        self.brake.unwrap_or(false)
     }
 
     /// Whether it asks for this check.

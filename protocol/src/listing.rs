@@ -25,6 +25,24 @@ pub struct ProfileCard {
     /// Their rate an hour, where packages are priced by the hour.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub hourly_rate: Option<Money>,
+    /// Where their photo is, if there is one, a path of this server: in the listing one that wants the partner's key, for the
+    /// customer one with the token of their link.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub photo: Option<String>,
+}
+
+/// A photo that was taken in, as it is kept.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schemas", derive(schemars::JsonSchema))]
+pub struct PhotoView {
+    /// `image/jpeg`, `image/png` or `image/webp`.
+    pub media: String,
+    /// Pixels.
+    pub width: u32,
+    /// Pixels.
+    pub height: u32,
+    /// Its size without what the camera wrote beside the picture.
+    pub bytes: u32,
 }
 
 /// A friend in the listing.

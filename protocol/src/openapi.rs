@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use serde_json::{Map, Value, json};
 
 use crate::refusal::Code;
-use crate::routes::{Answer, Body, Content, Parameter, Part, ROUTES, Route, Takes, Who};
+use crate::routes::{Answer, Body, Content, PICTURE, Parameter, Part, ROUTES, Route, Takes, Who};
 use crate::schema::{Components, page};
 
 /// Examples of messages by the names of their files without `.json`.
@@ -60,6 +60,12 @@ pub fn openapi(examples: &Examples) -> String {
                         "type": "http",
                         "scheme": "bearer",
                         "description": "A partner's API key, `kz_live_…`. It says whose the jobs are.",
+                    },
+                    "friend": {
+                        "type": "http",
+                        "scheme": "bearer",
+                        "bearerFormat": "JWT",
+                        "description": "A friend's token (`aud` `kiez-friend`), the same as in `hello`.",
                     },
                     "viewer": ops_token("`viewer` or above"),
                     "dispatcher": ops_token("`dispatcher` or above"),
@@ -131,6 +137,7 @@ fn operation(route: &Route, components: &Components, examples: &Examples) -> Val
         "security": match route.who {
             Who::Anybody | Who::Operator => json!([]),
             Who::Partner => json!([{"partner": []}]),
+            Who::Friend => json!([{"friend": []}]),
             Who::Viewer => json!([{"viewer": []}]),
             Who::Dispatcher => json!([{"dispatcher": []}]),
             Who::Admin => json!([{"admin": []}]),
@@ -176,6 +183,9 @@ fn parameter(parameter: &Parameter, components: &Components) -> Value {
 }
 
 fn request_body(body: &Body, components: &Components, examples: &Examples) -> Value {
+    if body.message == PICTURE {
+        return json!({"required": body.required, "content": pictures()});
+    }
     if body.lines {
         let name = components.name(body.message);
         let about =
@@ -192,6 +202,11 @@ fn request_body(body: &Body, components: &Components, examples: &Examples) -> Va
         "required": body.required,
         "content": {"application/json": content(components.refer(body.message), body.examples, examples)},
     })
+}
+
+/// The bytes of a picture: in OpenAPI 3.1 a file is a medium without a schema.
+fn pictures() -> Value {
+    json!({"image/jpeg": {}, "image/png": {}, "image/webp": {}})
 }
 
 fn content(schema: Value, names: &[&str], examples: &Examples) -> Value {
@@ -236,6 +251,7 @@ fn response(answer: &Answer, components: &Components, examples: &Examples) -> Va
             response["content"] = json!({"application/json": content(components.refer(message), names, examples)});
         }
         Content::Document => response["content"] = json!({"application/json": {"schema": {"type": "object"}}}),
+        Content::Picture => response["content"] = pictures(),
         Content::Text(media) => response["content"] = json!({media: {"schema": {"type": "string"}}}),
     }
     response

@@ -345,7 +345,7 @@ pub struct JobView {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub friend: Option<FriendName>,
     /// The customer's link to a page about the job, a secret of the customer's: what is behind `#` is the `{token}` of
-    /// `/v1/customer/{token}`. Only in the answer to the post.
+    /// `/v1/customer/{token}`. Only in the answer to a post of the partner's own.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub customer_url: Option<String>,
     /// When it was posted.

@@ -29,7 +29,7 @@ pub enum Account {
     /// Is offered jobs.
     #[default]
     Active,
-    /// Is offered nothing for now, and may finish what they hold.
+    /// Is asked for nothing new for now; may accept the offers they hold, and finish their jobs.
     Limited {
         /// Why, as the friend is told: 1 to 300 characters.
         reason: String,

@@ -37,6 +37,8 @@ pub enum Part {
     Partners,
     /// For customers, by a link.
     Customers,
+    /// For friends, beside their socket.
+    Friends,
     /// For who maintains the directory.
     Admin,
     /// For who watches over jobs and friends.
@@ -51,13 +53,22 @@ pub enum Part {
 
 impl Part {
     /// All, in the order in which a reader wants them.
-    pub const ALL: &'static [Part] =
-        &[Part::Partners, Part::Customers, Part::Admin, Part::Ops, Part::Sockets, Part::Pages, Part::Health];
+    pub const ALL: &'static [Part] = &[
+        Part::Partners,
+        Part::Customers,
+        Part::Friends,
+        Part::Admin,
+        Part::Ops,
+        Part::Sockets,
+        Part::Pages,
+        Part::Health,
+    ];
 
     /// The name, and what belongs to it.
     pub fn about(self) -> (&'static str, &'static str) {
         match self {
             Part::Customers => ("customers", "One job by its link. The token in the path is the only credential."),
+            Part::Friends => ("friends", "What friends ask for by HTTP, beside their socket."),
             Part::Partners => ("partners", "Jobs in, their state out."),
             Part::Admin => ("admin", "The directory: communities, packages, partners, friends; tokens and keys."),
             Part::Ops => ("ops", "What ops look at and do. Whatever changes something lands in the audit log."),
@@ -75,6 +86,8 @@ pub enum Who {
     Anybody,
     /// A partner's API key.
     Partner,
+    /// A friend's token.
+    Friend,
     /// An ops token of the role `viewer` or above.
     Viewer,
     /// An ops token of the role `dispatcher` or above.
@@ -130,10 +143,13 @@ pub enum Takes {
     Flag,
 }
 
+/// In the place of a message: a body that is the file of a picture.
+pub const PICTURE: &str = "picture";
+
 /// What a body takes.
 #[derive(Clone, Copy, Debug)]
 pub struct Body {
-    /// Its type, by the name in `schema`.
+    /// Its type, by the name in `schema`; or [`PICTURE`].
     pub message: &'static str,
     /// Its examples, by the names of their files without `.json`.
     pub examples: &'static [&'static str],
@@ -163,6 +179,8 @@ pub enum Content {
     Nothing,
     /// JSON: the message by the name in `schema`, and its examples by the names of their files without `.json`.
     Json(&'static str, &'static [&'static str]),
+    /// A picture: JPEG, PNG or WebP.
+    Picture,
     /// JSON whose shape is told elsewhere: a document of the contract.
     Document,
     /// Text of a media type.
@@ -172,7 +190,7 @@ pub enum Content {
 const KEY: &[Code] = &[Code::Unauthorized, Code::TooMany, Code::Unavailable];
 const ROLE: &[Code] = &[Code::Unauthorized, Code::Forbidden];
 const BODY: &[Code] = &[Code::BadRequest, Code::RequestTimeout, Code::TooLarge, Code::Invalid];
-const OF_LINK: &[Code] = &[Code::BadRequest, Code::NotFound, Code::Unavailable];
+const OF_LINK: &[Code] = &[Code::BadRequest, Code::NotFound, Code::TooMany, Code::Unavailable];
 const OF_JOB: &[Code] = &[Code::BadRequest, Code::NotFound];
 const CHANGE: &[Code] = &[Code::WrongState, Code::Internal];
 const DOCUMENT: &[&[Code]] = &[ROLE, BODY, &[Code::Unavailable, Code::VersionConflict]];
@@ -325,6 +343,21 @@ const fn steer(path: &'static str, name: &'static str, does: &'static str, about
         refusals: STEER,
     }
 }
+
+const PHOTO: &[Answer] = &[Answer {
+    headers: &[
+        ("X-Content-Type-Options", "`nosniff`."),
+        ("Cache-Control", "`private, no-cache`; under a customer's link `no-store`."),
+        ("Content-Security-Policy", "`default-src 'none'; sandbox`."),
+    ],
+    ..answer(200, "The photo.", Content::Picture)
+}];
+const PHOTO_TAKEN: &[Answer] =
+    &[answer(200, "Taken. The answer says what is kept.", Content::Json("photo_view", &["photo_view"]))];
+const PHOTO_ERASED: &[Answer] = &[answer(204, "There is none any more.", Content::Nothing)];
+const PHOTO_ABOUT: &str = "A JPEG, PNG or WebP of at most 64 KiB and 2,048 pixels a side, by its bytes and whatever its name \
+    or type say. What a camera writes beside a picture is not kept, the place where it was taken least of all, nor which side \
+    is up.";
 
 const UPGRADED: &[Answer] = &[answer(101, "The connection is a WebSocket now.", Content::Nothing)];
 const PUBLISHED: &[Answer] = &[answer(200, "The document.", Content::Document)];
@@ -522,12 +555,116 @@ pub const ROUTES: &[Route] = &[
         refusals: &[KEY, &[Code::BadRequest, Code::Invalid, Code::UnknownCommunity, Code::NotOffered, Code::Forbidden]],
     },
     Route {
+        method: "get",
+        path: "/v1/friends/{id}/photo",
+        name: "getPhotoOfListedFriend",
+        part: Part::Partners,
+        does: "Shows the photo of a friend who is listed",
+        about: "Of everybody else it is as if there were none.",
+        who: Who::Partner,
+        parameters: &[THEIR_ID],
+        body: None,
+        answers: PHOTO,
+        refusals: &[KEY, OF_JOB],
+    },
+    Route {
+        method: "get",
+        path: "/v1/friend/photo",
+        name: "getOwnPhoto",
+        part: Part::Friends,
+        does: "Shows the friend's own photo",
+        about: "",
+        who: Who::Friend,
+        parameters: &[],
+        body: None,
+        answers: PHOTO,
+        refusals: &[ROLE, &[Code::NotFound, Code::Unavailable]],
+    },
+    Route {
+        method: "put",
+        path: "/v1/friend/photo",
+        name: "putOwnPhoto",
+        part: Part::Friends,
+        does: "Stores the friend's photo in place of the one before",
+        about: PHOTO_ABOUT,
+        who: Who::Friend,
+        parameters: &[],
+        body: body(PICTURE, &[]),
+        answers: PHOTO_TAKEN,
+        refusals: &[ROLE, BODY, &[Code::NotFound, Code::TooMany, Code::Unavailable]],
+    },
+    Route {
+        method: "delete",
+        path: "/v1/friend/photo",
+        name: "eraseOwnPhoto",
+        part: Part::Friends,
+        does: "Erases the friend's photo",
+        about: "May be repeated: erased is erased.",
+        who: Who::Friend,
+        parameters: &[],
+        body: None,
+        answers: PHOTO_ERASED,
+        refusals: &[ROLE, &[Code::Unavailable]],
+    },
+    Route {
+        method: "put",
+        path: "/v1/admin/friends/{id}/photo",
+        name: "putPhoto",
+        part: Part::Admin,
+        does: "Stores a friend's photo in place of the one before",
+        about: PHOTO_ABOUT,
+        who: Who::Admin,
+        parameters: &[THEIR_ID],
+        body: body(PICTURE, &[]),
+        answers: PHOTO_TAKEN,
+        refusals: &[ROLE, BODY, &[Code::NotFound, Code::Unavailable]],
+    },
+    Route {
+        method: "delete",
+        path: "/v1/admin/friends/{id}/photo",
+        name: "erasePhoto",
+        part: Part::Admin,
+        does: "Erases a friend's photo",
+        about: "May be repeated: erased is erased.",
+        who: Who::Admin,
+        parameters: &[THEIR_ID],
+        body: None,
+        answers: PHOTO_ERASED,
+        refusals: &[ROLE, &[Code::BadRequest, Code::NotFound, Code::Unavailable]],
+    },
+    Route {
+        method: "get",
+        path: "/v1/ops/friends/{id}/photo",
+        name: "getPhotoForOps",
+        part: Part::Ops,
+        does: "Shows a friend's photo",
+        about: "",
+        who: Who::Dispatcher,
+        parameters: &[THEIR_ID],
+        body: None,
+        answers: PHOTO,
+        refusals: &[ROLE, &[Code::BadRequest, Code::NotFound, Code::Unavailable]],
+    },
+    Route {
+        method: "get",
+        path: "/v1/customer/{token}/photo",
+        name: "getPhotoForCustomer",
+        part: Part::Customers,
+        does: "Shows who comes",
+        about: "While somebody holds the job, and has a photo.",
+        who: Who::Anybody,
+        parameters: &[LINK],
+        body: None,
+        answers: PHOTO,
+        refusals: &[OF_LINK],
+    },
+    Route {
         method: "post",
         path: "/v1/ops/jobs",
         name: "postJobForPartner",
         part: Part::Ops,
         does: "Posts a job in a partner's name",
-        about: "As `postJob`, without the quota of the partner's keys. The idempotency keys of ops and of the partner are \
+        about: "As `postJob`, without the quota of the partner's keys and without the customer's link in the answer. The idempotency keys of ops and of the partner are \
             different ones, even with the same letters.",
         who: Who::Dispatcher,
         parameters: &[IDEMPOTENCY_KEY],
@@ -627,7 +764,7 @@ pub const ROUTES: &[Route] = &[
         name: "customerJob",
         part: Part::Customers,
         does: "Looks at the job",
-        about: "A link that is none, is another job's or has ended is answered like a job that does not exist. The same for every route of a link. With `Accept: text/html` the same in words, for the customer's page.",
+        about: "A link that is none, is another job's or has ended is answered like a job that does not exist. The same for every route of a link; all of them together may be asked twice a second, 40 at once. With `Accept: text/html` the same in words, for the customer's page.",
         who: Who::Anybody,
         parameters: &[LINK],
         body: None,
@@ -897,7 +1034,7 @@ pub const ROUTES: &[Route] = &[
         name: "importDirectory",
         part: Part::Admin,
         does: "Takes in many documents, one a line",
-        about: "NDJSON: each line is an `ImportLine`. All lines are taken or none, and every line that is wrong is named.",
+        about: "NDJSON: each line is an `ImportLine`. All lines are taken or none, and every line that is wrong is named, at most 100 of them. At most 64 MiB, and 16 KiB a line; beyond, `too_large` names the line.",
         who: Who::Admin,
         parameters: &[],
         body: Some(Body { message: "import_line", examples: &[], required: false, lines: true }),
@@ -962,7 +1099,7 @@ pub const ROUTES: &[Route] = &[
         name: "limitFriend",
         part: Part::Ops,
         does: "Limits an account",
-        about: "From `active`. Nothing new is offered, what is held may be finished; the friend is told, with the reason.",
+        about: "From `active`. Nothing new is offered; offers that stand may be accepted, and what is held may be finished; the friend is told, with the reason.",
         who: Who::Dispatcher,
         parameters: &[THEIR_ID],
         body: body("because", &["because"]),

@@ -18,7 +18,7 @@ use crate::directory::{Community, Friend, ImportLine, ImportReport, Package, Par
 use crate::friend::{Envelope, FriendFrame};
 use crate::health::{Liveness, Readiness};
 use crate::ids::{EndpointId, FriendId, JobId, OfferId, PackageSlug};
-use crate::listing::Listing;
+use crate::listing::{Listing, PhotoView};
 use crate::ops::{OpsFrame, OpsMessage};
 use crate::partner::{CancelJob, DryRun, EditJob, GiveAnswers, JobList, JobState, JobView, PackageList, PostJob};
 use crate::people::{
@@ -64,6 +64,7 @@ pub const MESSAGES: &[Message] = &[
     told::<JobList>("job_list"),
     told::<PackageList>("package_list"),
     told::<Listing>("listing"),
+    told::<PhotoView>("photo_view"),
     told::<Problem>("problem"),
     told::<DryRun>("dry_run"),
     told::<DeskList>("desk_list"),

@@ -217,6 +217,7 @@ fn readable(name: &str, value: &Value) -> bool {
         "job_list" => reads::<p::JobList>(value),
         "package_list" => reads::<p::PackageList>(value),
         "listing" => reads::<kiez_protocol::listing::Listing>(value),
+        "photo_view" => reads::<kiez_protocol::listing::PhotoView>(value),
         "problem" => reads::<r::Problem>(value),
         "dry_run" => reads::<p::DryRun>(value),
         "desk_list" => reads::<desk::DeskList>(value),

@@ -121,6 +121,7 @@ const PLAIN: &[(&str, Check)] = &[
     ("job_list", same::<JobList>),
     ("package_list", same::<PackageList>),
     ("listing", same::<kiez_protocol::listing::Listing>),
+    ("photo_view", same::<kiez_protocol::listing::PhotoView>),
     ("problem", same::<Problem>),
     ("community", same::<Community>),
     ("package", same::<Package>),

@@ -99,7 +99,7 @@ impl Dispatcher {
             change.run_ended(job, JobState::Unfilled);
             self.start_run(job, change, nearby);
         } else {
-            self.unfilled(job, change);
+            self.unfilled(job, change, nearby);
         }
     }
 

@@ -77,7 +77,7 @@ impl Dispatcher {
                     // Nobody is asked until it is clearer.
                 } else if job.state == JobState::Dispatching {
                     self.refill(&mut job, &mut change, nearby);
-                    self.unfilled_if_silent(&mut job, &mut change);
+                    self.unfilled_if_silent(&mut job, &mut change, nearby);
                 }
                 change.then.extend(done.map(|message| Message::Friend { friend, message }));
             }

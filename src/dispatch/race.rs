@@ -228,7 +228,8 @@ impl Dispatcher {
         if accept.revision != job.revision {
             return Some(Refusal::NeedsReconfirm);
         }
-        if !accept.friend.account.is_active() {
+        // Who is limited is asked for nothing new; an offer that stands is a word given, and may be taken.
+        if !accept.friend.account.may_connect() {
             return Some(Refusal::Lost(LostReason::NotSuitable));
         }
         if !self.has_room(job, &accept.friend, offer.pay.net, accept.received_at) {

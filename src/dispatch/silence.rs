@@ -66,10 +66,10 @@ impl Dispatcher {
                 if job.run.wave < job.plan().waves && job.run.asked < asked_max(job) {
                     self.open_wave(job, change, nearby);
                 } else {
-                    return self.unfilled(job, change);
+                    return self.unfilled(job, change, nearby);
                 }
             }
-            self.unfilled_if_silent(job, change);
+            self.unfilled_if_silent(job, change, nearby);
         } else if wave_due {
             self.look_again(job, change, nearby);
         }
@@ -87,15 +87,15 @@ impl Dispatcher {
     }
 
     /// At the alarm time without a live offer the job is unfilled, whatever waves are left.
-    pub(super) fn unfilled_if_silent(&mut self, job: &mut Job, change: &mut Change) {
+    pub(super) fn unfilled_if_silent(&mut self, job: &mut Job, change: &mut Change, nearby: &dyn Nearby) {
         let over = job.run.alarm_at <= change.now && job.live_offers().next().is_none() && job.undoable.is_empty();
         if over && WaveClock::of(job).stands_until(change.now).is_none() {
-            self.unfilled(job, change);
+            self.unfilled(job, change, nearby);
         }
     }
 
     /// A run without waves: the job was handed back too often, and ops decide. Whoever comes into reach is still asked.
-    pub(super) fn stand_unfilled(&mut self, job: &mut Job, change: &mut Change) {
+    pub(super) fn stand_unfilled(&mut self, job: &mut Job, change: &mut Change, nearby: &dyn Nearby) {
         let now = change.now;
         job.attempt += 1;
         job.hold_until = None;
@@ -103,20 +103,26 @@ impl Dispatcher {
         job.undoable.clear();
         job.claim = std::sync::Arc::new(Claim::new());
         job.settled = false;
-        self.unfilled(job, change);
+        self.unfilled(job, change, nearby);
     }
 
-    /// All waves are used. Offers that were not declined are renewed, the expired ones included: a late yes is welcome.
-    pub(super) fn unfilled(&mut self, job: &mut Job, change: &mut Change) {
+    /// All waves are used. Offers that were not declined are renewed, the expired ones included: a late yes is welcome. But
+    /// who may not be asked anew, because a human has limited them since, does not get back what was over.
+    pub(super) fn unfilled(&mut self, job: &mut Job, change: &mut Change, nearby: &dyn Nearby) {
         change.event(job, JobState::Unfilled, "unfilled", Actor::System, None);
         job.run.next_wave_at = next_look(job, change.now);
         // Under the brake an offer that is over stays over.
         let braked = self.is_braked(job);
         for index in 0..job.offers.len() {
             let offer = &mut job.offers[index];
+            let may_be_asked = || nearby.find(offer.friend).is_none_or(|standing| standing.profile.account.is_active());
             let was_live = match offer.state {
                 OfferState::Live => true,
-                OfferState::Closed(ClosedReason::Expired) if offer.attempt == job.attempt && !braked => false,
+                OfferState::Closed(ClosedReason::Expired)
+                    if offer.attempt == job.attempt && !braked && may_be_asked() =>
+                {
+                    false
+                }
                 OfferState::Closed(_) => continue,
             };
             assert!(!job.blocked.contains(&offer.friend), "who declined or handed back never sees the job again");

@@ -147,7 +147,7 @@ impl Dispatcher {
         change.event(job, JobState::Dispatching, kind, actor, reason);
         posting::leave_a_round(job, change.now);
         if job.hand_backs > job.terms.community.policy.hand_backs_max {
-            self.stand_unfilled(job, change);
+            self.stand_unfilled(job, change, nearby);
         } else {
             self.start_run(job, change, nearby);
         }

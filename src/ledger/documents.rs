@@ -59,6 +59,12 @@ pub async fn newest_of<T: DeserializeOwned>(
     row.map(|row| Ok((row.doc("doc")?, row.int("version")?))).transpose()
 }
 
+/// Whether the newest version of a community has its brake on, whatever else is in it.
+pub async fn is_braked(session: &mut Session<'_>, slug: &str) -> sqlx::Result<bool> {
+    let stored = newest_of::<serde_json::Value>(session, "community", slug).await?;
+    Ok(stored.and_then(|(doc, _)| doc.get("brake")?.as_bool()).unwrap_or(false))
+}
+
 /// The number of the newest version of one document, 0 where there is none.
 pub async fn version(session: &mut Session<'_>, kind: &str, slug: &str) -> sqlx::Result<u32> {
     let row = session

@@ -37,6 +37,8 @@ pub enum Arg<'a> {
     MaybeText(Option<&'a str>),
     /// A document.
     Doc(String),
+    /// A file.
+    Bytes(Vec<u8>),
 }
 
 /// A row of either engine. Columns are read by name; a column that is missing or of another type is a fault of the
@@ -74,6 +76,7 @@ macro_rules! bound {
             Arg::Text(text) => query.bind(text.to_owned()),
             Arg::MaybeText(text) => query.bind(text.map(str::to_owned)),
             Arg::Doc(doc) => query.bind($doc(doc)),
+            Arg::Bytes(bytes) => query.bind(bytes),
         })
     };
 }
@@ -196,6 +199,11 @@ impl Row {
             T::deserialize(text).map_err(|why| broken(column, why))
         };
         self.maybe_text(column)?.map(read).transpose()
+    }
+
+    /// A file.
+    pub fn bytes(&self, column: &str) -> sqlx::Result<Vec<u8>> {
+        get!(self, column, Vec<u8>)
     }
 
     /// A document.

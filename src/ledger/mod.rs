@@ -22,6 +22,7 @@ mod lines;
 mod load;
 mod open_error;
 pub mod outbox;
+mod photos;
 mod pool;
 pub mod postgres;
 mod reader;

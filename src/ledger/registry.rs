@@ -19,6 +19,7 @@ use super::either::{Arg, Session};
 use super::facts;
 use super::open_error::passes;
 use super::outbox::Bell;
+use super::photos;
 use super::pool::{Pool, Work};
 use super::rows::hex;
 use crate::dispatch::effect::{AuditRow, By};
@@ -97,11 +98,13 @@ pub struct DirectoryRows {
     pub partners: Vec<Partner>,
     /// Friends.
     pub friends: Vec<Friend>,
+    /// Friends who have a photo, and those who have none any more.
+    pub photos: Vec<(FriendId, bool)>,
 }
 
 /// The admin door.
 #[derive(Clone, Debug)]
-pub struct Registry(Pool, Bell);
+pub struct Registry(pub(super) Pool, Bell);
 
 impl Registry {
     pub(super) fn new(pool: Pool, bell: Bell) -> Registry {
@@ -300,7 +303,7 @@ impl Registry {
             let session = &mut work.session();
             let stored = documents::newest_of::<Community>(session, "community", community.as_str()).await?;
             let (mut document, _) = stored.ok_or_else(|| RegistryError::UnknownCommunity(community.clone()))?;
-            document.brake = on;
+            document.brake = on.then_some(true);
             let (version, _) = documents::put(session, "community", community.as_str(), &document).await?;
             // Also where it stood so before: somebody found a reason to say it.
             let action = if on { "brake_set" } else { "brake_released" };
@@ -433,6 +436,7 @@ impl Registry {
             packages,
             partners: partners.into_iter().map(|(partner, _)| partner).collect(),
             friends: friends.iter().map(|row| row.doc("doc")).collect::<sqlx::Result<_>>()?,
+            photos: photos::changes(&mut session, since).await?,
         })
     }
 
@@ -521,7 +525,13 @@ async fn put_document(
     let (kind, slug, (version, changed), action) = match line {
         ImportLine::Community(doc) => {
             let slug = doc.slug.as_str();
-            (SubjectKind::Community, slug, documents::put(session, "community", slug, doc).await?, "community_stored")
+            // What a document does not say of the brake it does not change: ops may have set it since its author looked.
+            let stands = match doc.brake {
+                Some(said) => said,
+                None => documents::is_braked(session, slug).await?,
+            };
+            let doc = Community { brake: stands.then_some(true), ..doc.clone() };
+            (SubjectKind::Community, slug, documents::put(session, "community", slug, &doc).await?, "community_stored")
         }
         ImportLine::Package(doc) => {
             let slug = doc.slug.as_str();
@@ -580,6 +590,6 @@ pub(super) async fn begin(pool: &Pool) -> sqlx::Result<Work> {
 }
 
 /// Commits what has changed something. What has not leaves the version of the directory as it was.
-async fn end(work: Work, changed: bool) -> sqlx::Result<()> {
+pub(super) async fn end(work: Work, changed: bool) -> sqlx::Result<()> {
     if changed { work.commit().await } else { work.rollback().await }
 }

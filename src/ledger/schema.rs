@@ -21,6 +21,7 @@ pub fn sqlite() -> Migrator {
     migrator(&[
         (1, "ledger", include_str!("../../migrations/sqlite/0001_ledger.sql")),
         (2, "who is suitable", include_str!("../../migrations/sqlite/0002_suitable.sql")),
+        (3, "photos", include_str!("../../migrations/sqlite/0003_photos.sql")),
         (5, "outbox", include_str!("../../migrations/sqlite/0005_outbox.sql")),
     ])
 }
@@ -30,6 +31,7 @@ pub fn postgres() -> Migrator {
     migrator(&[
         (1, "ledger", include_str!("../../migrations/postgres/0001_ledger.sql")),
         (2, "who is suitable", include_str!("../../migrations/postgres/0002_suitable.sql")),
+        (3, "photos", include_str!("../../migrations/postgres/0003_photos.sql")),
         (5, "outbox", include_str!("../../migrations/postgres/0005_outbox.sql")),
     ])
 }

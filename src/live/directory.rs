@@ -22,6 +22,8 @@ pub struct Directory {
     friends: DashMap<FriendId, Arc<Friend>>,
     /// Those of them who want to be found.
     listing: Listing,
+    /// Friends who have a photo.
+    photos: DashMap<FriendId, ()>,
     /// Only friends whose name in tokens is not their id.
     subjects: DashMap<String, FriendId>,
 }
@@ -90,6 +92,20 @@ impl Directory {
     /// Friends who chose to be listed and may be shown.
     pub fn listing(&self) -> &Listing {
         &self.listing
+    }
+
+    /// Whether a friend has a photo.
+    pub fn has_photo(&self, friend: FriendId) -> bool {
+        self.photos.contains_key(&friend)
+    }
+
+    /// Takes in that a friend has a photo, or none any more.
+    pub fn put_photo(&self, friend: FriendId, is_there: bool) {
+        if is_there {
+            self.photos.insert(friend, ());
+        } else {
+            self.photos.remove(&friend);
+        }
     }
 
     /// How many friends there are.

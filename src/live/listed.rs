@@ -63,6 +63,11 @@ impl Listing {
         self.0.insert(profile.id, Listed { profile: profile.clone(), home });
     }
 
+    /// Whether a friend is listed.
+    pub fn has(&self, friend: FriendId) -> bool {
+        self.0.contains_key(&friend)
+    }
+
     /// Those whose profile fits, in no order.
     pub fn that(&self, fits: impl Fn(&Friend) -> bool) -> Vec<Listed> {
         self.0.iter().filter(|listed| fits(&listed.profile)).map(|listed| listed.clone()).collect()

@@ -19,7 +19,7 @@ use serde::de::DeserializeOwned;
 
 use super::problem::{Answered, Refusal, answer, body, json};
 use super::query::Query;
-use super::{App, auth};
+use super::{App, auth, bulk};
 use crate::dispatch::effect::By;
 use crate::import as documents;
 use crate::ledger::RegistryError;
@@ -169,20 +169,10 @@ async fn a_friend(State(app): State<Arc<App>>, headers: HeaderMap, Path(id): Pat
     Ok(tagged(answer(StatusCode::OK, &friend), version))
 }
 
-/// NDJSON: all lines or none. Every line that is wrong is named.
+/// NDJSON: all lines or none.
 async fn import(State(app): State<Arc<App>>, headers: HeaderMap, request: Request) -> Answered {
     let by = app.auth.require(&headers, OpsRole::Admin)?;
-    let bytes = body(request, app.limits.import_bytes_max, &app.limits).await?;
-    let text = std::str::from_utf8(&bytes).map_err(|_| Refusal::new(Code::BadRequest, "the import is not UTF-8"))?;
-    let lines = documents::parse(text, app.limits.import_line_bytes_max).map_err(|faults| {
-        // A line that is too long is too large, as a body is; it says which.
-        if let Some(fault) = faults.iter().find(|fault| fault.is_too_long) {
-            return Refusal::param(Code::TooLarge, format!("line {}", fault.line), fault.what.clone());
-        }
-        let faults =
-            faults.into_iter().map(|fault| Fault { param: format!("line {}", fault.line), detail: fault.what });
-        Refusal::faults(faults.take(100).collect())
-    })?;
+    let lines = bulk::documents(request, &app.limits).await?;
     let report = app.registry.import(lines, &by).await?;
     tracing::info!(lines = report.imported.values().sum::<u32>(), "imported");
     app.refresh_directory().await?;

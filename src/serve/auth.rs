@@ -185,6 +185,15 @@ impl Auth {
         Ok(FriendClaim { subject: claims.sub, expires_at })
     }
 
+    /// The friend's token that a request carries.
+    ///
+    /// # Errors
+    /// [`Code::Unauthorized`].
+    pub fn friend_request(&self, headers: &HeaderMap) -> Result<FriendClaim, Refusal> {
+        let claim = self.friend(bearer(headers)?);
+        claim.map_err(|denied| Refusal::new(Code::Unauthorized, denied.to_string()))
+    }
+
     /// The token of a customer's link: one job, from one instant of the trade's time to another.
     ///
     /// # Errors

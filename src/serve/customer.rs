@@ -14,6 +14,7 @@ use kiez_protocol::directory::Country;
 use kiez_protocol::friend::CommunityName;
 use kiez_protocol::hours::Zone;
 use kiez_protocol::ids::{JobId, OfferId};
+use kiez_protocol::listing::ProfileCard;
 use kiez_protocol::partner::{CancelJob, GiveAnswers, JobState, JobView};
 use kiez_protocol::refusal::Code;
 use kiez_protocol::talk::{MESSAGE_CHARS_MAX, PROPOSED_MAX};
@@ -21,13 +22,17 @@ use kiez_protocol::time::Time;
 
 use super::App;
 use super::customer_page::{self, wants_html};
+use super::listing::card;
 use super::partner::{check_replies, refused};
+use super::photos;
 use super::problem::{Answered, Refusal, about, answer, body, json};
 use crate::dispatch::edges::{Role, allowed};
 use crate::dispatch::effect::{Actor, Answer};
 use crate::dispatch::input::{Confirm, Input};
 use crate::words::Days;
 
+/// Requests by one link at once, before the interval counts: a page with its pictures, and a person in a hurry.
+const BURST: u32 = 40;
 const DAY_MS: i64 = 24 * 3_600_000;
 
 /// The routes.
@@ -38,6 +43,7 @@ pub fn routes() -> Router<Arc<App>> {
         .route("/v1/customer/{token}/proposals/{id}/confirm", post(confirm))
         .route("/v1/customer/{token}/messages", get(messages).post(write))
         .route("/v1/customer/{token}/cancel", post(cancel))
+        .route("/v1/customer/{token}/photo", get(photo))
 }
 
 /// Where customers come in.
@@ -54,21 +60,31 @@ pub struct Links {
 /// # Errors
 /// When the token cannot be signed.
 pub fn link(app: &App, view: &JobView) -> Result<String, Refusal> {
+    Ok(format!("{}/customer#{}", app.links.base, token(app, view)?))
+}
+
+fn token(app: &App, view: &JobView) -> Result<String, Refusal> {
     let ends = view.created_at + i64::from(app.links.days) * DAY_MS;
     let token = app.auth.customer_token(view.id, view.created_at, ends);
-    let token = token.map_err(|_| Refusal::new(Code::Internal, "the customer's link cannot be signed"))?;
-    Ok(format!("{}/customer#{token}", app.links.base))
+    token.map_err(|_| Refusal::new(Code::Internal, "the customer's link cannot be signed"))
 }
 
 /// The job of a link, as it is written. A link that is none, or has ended, is like a job that does not exist.
-async fn open(app: &App, token: &str) -> Result<JobView, Refusal> {
+///
+/// All that is asked by one link has one pace, before anything is read: a link gets about, and whoever has it needs no
+/// account.
+async fn open(app: &App, headers: &HeaderMap, token: &str) -> Result<JobView, Refusal> {
     let job = app.auth.customer(token, app.clock.now()).ok_or_else(|| Refusal::not_found("job"))?;
     about(job);
+    let paced = app.link_paces.take(job, app.clock.elapsed_ms(), BURST, app.limits.link_interval_ms);
+    if !paced && !app.auth.lifts_limits(headers) {
+        return Err(Refusal::new(Code::TooMany, "too much is asked by this link in a short time; try again"));
+    }
     app.reader.any_job_view(job).await?.ok_or_else(|| Refusal::not_found("job"))
 }
 
-async fn look(State(app): State<Arc<App>>, Path(token): Path<String>, headers: HeaderMap) -> Answered {
-    let job = open(&app, &token).await?;
+async fn look(State(app): State<Arc<App>>, headers: HeaderMap, Path(token): Path<String>) -> Answered {
+    let job = open(&app, &headers, &token).await?;
     let id = job.id;
     let (customer, days) = seen(&app, job).await?;
     let mut response = if wants_html(&headers) {
@@ -80,8 +96,20 @@ async fn look(State(app): State<Arc<App>>, Path(token): Path<String>, headers: H
     Ok(response)
 }
 
-async fn give_answers(State(app): State<Arc<App>>, Path(token): Path<String>, request: Request) -> Answered {
-    let view = open(&app, &token).await?;
+/// The photo of the friend who comes.
+async fn photo(State(app): State<Arc<App>>, headers: HeaderMap, Path(token): Path<String>) -> Answered {
+    let view = open(&app, &headers, &token).await?;
+    let friend = view.friend.ok_or_else(|| Refusal::not_found("photo"))?;
+    photos::show(&app, friend.id).await
+}
+
+async fn give_answers(
+    State(app): State<Arc<App>>,
+    headers: HeaderMap,
+    Path(token): Path<String>,
+    request: Request,
+) -> Answered {
+    let view = open(&app, &headers, &token).await?;
     let given = body(request, app.limits.body_bytes_max, &app.limits).await?;
     let GiveAnswers { answers, replies } = json(&given)?;
     check_replies(&replies)?;
@@ -90,8 +118,13 @@ async fn give_answers(State(app): State<Arc<App>>, Path(token): Path<String>, re
     changed(&app, job, asked.await?, None).await
 }
 
-async fn confirm(State(app): State<Arc<App>>, Path((token, id)): Path<(String, String)>, request: Request) -> Answered {
-    let view = open(&app, &token).await?;
+async fn confirm(
+    State(app): State<Arc<App>>,
+    headers: HeaderMap,
+    Path((token, id)): Path<(String, String)>,
+    request: Request,
+) -> Answered {
+    let view = open(&app, &headers, &token).await?;
     let given = body(request, app.limits.body_bytes_max, &app.limits).await?;
     let ConfirmProposal { window } = json(&given)?;
     if usize::from(window) >= PROPOSED_MAX {
@@ -108,13 +141,18 @@ async fn confirm(State(app): State<Arc<App>>, Path((token, id)): Path<(String, S
     changed(&app, job, asked.await?, None).await
 }
 
-async fn messages(State(app): State<Arc<App>>, Path(token): Path<String>) -> Answered {
-    let view = open(&app, &token).await?;
+async fn messages(State(app): State<Arc<App>>, headers: HeaderMap, Path(token): Path<String>) -> Answered {
+    let view = open(&app, &headers, &token).await?;
     said(&app, view.id).await
 }
 
-async fn write(State(app): State<Arc<App>>, Path(token): Path<String>, request: Request) -> Answered {
-    let view = open(&app, &token).await?;
+async fn write(
+    State(app): State<Arc<App>>,
+    headers: HeaderMap,
+    Path(token): Path<String>,
+    request: Request,
+) -> Answered {
+    let view = open(&app, &headers, &token).await?;
     let given = body(request, app.limits.body_bytes_max, &app.limits).await?;
     let PostMessage { text, key } = json(&given)?;
     if text.trim().is_empty() || text.chars().count() > MESSAGE_CHARS_MAX || text.contains('\0') {
@@ -127,8 +165,13 @@ async fn write(State(app): State<Arc<App>>, Path(token): Path<String>, request: 
     said(&app, job).await
 }
 
-async fn cancel(State(app): State<Arc<App>>, Path(token): Path<String>, request: Request) -> Answered {
-    let view = open(&app, &token).await?;
+async fn cancel(
+    State(app): State<Arc<App>>,
+    headers: HeaderMap,
+    Path(token): Path<String>,
+    request: Request,
+) -> Answered {
+    let view = open(&app, &headers, &token).await?;
     let given = body(request, app.limits.body_bytes_max, &app.limits).await?;
     let CancelJob { reason } = json(&given)?;
     if reason.as_ref().is_some_and(|reason| reason.chars().count() > 300 || reason.contains('\0')) {
@@ -178,6 +221,9 @@ async fn page(app: &App, view: JobView) -> Result<Response<Body>, Refusal> {
 async fn seen(app: &App, view: JobView) -> Result<(CustomerPage, Days), Refusal> {
     let booking = app.reader.booking(view.id).await?.ok_or_else(|| Refusal::not_found("job"))?;
     let now: Time = app.clock.now();
+    let comes = view.friend.as_ref().and_then(|friend| app.live.directory.friend(friend.id));
+    let has_photo = comes.as_ref().is_some_and(|friend| app.live.directory.has_photo(friend.id));
+    let photo = if has_photo { Some(format!("/v1/customer/{}/photo", token(app, &view)?)) } else { None };
     let language = booking.customer.language;
     let package = app.live.directory.package(&view.package).map(|(package, _)| package);
     let community = app.live.directory.community(&view.community).map(|(community, _)| community);
@@ -207,6 +253,7 @@ async fn seen(app: &App, view: JobView) -> Result<(CustomerPage, Days), Refusal>
         price: view.price,
         windows: view.windows,
         friend: view.friend.map(|friend| friend.name),
+        card: comes.map(|friend| ProfileCard { photo, ..card(&friend) }),
         appointment: view.appointment,
         asked: view.questions,
         proposals: view.proposals.into_iter().filter(|proposal| proposal.until >= now).collect(),

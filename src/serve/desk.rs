@@ -16,7 +16,7 @@ use kiez_protocol::time::Time;
 use sha2::{Digest, Sha256};
 
 use super::App;
-use super::partner::{idempotency_key, job_id, refused, submit};
+use super::partner::{idempotency_key, job_id, posted, refused, submit};
 use super::problem::{Answered, Refusal, about, answer, body, json};
 use crate::dispatch::effect::{Actor, Answer};
 use crate::dispatch::input::{Input, PartnerKey, Request as Asked};
@@ -45,7 +45,7 @@ pub(super) async fn post_job(State(app): State<Arc<App>>, headers: HeaderMap, re
     }
     // A partner's own keys have no tab in them, so that the two never meet.
     let key = key.map(|key| PartnerKey { key: format!("ops\t{key}"), body: Sha256::digest(&bytes).into() });
-    submit(&app, &partner, (by, Some(reason)), key, || Ok(job)).await
+    Ok(posted(&submit(&app, &partner, (by, Some(reason)), key, || Ok(job)).await?))
 }
 
 async fn pause(State(app): State<Arc<App>>, headers: HeaderMap, Path(id): Path<String>, request: Request) -> Answered {

@@ -1,6 +1,8 @@
 //! How fast somebody may be, and how much at once: so many, then one in an interval; and the quota of an API key. A pace is
 //! one number, because there is one of these for every friend and kind of frame.
 
+use std::collections::HashMap;
+use std::hash::Hash;
 use std::sync::Mutex;
 
 use super::places::{Place, Places};
@@ -24,6 +26,34 @@ impl Pace {
     /// When the next one can be taken.
     pub fn next(&self, burst: u32, interval_ms: i64) -> i64 {
         self.free_at - i64::from(burst.max(1) - 1) * interval_ms.max(1)
+    }
+}
+
+/// So many paces are kept at once.
+const PACES_MAX: usize = 10_000;
+
+/// A pace for each of many. Of those who have not asked for a while nothing is kept.
+#[derive(Debug)]
+pub struct Paces<K>(Mutex<HashMap<K, Pace>>);
+
+impl<K> Default for Paces<K> {
+    fn default() -> Paces<K> {
+        Paces(Mutex::default())
+    }
+}
+
+impl<K: Eq + Hash> Paces<K> {
+    /// Takes one for `who` at `now`, in ms, if there is one, as [`Pace::take`]. When very many ask within the same interval,
+    /// those who come last wait.
+    pub fn take(&self, who: K, now: i64, burst: u32, interval_ms: i64) -> bool {
+        let mut paces = self.0.lock().expect("nothing panics while it holds this");
+        if paces.len() >= PACES_MAX && !paces.contains_key(&who) {
+            paces.retain(|_, pace| pace.free_at > now);
+            if paces.len() >= PACES_MAX {
+                return false;
+            }
+        }
+        paces.entry(who).or_default().take(now, burst, interval_ms)
     }
 }
 
@@ -65,7 +95,7 @@ pub fn interval_ms(per_s: u32) -> i64 {
 
 #[cfg(test)]
 mod tests {
-    use super::{Allowance, Pace, Quota};
+    use super::{Allowance, PACES_MAX, Pace, Paces, Quota};
 
     #[test]
     fn a_quota_follows_its_allowance() {
@@ -81,6 +111,17 @@ mod tests {
         assert!(quota.enters(narrow).is_none() && quota.enters(wide).is_some());
         drop(first);
         assert!(quota.enters(narrow).is_some());
+    }
+
+    #[test]
+    fn each_has_a_pace_of_their_own_and_the_idle_are_forgotten() {
+        let paces = Paces::default();
+        let take = |who, now| paces.take(who, now, 2, 100);
+        assert_eq!([1; 3].map(|who| take(who, 0)), [true, true, false]);
+        assert!(take(2, 0));
+        let full = i32::try_from(PACES_MAX).expect("some thousands");
+        assert_eq!((3..=full + 3).filter(|who| take(*who, 0)).count(), PACES_MAX - 2, "there is no room for more");
+        assert!(!take(1, 99) && take(-1, 200) && paces.0.lock().expect("held by nobody").len() == 1);
     }
 
     #[test]

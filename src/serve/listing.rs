@@ -49,11 +49,13 @@ async fn list(State(app): State<Arc<App>>, headers: HeaderMap, RawQuery(query): 
     listed.sort_unstable_by_key(|(turn, _)| *turn);
     let after = listed.get(limit).and(listed.get(limit - 1)).map(|(last, _)| last.written());
     listed.truncate(limit);
+    let has_photo = |friend| app.live.directory.has_photo(friend);
     let friends = listed.into_iter().map(|(turn, Listed { profile, .. })| ListedFriend {
         id: profile.id,
         card: ProfileCard {
             name: first_name(&profile.name),
             description: profile.description.as_ref().map(|text| contact::for_a_listing(text, &profile.name)),
+            photo: has_photo(profile.id).then(|| format!("/v1/friends/{}/photo", profile.id)),
             ..card(&profile)
         },
         distance: turn.band(),
@@ -61,8 +63,8 @@ async fn list(State(app): State<Arc<App>>, headers: HeaderMap, RawQuery(query): 
     Ok(answer(StatusCode::OK, &Listing { friends: friends.collect(), after }))
 }
 
-/// A friend's card, with their full name and their own words.
-fn card(friend: &Friend) -> ProfileCard {
+/// A friend's card, with their full name and their own words, without a photo.
+pub(super) fn card(friend: &Friend) -> ProfileCard {
     ProfileCard {
         name: friend.name.clone(),
         tier: friend.tier,
@@ -70,6 +72,7 @@ fn card(friend: &Friend) -> ProfileCard {
         focus: friend.focus.clone(),
         description: friend.description.clone(),
         hourly_rate: friend.hourly_rate,
+        photo: None,
     }
 }
 

@@ -6,6 +6,7 @@ mod admin;
 mod assembly;
 mod audit;
 pub mod auth;
+mod bulk;
 mod communities;
 mod contract;
 mod customer;
@@ -18,11 +19,13 @@ pub mod files;
 pub mod friend;
 mod friends;
 mod health;
-mod limit;
+pub mod limit;
 mod line;
 mod listing;
 mod ops;
 mod partner;
+mod photos;
+mod picture;
 mod places;
 mod problem;
 mod query;
@@ -38,7 +41,7 @@ use std::sync::{Arc, Mutex};
 use axum::Router;
 use axum::middleware;
 use kiez_protocol::friend::FriendMessage;
-use kiez_protocol::ids::{CommunitySlug, PartnerSlug};
+use kiez_protocol::ids::{CommunitySlug, FriendId, JobId, PartnerSlug};
 use kiez_protocol::time::Time;
 use metrics_exporter_prometheus::PrometheusHandle;
 use tokio_util::sync::CancellationToken;
@@ -54,6 +57,7 @@ use crate::live::backlog::OutboxLimits;
 use crate::live::reach::Patience;
 use auth::Auth;
 pub use customer::Links;
+use limit::Paces;
 pub use ops::Origins;
 pub use places::{Place, Places};
 pub use webhooks::Webhooks;
@@ -95,6 +99,10 @@ pub struct App {
     pub admission: friend::admission::Admission,
     /// What partners may name as targets of webhooks.
     pub webhooks: Webhooks,
+    /// How often customers ask, by the job of their link.
+    pub link_paces: Paces<JobId>,
+    /// How often friends change their photos.
+    pub photo_paces: Paces<FriendId>,
     /// How customers come in.
     pub links: Links,
     /// Pages that may open the map's feed.
@@ -126,7 +134,7 @@ impl App {
         let communities = self.live.directory.communities();
         let mut known = self.braked.lock().expect("nothing panics while it holds this");
         for community in communities {
-            let (slug, on) = (community.slug.clone(), community.brake);
+            let (slug, on) = (community.slug.clone(), community.is_braked());
             if known.contains(&slug) == on || self.mailbox.send(Input::Brake { community: slug.clone(), on }).is_err() {
                 continue;
             }
@@ -169,6 +177,9 @@ pub fn fill(live: &Live, rows: crate::ledger::DirectoryRows, now: Time) {
     }
     for (package, version) in rows.packages {
         live.directory.put_package(package, version);
+    }
+    for (friend, is_there) in rows.photos {
+        live.directory.put_photo(friend, is_there);
     }
     for partner in rows.partners {
         live.directory.put_partner(partner, 1);
@@ -221,6 +232,7 @@ pub fn public(app: Arc<App>) -> Router {
         .merge(friend::routes())
         .merge(partner::routes())
         .merge(listing::routes())
+        .merge(photos::routes())
         .merge(customer::routes())
         .merge(customer_page::routes())
         .merge(ops::routes())

@@ -4,8 +4,9 @@
 use std::sync::Arc;
 
 use axum::Router;
+use axum::body::Body;
 use axum::extract::{Path, RawQuery, Request, State};
-use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
+use axum::http::{HeaderMap, HeaderValue, Response, StatusCode, header};
 use axum::routing::{get, post};
 use kiez_protocol::directory::{Community, Package, Partner};
 use kiez_protocol::ids::{CommunitySlug, JobId, PartnerSlug};
@@ -96,7 +97,17 @@ async fn post_job(State(app): State<Arc<App>>, headers: HeaderMap, request: Requ
     let bytes = body(request, app.limits.body_bytes_max, &app.limits).await?;
     let key = key.map(|key| PartnerKey { key, body: Sha256::digest(&bytes).into() });
     let by = (Actor::Partner(partner.clone()), None);
-    submit(&app, partner, by, key, || json(&bytes)).await
+    let view = submit(&app, partner, by, key, || json(&bytes)).await?;
+    // To the partner alone: who has the link speaks as the customer.
+    Ok(posted(&JobView { customer_url: Some(customer::link(&app, &view)?), ..view }))
+}
+
+/// The answer to a post.
+pub(super) fn posted(view: &JobView) -> Response<Body> {
+    let mut response = answer(StatusCode::CREATED, view);
+    let location = HeaderValue::from_str(&format!("/v1/jobs/{}", view.id)).expect("an id is plain text");
+    response.headers_mut().insert(header::LOCATION, location);
+    response
 }
 
 /// Checks a post and puts it before the dispatcher; the answer is the job.
@@ -106,7 +117,7 @@ pub(super) async fn submit(
     by: (Actor, Option<String>),
     key: Option<PartnerKey>,
     posted: impl FnOnce() -> Result<PostJob, Refusal>,
-) -> Answered {
+) -> Result<JobView, Refusal> {
     // While the first request of a key is answered, a second hears that it is.
     let _in_flight = match &key {
         Some(key) => Some(app.in_flight.enter(partner, &key.key).ok_or_else(|| {
@@ -145,11 +156,7 @@ pub(super) async fn submit(
         Answer::Refused { code, detail } => return Err(refused(code, detail)),
     };
     about(view.id);
-    let view = JobView { customer_url: Some(customer::link(app, &view)?), ..view };
-    let mut response = answer(StatusCode::CREATED, &view);
-    let location = HeaderValue::from_str(&format!("/v1/jobs/{}", view.id)).expect("an id is plain text");
-    response.headers_mut().insert(header::LOCATION, location);
-    Ok(response)
+    Ok(view)
 }
 
 pub(super) fn idempotency_key(headers: &HeaderMap) -> Result<Option<String>, Refusal> {

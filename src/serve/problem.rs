@@ -77,6 +77,11 @@ impl Refusal {
     pub fn code(&self) -> Code {
         self.code
     }
+
+    /// In words.
+    pub fn detail(&self) -> &str {
+        &self.detail
+    }
 }
 
 impl From<Overloaded> for Refusal {
@@ -236,40 +241,78 @@ pub(super) fn overcrowded() -> Vec<u8> {
     .into_bytes()
 }
 
-/// The whole body: at most `bytes_max`, in time, and nested no deeper than JSON may be.
+/// The whole body as JSON may be: at most `bytes_max`, in time, and nested no deeper than allowed.
 ///
 /// # Errors
-/// [`Code::TooLarge`], [`Code::RequestTimeout`], or [`Code::BadRequest`] when it breaks off.
+/// Those of [`bytes`], and [`Code::TooLarge`] for one that is nested too deeply.
 pub async fn body(request: Request, bytes_max: usize, limits: &Limits) -> Result<Bytes, Refusal> {
-    let too_large = || Refusal::new(Code::TooLarge, format!("the body has more than {bytes_max} bytes"));
-    let mut body = request.into_body();
-    if body.size_hint().lower() > bytes_max as u64 {
-        return Err(too_large());
-    }
-    let (watch, mut whole) = (Stopwatch::start(), BytesMut::new());
-    loop {
-        // A large body may take longer, but only as it grows.
-        let mebibytes = u32::try_from(whole.len() >> 20).unwrap_or(u32::MAX);
-        let allowed = Duration::from_millis(limits.body_ms).saturating_mul(mebibytes.saturating_add(1));
-        let left = allowed.saturating_sub(watch.elapsed());
-        match tokio::time::timeout(left, body.frame()).await {
-            Err(_) => return Err(Refusal::new(Code::RequestTimeout, "the body did not arrive in time")),
-            Ok(Some(Err(_))) => return Err(Refusal::new(Code::BadRequest, "the body broke off")),
-            Ok(None) => break,
-            Ok(Some(Ok(frame))) => {
-                let Ok(part) = frame.into_data() else { continue };
-                if whole.len() + part.len() > bytes_max {
-                    return Err(too_large());
-                }
-                whole.extend_from_slice(&part);
-            }
-        }
-    }
+    let whole = bytes(request, bytes_max, limits).await?;
     if depth::exceeds(&whole, limits.json_depth_max) {
         let detail = format!("the body is nested deeper than {} levels", limits.json_depth_max);
         return Err(Refusal::new(Code::TooLarge, detail));
     }
+    Ok(whole)
+}
+
+/// The whole body, whatever it is: at most `bytes_max`, in time.
+///
+/// # Errors
+/// [`Code::TooLarge`], [`Code::RequestTimeout`], or [`Code::BadRequest`] when it breaks off.
+pub async fn bytes(request: Request, bytes_max: usize, limits: &Limits) -> Result<Bytes, Refusal> {
+    let (mut arriving, mut whole) = (Arriving::of(request, bytes_max)?, BytesMut::new());
+    while let Some(part) = arriving.part(limits).await? {
+        whole.extend_from_slice(&part);
+    }
     Ok(whole.freeze())
+}
+
+/// A body as it arrives.
+pub struct Arriving {
+    body: Body,
+    bytes_max: usize,
+    taken: usize,
+    watch: Stopwatch,
+}
+
+impl Arriving {
+    /// The body of a request, of at most so many bytes.
+    ///
+    /// # Errors
+    /// [`Code::TooLarge`] for one that says so.
+    pub fn of(request: Request, bytes_max: usize) -> Result<Arriving, Refusal> {
+        let arriving = Arriving { body: request.into_body(), bytes_max, taken: 0, watch: Stopwatch::start() };
+        if arriving.body.size_hint().lower() > bytes_max as u64 {
+            return Err(arriving.too_large());
+        }
+        Ok(arriving)
+    }
+
+    /// What comes next; none at the end.
+    ///
+    /// # Errors
+    /// As for [`bytes`].
+    pub async fn part(&mut self, limits: &Limits) -> Result<Option<Bytes>, Refusal> {
+        loop {
+            // A large body may take longer, but only as it grows.
+            let mebibytes = u32::try_from(self.taken >> 20).unwrap_or(u32::MAX);
+            let allowed = Duration::from_millis(limits.body_ms).saturating_mul(mebibytes.saturating_add(1));
+            let left = allowed.saturating_sub(self.watch.elapsed());
+            match tokio::time::timeout(left, self.body.frame()).await {
+                Err(_) => return Err(Refusal::new(Code::RequestTimeout, "the body did not arrive in time")),
+                Ok(Some(Err(_))) => return Err(Refusal::new(Code::BadRequest, "the body broke off")),
+                Ok(None) => return Ok(None),
+                Ok(Some(Ok(frame))) => {
+                    let Ok(part) = frame.into_data() else { continue };
+                    self.taken += part.len();
+                    return if self.taken > self.bytes_max { Err(self.too_large()) } else { Ok(Some(part)) };
+                }
+            }
+        }
+    }
+
+    fn too_large(&self) -> Refusal {
+        Refusal::new(Code::TooLarge, format!("the body has more than {} bytes", self.bytes_max))
+    }
 }
 
 /// A body as the type its route takes. An empty one counts as `{}`.

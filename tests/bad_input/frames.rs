@@ -88,6 +88,7 @@ async fn what_a_friend_may_not_say_after_hello() {
     let scene = Scene::set(&[]).await;
     let mut table = Table::default();
     let id = "0192f000-0000-7000-8000-00000000000a";
+    let window = |from: &str, to: &str| json!({"from": format!("{from}T09:00:00Z"), "to": format!("{to}T08:00:00Z")});
     let deep =
         |levels: usize| format!(r#"{{"type":"ping","t":5,"x":{}{}}}"#, "[".repeat(levels - 1), "]".repeat(levels - 1));
     for (input, text, wanted) in [
@@ -135,6 +136,123 @@ async fn what_a_friend_may_not_say_after_hello() {
             "duty until yesterday",
             json!({"type": "duty", "on": true, "until": "2020-01-01T00:00:00Z"}).to_string(),
             "error invalid error.until_is_past (and stays)",
+        ),
+        (
+            "a question to nobody",
+            json!({"type": "ask", "offer": id, "text": "Which lamp?", "key": id}).to_string(),
+            "error not_found error.offer_not_found (and stays)",
+        ),
+        (
+            "a question without a word",
+            json!({"type": "ask", "offer": id, "text": " "}).to_string(),
+            "error invalid error.text_length (and stays)",
+        ),
+        (
+            "a question of 301 characters",
+            json!({"type": "ask", "offer": id, "text": "x".repeat(301)}).to_string(),
+            "error invalid error.text_length (and stays)",
+        ),
+        (
+            "a question with NUL",
+            json!({"type": "ask", "offer": id, "text": "a\0b"}).to_string(),
+            "error invalid error.text_length (and stays)",
+        ),
+        (
+            "a proposal to nobody",
+            json!({"type": "propose", "offer": id, "windows": [window("2099-01-01", "2099-01-02")], "key": id})
+                .to_string(),
+            "error not_found error.offer_not_found (and stays)",
+        ),
+        (
+            "a proposal without a key",
+            json!({"type": "propose", "offer": id, "windows": [window("2099-01-01", "2099-01-02")]}).to_string(),
+            "error invalid error.unfit_field (and stays)",
+        ),
+        (
+            "a proposal without a time",
+            json!({"type": "propose", "offer": id, "windows": [], "key": id}).to_string(),
+            "error invalid error.windows (and stays)",
+        ),
+        (
+            "a proposal of four times",
+            json!({"type": "propose", "offer": id, "windows": vec![window("2099-01-01", "2099-01-02"); 4], "key": id})
+                .to_string(),
+            "error invalid error.windows (and stays)",
+        ),
+        (
+            "a proposal for yesterday",
+            json!({"type": "propose", "offer": id, "windows": [window("2020-01-01", "2020-01-02")], "key": id})
+                .to_string(),
+            "error invalid error.windows (and stays)",
+        ),
+        (
+            "a proposal that ends before it begins",
+            json!({"type": "propose", "offer": id, "windows": [window("2099-01-02", "2099-01-01")], "key": id})
+                .to_string(),
+            "error invalid error.windows (and stays)",
+        ),
+        (
+            "a no to nobody, taken back",
+            json!({"type": "undo", "offer": id, "key": id}).to_string(),
+            "error not_found error.offer_not_found (and stays)",
+        ),
+        ("an undo of nothing", json!({"type": "undo"}).to_string(), "error invalid error.unfit_field (and stays)"),
+        ("nothing missed", json!({"type": "missed"}).to_string(), "missed (and stays)"),
+        (
+            "missed since soon",
+            json!({"type": "missed", "since": "soon"}).to_string(),
+            "error invalid error.unfit_field (and stays)",
+        ),
+        (
+            "missed since ever",
+            json!({"type": "missed", "since": "0001-01-01T00:00:00Z"}).to_string(),
+            "missed (and stays)",
+        ),
+        (
+            "why not, of a name of nobody's",
+            json!({"type": "why_not", "missed": "x".repeat(3_000)}).to_string(),
+            "error not_found error.missed_not_found (and stays)",
+        ),
+        (
+            "why not, of a job's own id",
+            json!({"type": "why_not", "missed": id}).to_string(),
+            "error not_found error.missed_not_found (and stays)",
+        ),
+        ("why not what", json!({"type": "why_not"}).to_string(), "error invalid error.unfit_field (and stays)"),
+        (
+            "settings of another type",
+            json!({"type": "settings", "radius_m": "far", "key": id}).to_string(),
+            "error invalid error.unfit_field (and stays)",
+        ),
+        (
+            "settings off the earth",
+            json!({"type": "settings", "anchors": [{"kind": "home", "place": {"lat": 91, "lng": 0}}]}).to_string(),
+            "error invalid error.unfit_field (and stays)",
+        ),
+        (
+            "settings out of range, and of others",
+            json!({"type": "settings", "radius_m": 5, "name": "Ada", "jobs_held_max": 20}).to_string(),
+            "settings_result (and stays)",
+        ),
+        (
+            "a message to nobody",
+            json!({"type": "message", "job": id, "text": "Hello", "key": id}).to_string(),
+            "error not_found error.job_not_found (and stays)",
+        ),
+        (
+            "a message without a word",
+            json!({"type": "message", "job": id, "text": "\n", "key": id}).to_string(),
+            "error invalid error.text_length (and stays)",
+        ),
+        (
+            "a message of 1,001 characters",
+            json!({"type": "message", "job": id, "text": "ü".repeat(1_001), "key": id}).to_string(),
+            "error invalid error.text_length (and stays)",
+        ),
+        (
+            "a message without a key",
+            json!({"type": "message", "job": id, "text": "Hello"}).to_string(),
+            "error invalid error.unfit_field (and stays)",
         ),
         ("a fix at NaN, bare", r#"{"type":"fix","lat":NaN,"lng":13.4}"#.to_owned(), "close 4501 the frame is not JSON"),
         (
@@ -274,7 +392,7 @@ async fn what_nobody_may_say_to_the_map() {
             b"{\"kind\":\"king\"}\n",
             "422 invalid [line 1] line 1: kind: unknown variant `king`, …",
         ),
-        ("an import that is not UTF-8", b"\xff", "400 bad_request the import is not UTF-8"),
+        ("an import that is not UTF-8", b"\xff", "400 bad_request [line 1] is not UTF-8"),
     ] {
         let key = format!("authorization: Bearer {DEVELOPMENT_KEY}\r\n");
         table.row(input, ask(&scene.address, &request("POST", "/v1/admin/import", &key, lines)).await, wanted);

@@ -5,6 +5,7 @@
 mod common;
 mod frames;
 mod http;
+mod people;
 #[path = "../common/raw.rs"]
 mod raw;
 mod requests;

@@ -2,7 +2,7 @@
 
 use kiez_protocol::friend::FriendMessage;
 use kiez_protocol::refusal::Code;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::common::{Cast, Database, friend_id, job, north};
 use crate::desk::House;
@@ -40,6 +40,32 @@ pub async fn the_brake_holds_at_once_and_after_a_restart(database: Database) {
     assert_eq!(house.dispatcher.refused("POST", nowhere, Some(set)).await.0, Code::NotFound);
     let unsaid = json!({"on": true, "reason": ""});
     assert_eq!(house.dispatcher.refused("POST", BRAKE, Some(unsaid)).await, (Code::Invalid, Some("reason".to_owned())));
+    house.over().await;
+}
+
+/// An admin who looked before ops set the brake, and an import of yesterday's file: neither says anything of it.
+pub async fn a_document_that_does_not_speak_of_the_brake_leaves_it(database: Database) {
+    let mut house = House::of(database, 1).await;
+    let path = "/v1/admin/communities/berlin-tech";
+    let mut seen = house.admin.get(path).await;
+    assert_eq!(seen["brake"], Value::Null);
+    house.dispatcher.ask("POST", BRAKE, json!({"on": true, "reason": "The hotline is down."})).await;
+    seen["brand"] = json!("Berlin Tech and Friends");
+    house.admin.ask("PUT", path, seen.clone()).await;
+    let stored = house.admin.get(path).await;
+    assert_eq!((&stored["brand"], &stored["brake"]), (&seen["brand"], &json!(true)));
+    house.server.town(&[(0.0, 0.0)]).await;
+    let stored = house.admin.get(path).await;
+    assert_eq!((&stored["brand"], &stored["brake"]), (&json!("Berlin Tech"), &json!(true)));
+    house.restart().await;
+    let mut friend = house.server.friend(friend_id(0), north(&[300.0])[0]).await;
+    house.server.partner().await.post(&job("R-1"), "1").await.expect("taken, and nobody is asked");
+    hears_nothing(&mut friend).await;
+    // One that does speak of it is heard.
+    seen["brake"] = json!(false);
+    house.admin.ask("PUT", path, seen).await;
+    friend.offer().await;
+    assert_eq!(house.admin.get(path).await["brake"], Value::Null);
     house.over().await;
 }
 

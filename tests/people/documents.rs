@@ -113,3 +113,59 @@ pub async fn an_import_says_which_line_is_too_long(database: Database) {
     assert_eq!(house.admin.get("/v1/admin/partners/long").await["name"], "y");
     house.over().await;
 }
+
+/// `kiez import` on the database of a server that runs: whether it went well, and what it said.
+async fn import_by_hand(house: &House, kind: &'static str, text: &str, bytes_max: &'static str) -> (bool, String) {
+    let file = tempfile::NamedTempFile::new().expect("a file");
+    std::fs::write(file.path(), text).expect("written");
+    let (url, path) = (house.server.url.clone(), file.path().to_owned());
+    let mut kiez = std::process::Command::new(env!("CARGO_BIN_EXE_kiez"));
+    kiez.args(["import", kind]).arg(path).args(["--database-url", &url]);
+    kiez.env("KIEZ_LIMITS__IMPORT_BYTES_MAX", bytes_max);
+    let done = tokio::task::spawn_blocking(move || kiez.output()).await.expect("it ends").expect("it starts");
+    let said = [done.stdout, done.stderr].concat();
+    (done.status.success(), String::from_utf8(said).expect("text"))
+}
+
+pub async fn an_import_by_hand_is_seen_by_the_server_beside_it(database: Database) {
+    let house = House::of(database, 1).await;
+    let package = |slug: &str, minutes: u32| {
+        json!({"slug": slug, "title": {"de": "Fernseher", "en": "Television"}, "category": "tv", "duration_min": minutes,
+            "pricing": {"kind": "fixed", "price": {"amount": 1900, "currency": "EUR"}}})
+        .to_string()
+    };
+    let enough = "67108864";
+    let bad = [package("tv-setup", 30), package("tv-repair", 3)].join("\n");
+    let (went, said) = import_by_hand(&house, "packages", &bad, enough).await;
+    assert!(
+        !went && said.contains("nothing was imported") && said.contains("line 2: duration_min: takes 5 to 480"),
+        "{said}"
+    );
+    let (went, said) = import_by_hand(&house, "packages", &package(&"x".repeat(20_000), 30), enough).await;
+    assert!(!went && said.contains("line 1: has more than 16384 bytes"), "{said}");
+    let (went, said) = import_by_hand(&house, "packages", &package("tv-setup", 30), "100").await;
+    assert!(!went && said.contains("has more than 100 bytes"), "{said}");
+    let (went, said) = import_by_hand(&house, "friends", &package("tv-setup", 30), enough).await;
+    assert!(!went, "a package is no friend: {said}");
+    assert_eq!(house.admin.refused("GET", "/v1/admin/packages/tv-setup", None).await.0, Code::NotFound);
+
+    let (went, said) = import_by_hand(&house, "packages", &package("tv-setup", 30), enough).await;
+    assert_eq!((went, said.trim()), (true, "imported 1 of kind package"));
+    // The server finds out by itself, within a second or so.
+    let partner = house.server.partner().await;
+    let mut wanted = job("I-1");
+    (wanted.package, wanted.answers) = ("tv-setup".parse().expect("a slug"), Default::default());
+    let posted = tokio::time::timeout(std::time::Duration::from_secs(5), async {
+        loop {
+            match partner.post(&wanted, "I-1").await {
+                Ok(posted) => break posted,
+                Err(refused) => assert_eq!(refused.code(), Some(Code::UnknownPackage), "{refused}"),
+            }
+            tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+        }
+    });
+    assert_eq!(posted.await.expect("seen in time").package.as_str(), "tv-setup");
+    let told = house.dispatcher.audit("action=directory_imported").await;
+    assert_eq!(told.last().map(String::as_str), Some("directory_imported by command line"));
+    house.over().await;
+}

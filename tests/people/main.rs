@@ -11,6 +11,7 @@ mod common;
 mod desk;
 mod documents;
 mod listing;
+mod photos;
 mod settings;
 
 /// Makes a test of every story for both engines.
@@ -52,15 +53,21 @@ mod told {
         a_document_has_versions_and_nobody_overwrites_what_they_have_not_seen,
         a_job_goes_by_the_rules_of_the_day_it_is_posted,
         an_import_says_which_line_is_too_long,
+        an_import_by_hand_is_seen_by_the_server_beside_it,
     }
     stories! { areas:
         the_brake_holds_at_once_and_after_a_restart,
+        a_document_that_does_not_speak_of_the_brake_leaves_it,
         what_is_wanted_outside_is_counted_by_cell,
     }
     stories! { listing:
         a_partner_sees_cards_of_those_who_want_it_and_no_place,
         nobody_is_found_by_asking_from_many_points,
         who_is_chosen_from_the_listing_is_asked_alone,
+    }
+    stories! { photos:
+        a_photo_is_what_its_bytes_say_and_shown_to_whom_the_rules_say,
+        the_customer_sees_who_comes_once_somebody_comes,
     }
     stories! { audit:
         who_changed_what_is_told_to_dispatchers_page_by_page,

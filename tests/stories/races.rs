@@ -368,6 +368,22 @@ fn an_account_that_was_closed_meanwhile_cannot_win() {
 }
 
 #[test]
+fn who_is_limited_may_take_what_they_hold_and_is_not_asked_anew() {
+    let mut town = Town::new();
+    let [anna, ben] = town.friends([100, 200]);
+    let job = town.post();
+    town.streets.change(anna, |standing| {
+        let account = Account::Limited { reason: "a word first".to_owned() };
+        standing.profile = std::sync::Arc::new(Friend { account, ..(*standing.profile).clone() });
+    });
+    let next = town.post();
+    assert_eq!(town.asked(next), [ben]);
+    let key = town.accept(anna, job);
+    assert!(town.won(key), "an offer that stands is a word given");
+    assert_eq!(town.state(job), JobState::Assigned);
+}
+
+#[test]
 fn another_friends_offer_is_like_one_that_does_not_exist() {
     let mut town = Town::new();
     let [anna, ben] = town.friends([100, 200]);

@@ -2,11 +2,12 @@
 
 use kiez::dispatch::effect::Answer;
 use kiez::dispatch::input::Input;
-use kiez_protocol::directory::{Crowd, Tier};
+use kiez_protocol::directory::{Crowd, Friend, Tier};
 use kiez_protocol::friend::{DeclineReason, FriendMessage, OfferUpdate, VisitEvent};
 use kiez_protocol::ids::FriendId;
 use kiez_protocol::ops::AlarmKind;
 use kiez_protocol::partner::{JobState, Urgency};
+use kiez_protocol::profile::Account;
 
 use super::town::{HOUR, MINUTE, SECOND, Town};
 
@@ -142,6 +143,23 @@ fn unfilled_renews_what_has_expired_and_a_late_yes_wins() {
 }
 
 #[test]
+fn what_was_over_does_not_come_back_to_who_is_limited() {
+    let mut town = Town::new();
+    town.community.policy.normal.offer_valid_ms = 20 * MINUTE;
+    let [anna, ben, carl] = town.friends([100, 200, 300]);
+    let job = town.post();
+    town.decline(ben, job);
+    town.wait(20 * MINUTE);
+    assert_eq!(town.asked(job), []);
+    town.streets.change(anna, |standing| {
+        let account = Account::Limited { reason: "a word first".to_owned() };
+        standing.profile = std::sync::Arc::new(Friend { account, ..(*standing.profile).clone() });
+    });
+    town.wait(10 * MINUTE);
+    assert_eq!((town.state(job), town.asked(job)), (JobState::Unfilled, vec![carl]));
+}
+
+#[test]
 fn who_goes_on_duty_is_asked_for_a_hungry_job() {
     let mut town = Town::new();
     let [anna, ben] = town.friends([100, 200]);
@@ -234,7 +252,7 @@ fn own_friends_first_and_from_the_third_wave_the_whole_crowd() {
     let mut town = Town::new();
     town.community.crowd = Crowd::OwnThenAll;
     let own: Vec<FriendId> = (0..8).map(|index| town.friend(1_000 + index * 50)).collect();
-    let other = |friend: &mut kiez_protocol::directory::Friend| {
+    let other = |friend: &mut Friend| {
         friend.communities = vec!["zuerich-tech".parse().expect("a slug")];
     };
     let stranger = town.friend_with(100, other);

@@ -4,6 +4,7 @@
 //! | page | what happens there |
 //! | --- | --- |
 //! | [`admission`] | how many hellos a second, and when those beyond come back; the same for a drain |
+//! | [`caller`] | a friend over plain HTTP |
 //! | [`session`] | one socket served: its outbox, its frames, its end |
 //! | [`frames`] | what each frame does |
 //! | [`position`] | fixes on their way to the roster |
@@ -11,6 +12,7 @@
 //! | [`token`] | the end of a token, and its refresh |
 
 pub mod admission;
+pub mod caller;
 mod frames;
 pub mod hindsight;
 mod position;
