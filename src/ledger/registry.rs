@@ -107,6 +107,10 @@ impl Registry {
         Registry(pool)
     }
 
+    pub(super) fn pool(&self) -> Pool {
+        self.0.clone()
+    }
+
     /// Stores a community; its version. A document equal to the newest makes no new version.
     ///
     /// # Errors
@@ -556,7 +560,7 @@ pub(super) fn account_change(
 }
 
 /// Runs a change to its end even if the caller goes away.
-async fn whole<T: Send + 'static>(
+pub(super) async fn whole<T: Send + 'static>(
     change: impl Future<Output = Result<T, RegistryError>> + Send + 'static,
 ) -> Result<T, RegistryError> {
     tokio::spawn(change).await.expect("a change of the registry does not panic")

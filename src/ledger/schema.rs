@@ -21,6 +21,7 @@ pub fn sqlite() -> Migrator {
     migrator(&[
         (1, "ledger", include_str!("../../migrations/sqlite/0001_ledger.sql")),
         (2, "who is suitable", include_str!("../../migrations/sqlite/0002_suitable.sql")),
+        (6, "choices grow old", include_str!("../../migrations/sqlite/0006_choices.sql")),
     ])
 }
 
@@ -29,6 +30,7 @@ pub fn postgres() -> Migrator {
     migrator(&[
         (1, "ledger", include_str!("../../migrations/postgres/0001_ledger.sql")),
         (2, "who is suitable", include_str!("../../migrations/postgres/0002_suitable.sql")),
+        (6, "choices grow old", include_str!("../../migrations/postgres/0006_choices.sql")),
     ])
 }
 
