@@ -8,6 +8,7 @@
 //! | [`engine`] | the loop: mailbox → decide → commit → tell |
 //! | [`serve`] | TALK: HTTP and WebSockets |
 //! | [`simulate`] | a city under virtual time and a seed, and a model that says what must be true |
+//! | `words` | what people read, in five languages |
 //! | [`server`] | the rooms wired into one running server |
 //! | [`config`], [`clock`], [`metrics`], [`import`] | the knobs, the time, the meters, documents from outside |
 //!
@@ -25,3 +26,4 @@ pub mod serve;
 pub mod server;
 pub mod simulate;
 pub mod sync;
+mod words;

@@ -330,7 +330,7 @@ async fn the_limits_in_the_schemas_are_those_of_the_server() {
         .as_str()
         .expect("a link")
         .to_owned();
-    let link = link.rsplit('/').next().expect("a token").to_owned();
+    let link = link.rsplit('#').next().expect("a token").to_owned();
 
     let openapi: Value = serde_json::from_str(kiez_protocol::OPENAPI).expect("JSON");
     let (mut checked, mut wrong) = (0, Vec::new());

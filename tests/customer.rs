@@ -27,7 +27,8 @@ impl Customer {
     /// Without any credential but the link.
     fn of(server: &TestServer, posted: &JobView) -> Customer {
         let url = posted.customer_url.as_deref().expect("a post is answered with the customer's link");
-        let path = url.strip_prefix(&format!("http://{}", server.address())).expect("it leads here").to_owned();
+        let token = url.strip_prefix(&format!("http://{}/customer#", server.address())).expect("it leads here");
+        let path = format!("/v1/customer/{token}");
         Customer { http: server.http().with_key("none"), path }
     }
 

@@ -6,8 +6,10 @@ use std::path::{Path, PathBuf};
 
 /// The rooms under `src/`. The front of the house (`main`, `lib`, `cli`, `server`, `demo`, `simulation`, `import`)
 /// connects them and may know all.
-const ROOMS: &[&str] =
-    &["clock", "config", "dispatch", "engine", "ledger", "live", "metrics", "notify", "serve", "simulate", "sync"];
+const ROOMS: &[&str] = &[
+    "clock", "config", "dispatch", "engine", "ledger", "live", "metrics", "notify", "serve", "simulate", "sync",
+    "words",
+];
 
 /// Who may know whom: the room, and the paths under `crate::` it may name. A path ends in `*` where any beginning will
 /// do. `config`, `clock`, `metrics` and `sync` are at hand for everybody but `dispatch`, and know nobody.
@@ -22,6 +24,7 @@ const MAY_KNOW: &[(&str, &[&str])] = &[
             "engine",
             "live",
             "import",
+            "words",
             // What is closed is read, and what admins maintain is written, without the dispatcher.
             "ledger::Read*",
             "ledger::read*",
@@ -49,12 +52,13 @@ const MAY_KNOW: &[(&str, &[&str])] = &[
             "dispatch::contact",
         ],
     ),
-    ("notify", &["engine", "ledger::outbox*", "ledger::Outbox*"]),
+    ("notify", &["words", "engine", "ledger::outbox*", "ledger::Outbox*"]),
     ("simulate", &["dispatch"]),
     ("config", &[]),
     ("clock", &[]),
     ("metrics", &[]),
     ("sync", &[]),
+    ("words", &[]),
 ];
 const AT_HAND: &[&str] = &["config", "clock", "metrics"];
 

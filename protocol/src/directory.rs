@@ -78,6 +78,19 @@ pub struct Texts {
     pub pl: Option<String>,
 }
 
+impl Language {
+    /// The name on the wire, ISO 639-1.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Language::De => "de",
+            Language::En => "en",
+            Language::Fr => "fr",
+            Language::It => "it",
+            Language::Pl => "pl",
+        }
+    }
+}
+
 impl Texts {
     /// The text in `language`, or in English where it is missing.
     pub fn get(&self, language: Language) -> &str {

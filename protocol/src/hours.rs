@@ -196,6 +196,44 @@ impl Zone {
         }
         Zone(TimeZone::get(name).unwrap_or_else(|_| zone(country).clone()))
     }
+
+    /// What the clocks and calendars on the walls show at an instant. None for an instant that no calendar reaches.
+    pub fn local(&self, at: Time) -> Option<Local> {
+        let zoned = Timestamp::from_millisecond(at.0).ok()?.to_zoned(self.0.clone());
+        Some(Local { date: zoned.date(), hour: zoned.hour().cast_unsigned(), minute: zoned.minute().cast_unsigned() })
+    }
+}
+
+/// What the clocks and calendars of a place show.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Local {
+    date: Date,
+    /// 0 to 23.
+    pub hour: u8,
+    /// 0 to 59.
+    pub minute: u8,
+}
+
+impl Local {
+    /// Whether both are on one day.
+    pub fn same_day(self, other: Local) -> bool {
+        self.date == other.date
+    }
+
+    /// The day of the week: 1 is Monday, 7 is Sunday.
+    pub fn weekday(self) -> u8 {
+        self.date.weekday().to_monday_one_offset().cast_unsigned()
+    }
+
+    /// 1 to 12.
+    pub fn month(self) -> u8 {
+        self.date.month().cast_unsigned()
+    }
+
+    /// 1 to 31.
+    pub fn day(self) -> u8 {
+        self.date.day().cast_unsigned()
+    }
 }
 
 /// Whether any of these hours meets the span from `from` (included) to `to` (not included).

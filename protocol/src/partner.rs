@@ -247,6 +247,27 @@ pub enum JobState {
 }
 
 impl JobState {
+    /// Every state, in the order of a job's life.
+    pub const ALL: [JobState; 17] = [
+        JobState::NeedsInfo,
+        JobState::Dispatching,
+        JobState::Paused,
+        JobState::Unfilled,
+        JobState::Assigned,
+        JobState::Contacted,
+        JobState::Appointed,
+        JobState::OnTheWay,
+        JobState::InProgress,
+        JobState::Done,
+        JobState::Unsuccessful,
+        JobState::Confirmed,
+        JobState::Disputed,
+        JobState::Refunded,
+        JobState::Cancelled,
+        JobState::Expired,
+        JobState::Closed,
+    ];
+
     /// The name on the wire.
     pub fn as_str(self) -> &'static str {
         match self {
@@ -323,7 +344,8 @@ pub struct JobView {
     /// The winner.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub friend: Option<FriendName>,
-    /// The customer's link to the job, a secret of the customer's. Only in the answer to the post.
+    /// The customer's link to a page about the job, a secret of the customer's: what is behind `#` is the `{token}` of
+    /// `/v1/customer/{token}`. Only in the answer to the post.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub customer_url: Option<String>,
     /// When it was posted.

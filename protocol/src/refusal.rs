@@ -100,7 +100,7 @@ pub struct Problem {
     /// A URI reference that names the code.
     #[serde(rename = "type")]
     pub kind: String,
-    /// The same for every occurrence of the code.
+    /// The same for every occurrence of the code, in the language that `Accept-Language` asks for (de, en, fr, it, pl).
     pub title: String,
     /// The HTTP status.
     pub status: u16,

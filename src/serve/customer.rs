@@ -1,15 +1,18 @@
 //! The customer's link: who has it speaks as the customer of one job. Its token is the only credential, so it is signed,
-//! ends, and is never logged; whatever is wrong with it, the answer is that of a job that does not exist.
+//! ends, and is never logged; whatever is wrong with it, the answer is that of a job that does not exist. Programs get JSON,
+//! and the customer's page (`customer_page`) gets the same in words.
 
 use std::sync::Arc;
 
 use axum::Router;
 use axum::body::Body;
 use axum::extract::{Path, Request, State};
-use axum::http::{Response, StatusCode};
+use axum::http::{HeaderMap, HeaderValue, Response, StatusCode, header};
 use axum::routing::{get, post};
 use kiez_protocol::customer::{ConfirmProposal, CustomerPage, CustomerQuestion, MessageList, PostMessage};
+use kiez_protocol::directory::Country;
 use kiez_protocol::friend::CommunityName;
+use kiez_protocol::hours::Zone;
 use kiez_protocol::ids::{JobId, OfferId};
 use kiez_protocol::partner::{CancelJob, GiveAnswers, JobState, JobView};
 use kiez_protocol::refusal::Code;
@@ -17,11 +20,13 @@ use kiez_protocol::talk::{MESSAGE_CHARS_MAX, PROPOSED_MAX};
 use kiez_protocol::time::Time;
 
 use super::App;
+use super::customer_page::{self, wants_html};
 use super::partner::{check_replies, refused};
 use super::problem::{Answered, Refusal, about, answer, body, json};
 use crate::dispatch::edges::{Role, allowed};
 use crate::dispatch::effect::{Actor, Answer};
 use crate::dispatch::input::{Confirm, Input};
+use crate::words::Days;
 
 const DAY_MS: i64 = 24 * 3_600_000;
 
@@ -44,7 +49,7 @@ pub struct Links {
     pub days: u32,
 }
 
-/// The link of a job. The same job has the same link for ever, so that a repeated post is answered alike.
+/// The link of a job, to a page for people: the token is in the fragment, which no browser sends. The same job has the same link for ever, so that a repeated post is answered alike.
 ///
 /// # Errors
 /// When the token cannot be signed.
@@ -52,7 +57,7 @@ pub fn link(app: &App, view: &JobView) -> Result<String, Refusal> {
     let ends = view.created_at + i64::from(app.links.days) * DAY_MS;
     let token = app.auth.customer_token(view.id, view.created_at, ends);
     let token = token.map_err(|_| Refusal::new(Code::Internal, "the customer's link cannot be signed"))?;
-    Ok(format!("{}/v1/customer/{token}", app.links.base))
+    Ok(format!("{}/customer#{token}", app.links.base))
 }
 
 /// The job of a link, as it is written. A link that is none, or has ended, is like a job that does not exist.
@@ -62,9 +67,17 @@ async fn open(app: &App, token: &str) -> Result<JobView, Refusal> {
     app.reader.any_job_view(job).await?.ok_or_else(|| Refusal::not_found("job"))
 }
 
-async fn look(State(app): State<Arc<App>>, Path(token): Path<String>) -> Answered {
-    let view = open(&app, &token).await?;
-    page(&app, view).await
+async fn look(State(app): State<Arc<App>>, Path(token): Path<String>, headers: HeaderMap) -> Answered {
+    let job = open(&app, &token).await?;
+    let id = job.id;
+    let (customer, days) = seen(&app, job).await?;
+    let mut response = if wants_html(&headers) {
+        customer_page::answered(&customer, &app.reader.messages(id).await?, &days)
+    } else {
+        answer(StatusCode::OK, &customer)
+    };
+    response.headers_mut().insert(header::VARY, HeaderValue::from_static("accept"));
+    Ok(response)
 }
 
 async fn give_answers(State(app): State<Arc<App>>, Path(token): Path<String>, request: Request) -> Answered {
@@ -155,13 +168,22 @@ async fn said(app: &App, job: JobId) -> Answered {
     Ok(answer(StatusCode::OK, &MessageList { messages }))
 }
 
-/// A job as its customer sees it. What the partner sees besides (references, numbers of runs) is not theirs.
 async fn page(app: &App, view: JobView) -> Result<Response<Body>, Refusal> {
+    let (customer, _) = seen(app, view).await?;
+    Ok(answer(StatusCode::OK, &customer))
+}
+
+/// A job as its customer sees it, and how they say when. What the partner sees besides (references, numbers of runs) is
+/// not theirs.
+async fn seen(app: &App, view: JobView) -> Result<(CustomerPage, Days), Refusal> {
     let booking = app.reader.booking(view.id).await?.ok_or_else(|| Refusal::not_found("job"))?;
     let now: Time = app.clock.now();
     let language = booking.customer.language;
     let package = app.live.directory.package(&view.package).map(|(package, _)| package);
-    let brand = app.live.directory.community(&view.community).map(|(community, _)| community.brand.clone());
+    let community = app.live.directory.community(&view.community).map(|(community, _)| community);
+    let country = community.as_ref().map_or(Country::De, |community| community.country);
+    let zone = Zone::of(community.as_ref().map_or("", |community| community.time_zone.as_str()), country);
+    let brand = community.map(|community| community.brand.clone());
     let questions = package.iter().flat_map(|package| &package.questions).map(|question| CustomerQuestion {
         name: question.name.clone(),
         text: question.text.get(language).to_owned(),
@@ -169,6 +191,12 @@ async fn page(app: &App, view: JobView) -> Result<Response<Body>, Refusal> {
         required: question.required,
         answer: booking.answers.get(&question.name).cloned(),
     });
+    let now_open = |deed: &&str| match *deed {
+        // Before somebody holds the job there must be a friend who was named.
+        "messages" => view.friend.is_some() || booking.direct.is_some(),
+        _ => true,
+    };
+    let allowed = allowed(view.state, Role::Customer).into_iter().filter(now_open).map(str::to_owned).collect();
     let customer = CustomerPage {
         job: view.id,
         state: view.state,
@@ -182,9 +210,9 @@ async fn page(app: &App, view: JobView) -> Result<Response<Body>, Refusal> {
         appointment: view.appointment,
         asked: view.questions,
         proposals: view.proposals.into_iter().filter(|proposal| proposal.until >= now).collect(),
-        allowed: allowed(view.state, Role::Customer).into_iter().map(str::to_owned).collect(),
+        allowed,
         created_at: view.created_at,
         expires_at: view.expires_at,
     };
-    Ok(answer(StatusCode::OK, &customer))
+    Ok((customer, Days { zone, language }))
 }

@@ -9,6 +9,7 @@ pub mod auth;
 mod communities;
 mod contract;
 mod customer;
+mod customer_page;
 mod depth;
 mod desk;
 mod desk_view;
@@ -217,6 +218,7 @@ pub fn public(app: Arc<App>) -> Router {
         .merge(partner::routes())
         .merge(listing::routes())
         .merge(customer::routes())
+        .merge(customer_page::routes())
         .merge(ops::routes())
         .merge(desk::routes())
         .merge(desk_view::routes())

@@ -10,6 +10,7 @@ use axum::middleware::Next;
 use axum::response::IntoResponse;
 use bytes::BytesMut;
 use http_body_util::BodyExt;
+use kiez_protocol::directory::Language;
 use kiez_protocol::ids::JobId;
 use kiez_protocol::partner::JobState;
 use kiez_protocol::refusal::{Code, Fault, Problem};
@@ -23,6 +24,7 @@ use crate::config::Limits;
 use crate::engine::{Overloaded, Unanswered};
 use crate::ledger::ReadError;
 use crate::metrics;
+use crate::words;
 
 /// The answer of a handler.
 pub type Answered = Result<Response<Body>, Refusal>;
@@ -128,6 +130,8 @@ pub async fn frame(request: Request, next: Next) -> Response<Body> {
     let (partner, job) = (field::Empty, field::Empty);
     let span = tracing::info_span!("request", request = request_id, method, route, partner, job);
     let watch = Stopwatch::start();
+    let reads = request.headers().get(header::ACCEPT_LANGUAGE).and_then(|asked| asked.to_str().ok());
+    let language = reads.and_then(words::accepted).unwrap_or(Language::En);
     let secret_path = request.uri().path().starts_with("/v1/customer/");
     let mut response = if names_its_host(&request) {
         next.run(request).instrument(span.clone()).await
@@ -139,7 +143,7 @@ pub async fn frame(request: Request, next: Next) -> Response<Body> {
     metrics::http(method, route, status, watch.elapsed());
     span.in_scope(|| tracing::debug!(status, code, "answered"));
     if let Some(refusal) = refusal {
-        let problem = problem(&refusal, &request_id);
+        let problem = problem(&refusal, &request_id, language);
         let body = serde_json::to_vec(&problem).expect("a problem is plain data");
         let retry_after = refusal.retry_after.map(|after| HeaderValue::from(after.as_secs().max(1)));
         let status = StatusCode::from_u16(refusal.code.status()).expect("codes have valid statuses");
@@ -148,6 +152,7 @@ pub async fn frame(request: Request, next: Next) -> Response<Body> {
         *response.status_mut() = status;
         let headers = response.headers_mut();
         headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
+        headers.insert(header::CONTENT_LANGUAGE, HeaderValue::from_static(language.as_str()));
         if let Some(after) = retry_after {
             headers.insert(header::RETRY_AFTER, after);
         }
@@ -201,10 +206,12 @@ fn word(code: Code) -> String {
     name.unwrap_or_default()
 }
 
-fn problem(refusal: &Refusal, request_id: &str) -> Problem {
+/// The body. Its title is in the caller's language; the detail is for whoever mends the request.
+fn problem(refusal: &Refusal, request_id: &str, language: Language) -> Problem {
+    let name = word(refusal.code);
     Problem {
-        kind: format!("urn:kiez:problem:{}", word(refusal.code)),
-        title: refusal.code.title().to_owned(),
+        title: words::problem(&name, language).unwrap_or_else(|| refusal.code.title().to_owned()),
+        kind: format!("urn:kiez:problem:{name}"),
         status: refusal.code.status(),
         detail: refusal.detail.clone(),
         code: refusal.code,
@@ -220,7 +227,7 @@ fn problem(refusal: &Refusal, request_id: &str) -> Problem {
 pub(super) fn overcrowded() -> Vec<u8> {
     let refusal = Refusal::new(Code::Unavailable, "there are too many connections now; come back a little later");
     let request_id = Uuid::now_v7().simple().to_string();
-    let body = serde_json::to_string(&problem(&refusal, &request_id)).expect("a problem is plain data");
+    let body = serde_json::to_string(&problem(&refusal, &request_id, Language::En)).expect("a problem is plain data");
     format!(
         "HTTP/1.1 503 Service Unavailable\r\ncontent-type: application/problem+json\r\nretry-after: 2\r\n\
          connection: close\r\ncontent-length: {}\r\nx-request-id: {request_id}\r\n\r\n{body}",
