@@ -2,9 +2,10 @@
 //! ledger, and only when that is committed is anybody told; what needs no record is told at once. The log hears of it
 //! first (`story`).
 //!
-//! The loop turns at least once a second, so that it sees when everything stood still: the process was stopped, or the
-//! machine slept. Somebody else may have taken over meanwhile. Before anything more is decided the fence is asked.
+//! The loop turns at least once a second, so that it sees when everything stood still (`standstill`): before anything more
+//! is decided the fence is asked.
 
+mod standstill;
 mod story;
 mod verdicts;
 
@@ -21,6 +22,7 @@ use tokio::sync::{mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
 use tracing::Span;
 
+use self::standstill::Standstill;
 use self::story::Chapter;
 use self::verdicts::Verdicts;
 use crate::clock::{Clock, Stopwatch};
@@ -157,8 +159,7 @@ impl Mailbox {
         }
         let request = self.answers.next.fetch_add(1, Ordering::Relaxed);
         let input = input(request);
-        let behind = self.writer.depth() >= self.writer.queue_len_max() / 2;
-        if behind && matches!(input, Input::Posted { .. }) {
+        if matches!(input, Input::Posted { .. }) && !self.admits_jobs() {
             metrics::input_refused("ledger");
             return Err(Overloaded.into());
         }
@@ -275,12 +276,7 @@ pub struct Engine {
     // Inputs that telling has led to; handled before anything else.
     next: VecDeque<Arrival>,
     verdicts: Verdicts,
-    // Standing still for so long is like a restart, ms.
-    silence_ms: i64,
-    turned_at: i64,
-    // The fence is being asked, since when, and how often.
-    proving: Option<(Stopwatch, u32)>,
-    woken: bool,
+    standstill: Standstill,
 }
 
 impl Engine {
@@ -321,10 +317,7 @@ impl Engine {
             effects: Effects::default(),
             next: VecDeque::new(),
             verdicts: Verdicts::default(),
-            silence_ms: i64::try_from(silence_ms).unwrap_or(i64::MAX),
-            turned_at: clock.elapsed_ms(),
-            proving: None,
-            woken: false,
+            standstill: Standstill::new(silence_ms, clock.elapsed_ms()),
         };
         metrics::jobs_restored(engine.dispatcher.states());
         engine.note();
@@ -337,7 +330,7 @@ impl Engine {
         let mut closed = false;
         loop {
             self.turn();
-            if self.proving.is_none() {
+            if !self.standstill.is_asking() {
                 for arrival in taken.drain(..) {
                     self.handle(arrival);
                 }
@@ -371,25 +364,17 @@ impl Engine {
         EngineEnd::Stopped
     }
 
-    /// Sees whether everything stood still since the last turn. Half of the span after which somebody else may have taken
-    /// over is enough to ask the fence; the whole of it is like a restart.
+    /// Sees whether everything stood still since the last turn, and asks the fence if it did.
     fn turn(&mut self) {
-        let now = self.clock.elapsed_ms();
-        let stood_ms = now - std::mem::replace(&mut self.turned_at, now);
-        if stood_ms <= self.silence_ms / 2 {
-            return;
+        if let Some(stood_ms) = self.standstill.turn(self.clock.elapsed_ms()) {
+            tracing::warn!(stood_ms, "everything stood still; the fence is asked before anything goes on");
+            self.writer.prove();
         }
-        tracing::warn!(stood_ms, "everything stood still; the fence is asked before anything goes on");
-        let (since, asked) = self.proving.take().unwrap_or((Stopwatch::start(), 0));
-        self.proving = Some((since, asked + 1));
-        self.woken |= stood_ms > self.silence_ms;
-        self.writer.prove();
     }
 
     /// The fence stands: what waited goes on.
     fn proved(&mut self) {
-        self.proving = self.proving.take().map(|(since, asked)| (since, asked - 1)).filter(|(_, asked)| *asked > 0);
-        if self.proving.is_none() && std::mem::take(&mut self.woken) {
+        if self.standstill.stands() {
             self.handle(Arrival::of(Input::Woken));
         }
     }
@@ -398,13 +383,13 @@ impl Engine {
         self.state.stalled.store(self.is_stalled(), Ordering::Relaxed);
         self.state.jobs_open.store(self.dispatcher.jobs_len(), Ordering::Relaxed);
         self.state.turns.fetch_add(1, Ordering::Relaxed);
-        self.state.turned_at.store(self.turned_at, Ordering::Relaxed);
+        self.state.turned_at.store(self.standstill.turned_at(), Ordering::Relaxed);
     }
 
     fn is_stalled(&self) -> bool {
         let old = |since: &Stopwatch| since.elapsed().as_millis() > STALLED_MS;
         self.waiting.front().is_some_and(|oldest| old(&oldest.since))
-            || self.proving.as_ref().is_some_and(|(since, _)| old(since))
+            || self.standstill.asking_since().is_some_and(|since| old(&since))
     }
 
     /// How many records may be handed over now, of what is not kept. What waits without a record counts too: when the
@@ -415,13 +400,13 @@ impl Engine {
     }
 
     fn timers_run(&self) -> bool {
-        self.proving.is_none() && self.room() >= RECORDS_PER_INPUT_MAX && !self.is_stalled()
+        !self.standstill.is_asking() && self.room() >= RECORDS_PER_INPUT_MAX && !self.is_stalled()
     }
 
     /// Until the next deadline, or until there is something to look at that has no wake-up of its own: the age of what
     /// waits, the ledger's room, and whether everything stood still.
     fn wake(&self) -> Duration {
-        let look = if self.waiting.is_empty() && self.proving.is_none() { TURN } else { TURN_WAITING };
+        let look = if self.waiting.is_empty() && !self.standstill.is_asking() { TURN } else { TURN_WAITING };
         let due = self.dispatcher.next_deadline().filter(|_| self.timers_run()).map(|due| self.clock.until(due));
         due.map_or(look, |due| due.min(look))
     }

@@ -1,6 +1,8 @@
 //! The desk of ops, `/v1/ops/…`: what they see of jobs, and do to them by hand. `Authorization: Bearer` with an ops token of the role
 //! `dispatcher` or `admin`; looking takes `viewer`. Every action asks a reason, which stays with the job's events.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 
 use crate::directory::Language;
@@ -211,11 +213,18 @@ pub struct DeskDecision {
     pub seats: Vec<u8>,
     /// The median of the offers in 30 days of those who were suitable.
     pub median_offers: u32,
-    /// Everybody the walk saw: first the suitable in their order, then the others by distance.
+    /// Everybody the walk saw: first the suitable in their order, then the others by distance. After 30 days only those who
+    /// were chosen.
     pub candidates: Vec<DeskCandidate>,
     /// Everybody else stood at least so far away, metres; absent when the walk went to the end of the cap.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub beyond_m: Option<u32>,
+    /// After 30 days: how many were suitable and not chosen.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ranked: Option<u32>,
+    /// After 30 days: how many were not suitable, by the first gate that did not open.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub failed: BTreeMap<Gate, u32>,
 }
 
 /// What a choice saw in one friend. With a gate they were not suitable, with a rank they were, with a seat they were asked.

@@ -1,14 +1,22 @@
 //! Why these four: the record of one choice. Kept for every wave and every seat given on, so that it can be explained to
 //! the friend who was not asked, and made again: [`Decision::again`] knows nothing but the record, and must come to the
-//! same seats.
+//! same seats. After thirty days those who were not chosen shrink to counts, after a year the record goes.
+
+use std::collections::BTreeMap;
 
 use kiez_protocol::friend::WhyReason;
 use kiez_protocol::ids::FriendId;
 use kiez_protocol::time::Time;
 use serde::{Deserialize, Serialize};
 
+use super::fairness::DAY_MS;
 use super::gates::Gate;
 use super::rank::{FairnessSeat, Given, Wait, Weighed, rank};
+
+/// A record is whole for so long, ms: as long as a friend may ask why it was not them (rules of the trade, §4).
+pub const WHOLE_MS: i64 = 30 * DAY_MS;
+/// A record is kept for so long, ms: twelve months.
+pub const KEPT_MS: i64 = 365 * DAY_MS;
 
 /// One choice of friends for seats of one wave. It names friends and rounded distances, never a cell or a position.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -36,6 +44,19 @@ pub struct Decision {
     /// Everybody else stands at least so far away, metres; absent when the walk went to the end of the cap.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub beyond_m: Option<u32>,
+    /// How many were seen and not chosen, once they are no longer among the candidates. Such a record can not be made again.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub passed: Option<Passed>,
+}
+
+/// What is left of those who were not chosen.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Passed {
+    /// Suitable, but others came first.
+    pub ranked: u32,
+    /// Not suitable, by the first gate that failed.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub failed: BTreeMap<Gate, u32>,
 }
 
 /// What the choice saw in one friend.
@@ -137,7 +158,19 @@ impl Decision {
             outcome: Outcome::Failed { gate },
         });
         let (median_offers, candidates) = (ranking.median_offers, fits.chain(others).collect());
-        Decision { attempt, wave, at, policy_version, cap_m, seats, fairness, median_offers, candidates, beyond_m }
+        Decision {
+            attempt,
+            wave,
+            at,
+            policy_version,
+            cap_m,
+            seats,
+            fairness,
+            median_offers,
+            candidates,
+            beyond_m,
+            passed: None,
+        }
     }
 
     /// The same choice made again, of nothing but the facts in this record: who was seen, how far away, how long they had
@@ -165,6 +198,25 @@ impl Decision {
         Decision::make(frame, self.seats.clone(), self.fairness, suitable, failed)
     }
 
+    /// The same record with those who were not chosen as counts: who got a seat, why and by which terms stays, and how far
+    /// the walk went. Shrinking it again changes nothing.
+    pub fn shrink(mut self) -> Decision {
+        let mut passed = self.passed.take().unwrap_or_default();
+        self.candidates.retain(|candidate| match candidate.outcome {
+            Outcome::Seat { .. } => true,
+            Outcome::Ranked { .. } => {
+                passed.ranked += 1;
+                false
+            }
+            Outcome::Failed { gate } => {
+                *passed.failed.entry(gate).or_default() += 1;
+                false
+            }
+        });
+        self.passed = Some(passed);
+        self
+    }
+
     /// How much longer than those around them a friend who is suitable had waited, whole days.
     pub fn deficit_days(&self, friend: FriendId) -> Option<u32> {
         let seen = self.candidates.iter().find(|candidate| candidate.friend == friend)?;
@@ -177,5 +229,32 @@ impl Decision {
             Outcome::Seat { seat, rank, why } => Some((candidate.friend, seat, rank, why)),
             Outcome::Ranked { .. } | Outcome::Failed { .. } => None,
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use uuid::Uuid;
+
+    use super::*;
+
+    #[test]
+    fn a_shrunk_record_keeps_the_chosen_and_counts_the_others() {
+        let friend = |id| FriendId(Uuid::from_u128(id));
+        let weighed = |id: u128, distance_m| Weighed { friend: friend(id), distance_m, wait: Wait::default() };
+        let suitable = (1..=6).map(|id| weighed(id, 100 * id as u32)).collect();
+        let failed = vec![(friend(7), 50, Gate::Caps), (friend(8), 100, Gate::Skill), (friend(9), 150, Gate::Caps)];
+        let frame = Frame { attempt: 1, wave: 1, at: Time(0), policy_version: 3, cap_m: 3_800, beyond_m: Some(625) };
+        let whole = Decision::make(frame, vec![0, 1, 2, 3], None, suitable, failed);
+        let shrunk = whole.clone().shrink();
+        assert_eq!(shrunk.seated().collect::<Vec<_>>(), whole.seated().collect::<Vec<_>>());
+        assert_eq!(shrunk.candidates, whole.candidates[..4], "with the terms by which they were ranked");
+        let passed = Passed { ranked: 2, failed: BTreeMap::from([(Gate::Skill, 1), (Gate::Caps, 2)]) };
+        assert_eq!(shrunk.passed.as_ref(), Some(&passed));
+        assert_eq!((shrunk.beyond_m, shrunk.cap_m, shrunk.policy_version), (Some(625), 3_800, 3));
+        assert_eq!(shrunk.clone().shrink(), shrunk, "once more changes nothing");
+        let text = serde_json::to_string(&shrunk).expect("plain data");
+        assert_eq!(serde_json::from_str::<Decision>(&text).expect("reads"), shrunk);
+        assert!(!text.contains(&friend(9).to_string()));
     }
 }

@@ -7,14 +7,16 @@ use kiez_protocol::ids::FriendId;
 use super::decision::{Decision, Outcome};
 
 /// What the choices of one job, oldest first, say about `friend`, who calls it `missed`. None if they were asked, or nobody
-/// was looked for. The last look that saw them counts; where none did, the first, at which they were beyond its end.
+/// was looked for. The last look that saw them counts; where none did, the first, at which they were beyond its end. A record
+/// that was shrunk says nothing about who was not chosen.
 pub fn why_not(decisions: &[Decision], friend: FriendId, missed: &str) -> Option<WhyNot> {
     if decisions.iter().any(|decision| decision.seated().any(|(seated, ..)| seated == friend)) {
         return None;
     }
     let seen = |decision: &Decision| decision.candidates.iter().find(|seen| seen.friend == friend).cloned();
     let last = decisions.iter().rev().find_map(|decision| Some((decision, Some(seen(decision)?))));
-    let (decision, seen) = last.or_else(|| Some((decisions.first()?, None)))?;
+    let (decision, seen) =
+        last.or_else(|| Some((decisions.iter().find(|decision| decision.passed.is_none())?, None)))?;
     let (gate, rank) = match seen.as_ref().map(|seen| seen.outcome) {
         Some(Outcome::Failed { gate }) => (Some(gate), None),
         Some(Outcome::Seat { rank, .. } | Outcome::Ranked { rank }) => (None, Some(rank)),

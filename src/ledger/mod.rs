@@ -10,6 +10,7 @@
 //! - one dispatcher: a lock in the normal case, the fence always (`fence.rs`); who takes over raises the fence;
 //! - what the constraints in `migrations/` refuse is never retried, everything else is, for ever.
 
+mod aging;
 mod audit;
 pub mod checkup;
 mod desk;
@@ -44,6 +45,7 @@ use sqlx::postgres::PgConnectOptions;
 use tokio::sync::mpsc;
 use uuid::Uuid;
 
+pub use self::aging::Aged;
 pub use self::desk::{JobFile, JobFilter, ListedJob};
 pub use self::endpoints::{DeliveryFilter, Endpoint, Resent, delivery_name, delivery_of};
 pub use self::hindsight::{Around, Passed};

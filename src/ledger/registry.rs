@@ -119,6 +119,10 @@ impl Registry {
         self.1.clone()
     }
 
+    pub(super) fn pool(&self) -> Pool {
+        self.0.clone()
+    }
+
     /// Stores a community; its version. A document equal to the newest makes no new version.
     ///
     /// # Errors

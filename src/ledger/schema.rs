@@ -23,6 +23,7 @@ pub fn sqlite() -> Migrator {
         (2, "who is suitable", include_str!("../../migrations/sqlite/0002_suitable.sql")),
         (3, "photos", include_str!("../../migrations/sqlite/0003_photos.sql")),
         (5, "outbox", include_str!("../../migrations/sqlite/0005_outbox.sql")),
+        (6, "choices grow old", include_str!("../../migrations/sqlite/0006_choices.sql")),
     ])
 }
 
@@ -33,6 +34,7 @@ pub fn postgres() -> Migrator {
         (2, "who is suitable", include_str!("../../migrations/postgres/0002_suitable.sql")),
         (3, "photos", include_str!("../../migrations/postgres/0003_photos.sql")),
         (5, "outbox", include_str!("../../migrations/postgres/0005_outbox.sql")),
+        (6, "choices grow old", include_str!("../../migrations/postgres/0006_choices.sql")),
     ])
 }
 

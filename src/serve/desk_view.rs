@@ -152,6 +152,8 @@ fn decision(decision: Decision) -> DeskDecision {
         median_offers: decision.median_offers,
         candidates: decision.candidates.into_iter().map(candidate).collect(),
         beyond_m: decision.beyond_m,
+        ranked: decision.passed.as_ref().map(|passed| passed.ranked),
+        failed: decision.passed.map(|passed| passed.failed).unwrap_or_default(),
     }
 }
 

@@ -1,5 +1,6 @@
-//! What is done now and then beside the trade: a look at who waits too long for an offer, once a day for each community.
-//! Nothing here decides about a job, and nothing waits for it: it reads by the read door, in pages, and says what it finds.
+//! What is done now and then beside the trade: a look at who waits too long for an offer, once a day for each community; and
+//! records of choices that grow old. Nothing here decides about a job, and nothing waits for it: it reads by the read door,
+//! in pages, and writes by the admins', in slices.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -11,13 +12,19 @@ use kiez_protocol::ops::{AlarmKind, AlarmView, LongWaits};
 use kiez_protocol::profile::Account;
 use kiez_protocol::time::Time;
 
+use crate::dispatch::decision::{KEPT_MS, WHOLE_MS};
 use crate::dispatch::overdue::{self, LOOK_MS, WEEK_MS, Waiter};
-use crate::ledger::{ReadError, RegistryError};
+use crate::ledger::{Aged, ReadError, RegistryError};
 use crate::metrics;
 use crate::serve::App;
 
 /// Friends read at once.
 const PAGE: u32 = 2_000;
+/// Records of choices that grow old in one transaction.
+const SLICE: u32 = 100;
+/// Slices at one time, and between two of them: the writer, and whoever administers, come in between.
+const SLICES_MAX: u32 = 600;
+const BREATH: Duration = Duration::from_millis(50);
 /// Between two times somebody sees whether a look is due, ms of the trade's time, and never less than a second.
 const BETWEEN_MS: i64 = 15 * 60_000;
 
@@ -55,7 +62,33 @@ pub(super) async fn keep_up(app: Arc<App>) {
         if let Err(error) = look_at_waits(&app).await {
             tracing::debug!(why = error.facts(), "how long friends wait could not be seen");
         }
+        match age_choices(&app).await {
+            Ok(Aged { shrunk: 0, gone: 0 }) => {}
+            Ok(Aged { shrunk, gone }) => tracing::info!(shrunk, gone, "records of choices have grown old"),
+            Err(error) => tracing::debug!(why = error.facts(), "records of choices could not be rewritten"),
+        }
     }
+}
+
+/// Rewrites and removes what has grown old, slice by slice, as much as one time allows. Returns how much.
+///
+/// # Errors
+/// [`RegistryError`]; the slices before it are written.
+pub async fn age_choices(app: &App) -> Result<Aged, RegistryError> {
+    let now = app.clock.now();
+    let mut aged = Aged::default();
+    for _ in 0..SLICES_MAX {
+        let slice = app.registry.age_choices(now - WHOLE_MS, now - KEPT_MS, SLICE, now).await?;
+        if slice == Aged::default() {
+            break;
+        }
+        aged = Aged { shrunk: aged.shrunk + slice.shrunk, gone: aged.gone + slice.gone };
+        tokio::select! {
+            () = tokio::time::sleep(BREATH) => {}
+            () = app.stop.cancelled() => break,
+        }
+    }
+    Ok(aged)
 }
 
 /// Looks at every community whose look is due, and tells ops of those where somebody has come to wait too long. Returns

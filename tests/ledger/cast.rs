@@ -419,6 +419,7 @@ pub fn posted(key: Option<&str>) -> JobRecord {
             })
             .collect(),
         beyond_m: Some(900),
+        passed: None,
     };
     let booking: Booking = serde_json::from_value(json!({
         "place": {"lat": 52.4996, "lng": 13.418}, "address":

@@ -3,6 +3,7 @@
 #![allow(clippy::disallowed_methods, reason = "what takes how long is measured on the real clock")]
 #![expect(clippy::unwrap_used, reason = "a story that cannot go on has failed")]
 
+mod aging;
 mod auditing;
 mod cast;
 mod checkup;
@@ -61,6 +62,11 @@ mod told {
         what_ops_did_is_there_when_its_record_is_and_only_then,
         nobody_changes_an_entry,
         a_change_of_the_directory_has_its_entry_and_no_change_has_none,
+    }
+    stories! { aging:
+        after_thirty_days_those_not_chosen_are_counts_and_after_a_year_nothing_is_left,
+        what_grows_old_goes_in_slices_beside_a_writer,
+        a_choice_from_before_this_schema_grows_old_too,
     }
     stories! { faults:
         a_raised_fence_ends_the_writer,

@@ -12,11 +12,10 @@ use kiez_protocol::time::Time;
 
 use super::super::App;
 use super::session::Session;
+use crate::dispatch::decision::WHOLE_MS;
 use crate::dispatch::hindsight::why_not;
 use crate::ledger::{Around, ReadError};
 
-/// So far back it can be asked, ms: choices are kept whole so long (rules of the trade, §4).
-const BACK_MS: i64 = 30 * 24 * 3_600_000;
 /// Jobs in one answer at most.
 const JOBS_MAX: usize = 50;
 /// Communities of a friend that are looked at at most.
@@ -95,7 +94,7 @@ impl Session {
 
 async fn missed(app: &Arc<App>, friend: FriendId, since: Option<Time>) -> Result<FriendMessage, ReadError> {
     let now = app.clock.now();
-    let since = since.unwrap_or(now - BACK_MS).max(now - BACK_MS);
+    let since = since.unwrap_or(now - WHOLE_MS).max(now - WHOLE_MS);
     let Some(profile) = app.live.directory.friend(friend) else { return Ok(FriendMessage::Missed(Missed::default())) };
     // Where they are now, or would be; who is nowhere is told of the jobs whose choice saw them.
     let at = app.live.roster.stands_at(friend).or_else(|| profile.anchor_at(now).map(|anchor| anchor.place));
