@@ -119,10 +119,6 @@ impl Registry {
         self.1.clone()
     }
 
-    pub(super) fn pool(&self) -> Pool {
-        self.0.clone()
-    }
-
     /// Stores a community; its version. A document equal to the newest makes no new version.
     ///
     /// # Errors
