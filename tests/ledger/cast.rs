@@ -123,17 +123,11 @@ impl Place {
         (Rig { inner, faults: faults.clone() }, faults)
     }
 
-    /// What undoes all migrations but the first, statement by statement: whatever they make is unmade, the last first.
+    /// What undoes the second migration, statement by statement: whatever it makes is unmade, the last first.
     pub fn undone(&self) -> Vec<String> {
         let made = match self.kind {
-            Kind::Sqlite(_) => concat!(
-                include_str!("../../migrations/sqlite/0002_suitable.sql"),
-                include_str!("../../migrations/sqlite/0003_photos.sql"),
-            ),
-            Kind::Postgres { .. } => concat!(
-                include_str!("../../migrations/postgres/0002_suitable.sql"),
-                include_str!("../../migrations/postgres/0003_photos.sql"),
-            ),
+            Kind::Sqlite(_) => include_str!("../../migrations/sqlite/0002_suitable.sql"),
+            Kind::Postgres { .. } => include_str!("../../migrations/postgres/0002_suitable.sql"),
         };
         let code: Vec<&str> = made.lines().filter(|line| !line.trim_start().starts_with("--")).collect();
         let code = code.join("\n");
