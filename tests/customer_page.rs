@@ -24,6 +24,7 @@ struct Browser {
     process: Child,
     socket: WebSocketStream<TcpStream>,
     asked: u64,
+    page: Option<String>,
     _home: tempfile::TempDir,
 }
 
@@ -39,28 +40,30 @@ impl Browser {
             .spawn()
             .expect("Chromium starts");
         let told = home.path().join("DevToolsActivePort");
-        let port = patiently("the browser says where it listens", async || {
+        let (port, path) = patiently("the browser says where it listens", async || {
             let text = std::fs::read_to_string(&told).ok()?;
-            text.lines().next()?.parse::<u16>().ok()
+            let (port, path) = text.split_once('\n')?;
+            (!path.is_empty()).then_some((port.parse::<u16>().ok()?, path.to_owned()))
         })
         .await;
-        let pages = patiently("the browser has a page", async || {
-            let pages = get(port, "/json/list").await?;
-            pages.as_array().is_some_and(|pages| !pages.is_empty()).then_some(pages)
-        })
-        .await;
-        let address = pages[0]["webSocketDebuggerUrl"].as_str().expect("an address").to_owned();
         let stream = TcpStream::connect(("127.0.0.1", port)).await.expect("connects");
+        let address = format!("ws://127.0.0.1:{port}{path}");
         let (socket, _) = client_async_with_config(address, stream, None).await.expect("it speaks");
-        let mut browser = Browser { process, socket, asked: 0, _home: home };
-        browser.ask("Page.navigate", json!({"url": url})).await;
+        let mut browser = Browser { process, socket, asked: 0, page: None, _home: home };
+        let page = browser.ask("Target.createTarget", json!({"url": url})).await["targetId"].clone();
+        let attached = browser.ask("Target.attachToTarget", json!({"targetId": page, "flatten": true})).await;
+        browser.page = attached["sessionId"].as_str().map(ToOwned::to_owned);
+        assert!(browser.page.is_some(), "the browser has a page: {attached}");
         browser
     }
 
     async fn ask(&mut self, method: &str, params: Value) -> Value {
         self.asked += 1;
-        let request = json!({"id": self.asked, "method": method, "params": params}).to_string();
-        self.socket.send(Message::text(request)).await.expect("sent");
+        let mut request = json!({"id": self.asked, "method": method, "params": params});
+        if let Some(page) = &self.page {
+            request["sessionId"] = json!(page);
+        }
+        self.socket.send(Message::text(request.to_string())).await.expect("sent");
         loop {
             let heard = self.socket.next().await.expect("it lives").expect("a frame");
             let Message::Text(text) = heard else { continue };
@@ -89,6 +92,7 @@ impl Browser {
     }
 
     async fn close(mut self) {
+        self.page = None;
         self.ask("Browser.close", json!({})).await;
         drop(self);
     }
@@ -109,16 +113,6 @@ async fn patiently<T>(what: &str, ask: impl AsyncFn() -> Option<T>) -> T {
         tokio::time::sleep(Duration::from_millis(100)).await;
     }
     panic!("not within 30 s: {what}")
-}
-
-async fn get(port: u16, path: &str) -> Option<Value> {
-    use tokio::io::{AsyncReadExt, AsyncWriteExt};
-    let mut stream = TcpStream::connect(("127.0.0.1", port)).await.ok()?;
-    let request = format!("GET {path} HTTP/1.0\r\nhost: 127.0.0.1:{port}\r\n\r\n");
-    stream.write_all(request.as_bytes()).await.ok()?;
-    let mut answer = Vec::new();
-    stream.read_to_end(&mut answer).await.ok()?;
-    serde_json::from_slice(&answer[answer.windows(4).position(|end| end == b"\r\n\r\n")? + 4..]).ok()
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
