@@ -80,7 +80,7 @@ async fn questions_proposals_and_a_yes_by_the_link() {
     let view = customer.get().await;
     assert_eq!((view.state, view.friend, view.questions.len()), (JobState::Dispatching, None, 1));
     assert_eq!((view.community.brand.as_str(), view.title.as_str()), ("Berlin Tech", "WLAN einrichten"));
-    assert_eq!(view.allowed, ["answers", "confirm", "messages", "cancel"]);
+    assert_eq!(view.allowed, ["answers", "confirm", "cancel"]);
 
     let [anna, ben] = &mut friends[..] else { panic!("two friends") };
     let (first, second) = (anna.offer().await, ben.offer().await);
