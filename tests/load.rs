@@ -108,7 +108,7 @@ async fn friends_who_only_stand_there_have_a_price() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_day_goes_on_while_the_server_is_killed() {
     let folder = tempfile::tempdir().expect("a folder");
-    let (line, url) = line(folder.path(), "", "--time-scale 400");
+    let (line, url) = line(folder.path(), "", "--time-scale 200");
     let trace = Path::new(env!("CARGO_MANIFEST_DIR")).join("loadtest/traces/small");
     let selection = Selection {
         day: "2026-03-02".parse().expect("a day"),
@@ -119,7 +119,7 @@ async fn a_day_goes_on_while_the_server_is_killed() {
         jitter_s: 240,
         seed: 1,
     };
-    let mut config = ReplayConfig::new(&url, DEVELOPMENT_KEY, trace, selection, 400);
+    let mut config = ReplayConfig::new(&url, DEVELOPMENT_KEY, trace, selection, 200);
     config.tail_ms = 10 * 60_000;
     config.kills = Some(Kills { serve: line.clone(), kills: 2 });
     let report = replay(&config, |_| {}).await.expect("a replay");

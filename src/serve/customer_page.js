@@ -91,14 +91,15 @@ page.addEventListener('submit', async (event) => {
       headers: { 'content-type': 'application/json', 'accept-language': document.documentElement.lang },
       body: JSON.stringify(bodyOf(form)),
     });
+    sending = false;
     if (answer.ok) {
-      tell(page.querySelector('article').dataset.saved);
+      tell('');
       shown = '';
+      await look(true);
+      tell(page.querySelector('article')?.dataset.saved ?? '');
     } else {
       tell(await problemOf(answer), true);
     }
-    sending = false;
-    if (answer.ok) await look(true);
   } catch {
     tell(words.offline, true);
   }
