@@ -328,7 +328,12 @@ impl World {
             let offering = if draft.remote { &documents.remote } else { &documents.offerings[draft.offering] };
             let (partner, received_at): (PartnerSlug, Time) = (offering.partner.clone(), world.now);
             world.requests += 1;
-            let (request, job) = (world.requests, draft.job);
+            // Who posts without a key may have two jobs of one wish: a proposal is agreed to where it was made.
+            let about = match &ask.what {
+                What::Confirm(proposal, _) => world.model.committed.job_of(*proposal),
+                _ => None,
+            };
+            let (request, job) = (world.requests, about.or(draft.job));
             let theirs = || Actor::Partner(partner.clone());
             let ops = || Actor::Ops(By { actor: "kim".to_owned(), role: AuditRole::Dispatcher, at: received_at });
             let input = match (&ask.what, job) {

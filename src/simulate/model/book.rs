@@ -111,6 +111,11 @@ impl Book {
         self.pages.get(self.offers.get(&offer)?)
     }
 
+    /// The job of an offer.
+    pub fn job_of(&self, offer: OfferId) -> Option<JobId> {
+        self.offers.get(&offer).copied()
+    }
+
     /// Takes a record in. Its choices are looked at where the streets are given, as they are at that moment.
     pub fn apply(
         &mut self,
