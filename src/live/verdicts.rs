@@ -31,14 +31,21 @@ impl Verdicts {
         Verdicts { len_max, friends: DashMap::new() }
     }
 
-    /// A verdict is told. Only what is final is remembered; the first time counts.
+    /// A verdict is told. Only what is final is remembered; the first time counts, but for a no that was taken back.
     pub fn note(&self, friend: FriendId, told: ToldVerdict) {
         match told.result {
             Verdict::Won | Verdict::Lost => {}
             Verdict::TryAgain | Verdict::NeedsReconfirm => return,
         }
         let mut known = self.friends.entry(friend).or_default();
-        if self.len_max == 0 || known.iter().any(|known| (known.offer, known.key) == (told.offer, told.key)) {
+        let before = known.iter().position(|known| (known.offer, known.key) == (told.offer, told.key));
+        match before {
+            // A no can be taken back: what the same accept hears then stands.
+            Some(at) if known[at].reason == Some(LostReason::Declined) => drop(known.remove(at)),
+            Some(_) => return,
+            None => {}
+        }
+        if self.len_max == 0 {
             return;
         }
         known.retain(|known| told.at.since(known.at) < REMEMBERED_MS);
@@ -82,6 +89,19 @@ mod tests {
     fn told(number: u128, result: Verdict, at: i64) -> ToldVerdict {
         let (offer, key) = (OfferId(Uuid::from_u128(number)), Key(Uuid::from_u128(number)));
         ToldVerdict { offer, key, result, reason: None, at: Time(at) }
+    }
+
+    #[test]
+    fn a_win_after_a_no_that_was_taken_back_is_what_stands() {
+        let verdicts = Verdicts::keeping(3);
+        let friend = FriendId(Uuid::from_u128(1));
+        let declined = ToldVerdict { reason: Some(LostReason::Declined), ..told(7, Verdict::Lost, 0) };
+        verdicts.note(friend, declined);
+        verdicts.note(friend, told(7, Verdict::Won, 20));
+        verdicts.note(friend, declined);
+        let won = told(7, Verdict::Won, 20);
+        assert_eq!(verdicts.recent(friend, Time(30)), [won]);
+        assert_eq!(verdicts.of(friend, won.offer, won.key), Some((Verdict::Won, None)));
     }
 
     #[test]

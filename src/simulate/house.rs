@@ -139,6 +139,11 @@ impl House {
     pub fn note_verdict(&mut self, friend: FriendNo, told: ToldVerdict) {
         let known = self.verdicts.entry(friend).or_default();
         let is_final = matches!(told.result, Verdict::Won | Verdict::Lost);
+        // A no that was taken back is no verdict any more.
+        let undone = |known: &ToldVerdict| {
+            (known.offer, known.key) == (told.offer, told.key) && known.reason == Some(LostReason::Declined)
+        };
+        known.retain(|known| !is_final || !undone(known));
         if is_final && known.iter().all(|known| (known.offer, known.key) != (told.offer, told.key)) {
             known.retain(|known| told.at.since(known.at) < DAY_MS);
             if known.len() == VERDICTS_MAX {
